@@ -1,0 +1,99 @@
+import { availableParallelism } from 'node:os';
+import { isAbsolute, resolve } from 'node:path';
+import { z } from 'zod';
+
+/** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
+export const PROJECT_ROOT = resolve(import.meta.dirname, '..');
+
+const folder = z
+  .string()
+  .min(1)
+  .transform((path) => (isAbsolute(path) ? path : resolve(path)));
+const port = z.coerce.number().int().min(0).max(65_535);
+
+const environment = z.object({
+  ASGARD_HOME: folder.default(resolve('.asgard')),
+  ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
+  ASGARD_ENVIRONMENTS: folder.optional(),
+  HOST: z.enum(['127.0.0.1', '::1', 'localhost']).default('127.0.0.1'),
+  PORT: port.default(8000),
+  MLFLOW_PORT: port.default(5000),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
+  MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+  ASGARD_WORKER_SLOTS: z.coerce.number().int().min(1).max(1000).default(Math.max(2, availableParallelism())),
+  ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
+});
+
+/** What the platform was told. Built once, in `main.ts`; every other module is given what it needs of it. */
+export interface Config {
+  /** The data folder: the embedded database, artifacts, environments, jobs' files. */
+  readonly home: string;
+  /** Made by the set-up: uv and the platform's own Python packages. */
+  readonly toolchain: string;
+  /** Where job environments are kept, each in a folder named by its lock's hash. */
+  readonly environments: string;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** 0 takes a free port. */
+  readonly mlflowPort: number;
+  /** Absent: an embedded PostgreSQL under `home`. */
+  readonly databaseUrl: string | undefined;
+  /** Absent: a managed MLflow server. */
+  readonly mlflowTrackingUri: string | undefined;
+  /** Jobs that run at once in this process. */
+  readonly workerSlots: number;
+  readonly logLevel: string;
+  readonly logPretty: boolean;
+}
+
+/** Every problem of a configuration, one line each: `PORT: expected number, received "x"`. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`bad configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Parses the process environment. An empty variable counts as absent.
+ * @throws ConfigError listing every problem at once
+ */
+export function parseConfig(variables: NodeJS.ProcessEnv, isTerminal: boolean): Config {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => {
+        const name = issue.path.join('.');
+        return `${name}: ${issue.message} (it is ${JSON.stringify(given[name])})`;
+      }),
+    );
+  }
+  const value = parsed.data;
+  if (value.PORT !== 0 && value.PORT === value.MLFLOW_PORT) {
+    throw new ConfigError([`MLFLOW_PORT: must differ from PORT (both are ${value.PORT})`]);
+  }
+  return {
+    home: value.ASGARD_HOME,
+    toolchain: value.ASGARD_TOOLCHAIN,
+    environments: value.ASGARD_ENVIRONMENTS ?? resolve(value.ASGARD_HOME, 'environments'),
+    host: value.HOST,
+    port: value.PORT,
+    mlflowPort: value.MLFLOW_PORT,
+    databaseUrl: value.DATABASE_URL,
+    mlflowTrackingUri: value.MLFLOW_TRACKING_URI?.replace(/\/+$/, ''),
+    workerSlots: value.ASGARD_WORKER_SLOTS,
+    logLevel: value.ASGARD_LOG_LEVEL,
+    logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',
+  };
+}
+
+/** The process's environment as it was given: for children that need the caller's PATH, proxies and certificates. */
+export function inheritedEnvironment(): NodeJS.ProcessEnv {
+  return process.env;
+}

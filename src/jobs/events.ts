@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { JobStatus } from '../database/generated/enums.ts';
+
+const at = z.iso.datetime();
+const status = z.enum(JobStatus);
+
+/** Everything that happens to a job, as stored. Numbers are not part of an event: its place in the sequence gives them. */
+export const jobEvent = z.discriminatedUnion('type', [
+  /** A transition. `reason` says why, where there is something to say. */
+  z.object({ type: z.literal('status'), at, status, attempt: z.int(), reason: z.string().optional() }),
+  /** A line printed while the environment is prepared. */
+  z.object({ type: z.literal('environment'), at, text: z.string() }),
+  /** A line of the script, as it was printed, or of the platform about the job. No line ending. */
+  z.object({ type: z.literal('log'), at, stream: z.enum(['stdout', 'stderr', 'platform']), text: z.string() }),
+  /** A metric as the script logged it to MLflow; not-a-number and the infinities by MLflow's names. */
+  z.object({
+    type: z.literal('metric'),
+    at,
+    runId: z.string(),
+    key: z.string(),
+    value: z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
+    step: z.int(),
+  }),
+  /** A model version came out of the job. */
+  z.object({
+    type: z.literal('registration'),
+    at,
+    modelName: z.string(),
+    version: z.string(),
+    runId: z.string().nullable(),
+    registeredBy: z.enum(['script', 'platform']),
+  }),
+  /**
+   * Always the last event. `lines`, `bytes` and `sha256` are of the script's own output (stdout and stderr lines in
+   * the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove that it has all.
+   */
+  z.object({
+    type: z.literal('end'),
+    at,
+    status,
+    exitCode: z.int().nullable(),
+    signal: z.string().nullable(),
+    lines: z.int(),
+    bytes: z.int(),
+    sha256: z.string(),
+  }),
+]);
+
+export type JobEvent = z.infer<typeof jobEvent>;
+export type JobEventType = JobEvent['type'];
+export type NumberedJobEvent = JobEvent & { readonly sequence: number };
