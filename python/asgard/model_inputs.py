@@ -1,0 +1,248 @@
+"""Turns the columns of a request into what a model takes, or says which column and row is wrong.
+
+`{"age": [31, 45], "plan": ["a", "b"]}` becomes a pandas DataFrame of two rows with the columns in the model's order and
+of the model's types.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+_TEXT_SHOWN = 40  # characters of a wrong value that a message repeats
+
+
+class InvalidInputError(Exception):
+    """What the caller gave is wrong. `path` leads to it in the request: `["inputs", "age", 3]` is row 3 of a column."""
+
+    def __init__(self, message: str, path: list[str | int]) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Column(NamedTuple):
+    """A column that a model takes. `type` is MLflow's name of it, a numpy one for tensors, None where none is known."""
+
+    name: str
+    type: str | None
+    is_required: bool = True
+
+
+class InputSpec(NamedTuple):
+    """What is known of a model's input.
+
+    With `columns` they are taken by name. Without, columns are taken in the order given: `count` of them, if it is
+    known, of `types`, if they are known. `is_numeric` says that columns without a type hold numbers.
+    """
+
+    columns: list[Column] | None = None
+    count: int | None = None
+    types: list[str | None] | None = None
+    is_numeric: bool = False
+
+
+def to_frame(inputs: object, spec: InputSpec) -> pd.DataFrame:
+    """The inputs as a DataFrame for the model. Raises InvalidInputError that names what is wrong."""
+    columns = _checked_columns(inputs)
+    ordered = _by_position(columns, spec) if spec.columns is None else _by_name(columns, spec.columns)
+    _check_lengths(columns)
+    series = {column.name: _to_series(column, columns[column.name], spec.is_numeric) for column in ordered}
+    return pd.DataFrame(series, columns=[column.name for column in ordered])
+
+
+def _checked_columns(inputs: object) -> dict[str, list[Any]]:
+    if not isinstance(inputs, dict):
+        raise InvalidInputError(f"inputs must be an object of columns, not {_describe(inputs)}", ["inputs"])
+    if not inputs:
+        raise InvalidInputError("inputs has no column", ["inputs"])
+    for name, values in inputs.items():
+        if not isinstance(values, list):
+            raise InvalidInputError(
+                f"column '{name}' must be a list with a value for each row, not {_describe(values)}", ["inputs", name]
+            )
+        if not values:
+            raise InvalidInputError(f"column '{name}' has no row", ["inputs", name])
+    return inputs
+
+
+def _by_name(columns: dict[str, list[Any]], expected: list[Column]) -> list[Column]:
+    names = [column.name for column in expected]
+    missing = [column.name for column in expected if column.is_required and column.name not in columns]
+    unknown = [name for name in columns if name not in names]
+    problems: list[str] = []
+    if missing:
+        problems.append(f"missing {_list_with_nearest(missing, unknown, 'given')}")
+    if unknown:
+        absent = [name for name in names if name not in columns]
+        problems.append(f"unknown {_list_with_nearest(unknown, absent or names, 'expected')}")
+    if problems:
+        culprits = missing or unknown
+        path: list[str | int] = ["inputs", *culprits] if len(culprits) == 1 else ["inputs"]
+        raise InvalidInputError("; ".join(problems), path)
+    return [column for column in expected if column.name in columns]
+
+
+def _by_position(columns: dict[str, list[Any]], spec: InputSpec) -> list[Column]:
+    if spec.count is not None and len(columns) != spec.count:
+        raise InvalidInputError(
+            f"the model takes {spec.count} columns (it knows no names, so in its training's order), not {len(columns)}",
+            ["inputs"],
+        )
+    types = spec.types or [None] * len(columns)
+    return [Column(name, type) for name, type in zip(columns, types, strict=True)]
+
+
+def _check_lengths(columns: dict[str, list[Any]]) -> None:
+    first, *others = columns
+    for name in others:
+        if len(columns[name]) != len(columns[first]):
+            raise InvalidInputError(
+                f"columns differ in length: '{first}' has {len(columns[first])} values, "
+                f"'{name}' has {len(columns[name])}",
+                ["inputs", name],
+            )
+
+
+def _to_series(column: Column, values: list[Any], is_numeric: bool) -> pd.Series:
+    if column.type in _CONVERTERS:
+        return _CONVERTERS[column.type](column.name, values)
+    if column.type is None and is_numeric:
+        return _numbers_of_any_kind(column.name, values)
+    return pd.Series(values) if column.type is None else pd.Series(values, dtype=object)
+
+
+def _check_each(name: str, values: list[Any], kinds: tuple[type, ...], expected: str) -> None:
+    """Fails at the first value whose type is none of `kinds`. A bool is not an int here."""
+    if set(map(type, values)) <= set(kinds):
+        return
+    for row, value in enumerate(values):
+        if type(value) not in kinds:
+            raise _wrong_value(name, row, value, expected)
+
+
+def _wrong_value(name: str, row: int, value: object, expected: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"column '{name}', row {row}: {expected} is expected, not {_describe(value)}", ["inputs", name, row]
+    )
+
+
+def _numbers_of_any_kind(name: str, values: list[Any]) -> pd.Series:
+    kinds = set(map(type, values))
+    if kinds == {bool}:
+        return pd.Series(values, dtype=bool)
+    if kinds <= {bool, int} and _are_within(values, np.iinfo("int64")):
+        return pd.Series([int(value) for value in values], dtype="int64")
+    _check_each(name, values, (bool, int, float, type(None)), "a number")
+    return _floats(name, values, "float64")
+
+
+def _floats_of(dtype: str) -> Callable[[str, list[Any]], pd.Series]:
+    def convert(name: str, values: list[Any]) -> pd.Series:
+        _check_each(name, values, (int, float, type(None)), "a number")
+        return _floats(name, values, dtype)
+
+    return convert
+
+
+def _floats(name: str, values: list[Any], dtype: str) -> pd.Series:
+    """Null means not known, which is NaN."""
+    largest = float(np.finfo(dtype).max)
+    for row, value in enumerate(values):
+        if value is not None and not -largest <= value <= largest and value == value:  # NaN is unequal to itself
+            raise _wrong_value(name, row, value, f"a number from {-largest:g} to {largest:g}")
+    return pd.Series([math.nan if value is None else value for value in values], dtype=dtype)
+
+
+def _integers_of(dtype: str) -> Callable[[str, list[Any]], pd.Series]:
+    bounds = np.iinfo(dtype)
+
+    def convert(name: str, values: list[Any]) -> pd.Series:
+        for row, value in enumerate(values):
+            if type(value) is not int and not (type(value) is float and value.is_integer()):
+                raise _wrong_value(name, row, value, "a whole number")
+            if not _are_within([value], bounds):
+                raise _wrong_value(name, row, value, f"a whole number from {bounds.min} to {bounds.max}")
+        return pd.Series([int(value) for value in values], dtype=dtype)
+
+    return convert
+
+
+def _are_within(values: list[Any], bounds: np.iinfo) -> bool:
+    return bounds.min <= min(values) and max(values) <= bounds.max
+
+
+def _booleans(name: str, values: list[Any]) -> pd.Series:
+    _check_each(name, values, (bool,), "true or false")
+    return pd.Series(values, dtype=bool)
+
+
+def _texts(name: str, values: list[Any]) -> pd.Series:
+    _check_each(name, values, (str, type(None)), "a text")
+    return pd.Series(values, dtype=object)
+
+
+def _times(name: str, values: list[Any]) -> pd.Series:
+    """MLflow's datetime has no time zone: one that is given is turned into UTC."""
+    _check_each(name, values, (str, type(None)), "a date and time as text (ISO 8601)")
+    times: list[Any] = []
+    for row, value in enumerate(values):
+        try:
+            time = pd.Timestamp(value) if value is not None else pd.NaT
+        except ValueError as error:
+            raise _wrong_value(name, row, value, "a date and time (ISO 8601)") from error
+        times.append(time.tz_convert(None) if time is not pd.NaT and time.tzinfo is not None else time)
+    return pd.Series(times, dtype="datetime64[ns]")
+
+
+def _binaries(name: str, values: list[Any]) -> pd.Series:
+    _check_each(name, values, (str,), "base64 text")
+    data: list[bytes] = []
+    for row, value in enumerate(values):
+        try:
+            data.append(base64.b64decode(value, validate=True))
+        except ValueError as error:
+            raise _wrong_value(name, row, value, "base64 text") from error
+    return pd.Series(data, dtype=object)
+
+
+_CONVERTERS: dict[str | None, Callable[[str, list[Any]], pd.Series]] = {
+    # MLflow's names
+    "boolean": _booleans,
+    "integer": _integers_of("int32"),
+    "long": _integers_of("int64"),
+    "float": _floats_of("float32"),
+    "double": _floats_of("float64"),
+    "string": _texts,
+    "datetime": _times,
+    "binary": _binaries,
+    # numpy's, of tensors with one value a row
+    "bool": _booleans,
+    **{f"{sign}int{bits}": _integers_of(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{dtype: _floats_of(dtype) for dtype in ("float16", "float32", "float64")},
+}
+
+
+def _list_with_nearest(names: list[str], candidates: list[str], word: str) -> str:
+    shown: list[str] = []
+    for name in names:
+        nearest = difflib.get_close_matches(name, candidates, n=1)
+        shown.append(f"'{name}' (nearest {word}: '{nearest[0]}')" if nearest else f"'{name}'")
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(shown)}"
+
+
+def _describe(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the text '{value[:_TEXT_SHOWN]}{'…' if len(value) > _TEXT_SHOWN else ''}'"
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    return str(value)[:_TEXT_SHOWN]

@@ -1,0 +1,265 @@
+"""Gets a model's files and makes of them something that predicts: MLflow's pyfunc models and the guide's pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from asgard.model_inputs import Column, InputSpec, InvalidInputError
+
+# Named by version, a model's files never change.
+_VERSION_URI = re.compile(r"models:/([^/@]+)/(\d+)")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
+
+
+class ModelLoadError(Exception):
+    """The files are no model that can be served. The message says what is there instead."""
+
+
+class LoadedModel(NamedTuple):
+    """A model in memory. `predict_probabilities` is None when the model gives none.
+
+    Both take the DataFrame that `to_frame` makes by `inputs`, and raise InvalidInputError when the model's own check of
+    its input refuses it, and else whatever the model raises.
+    """
+
+    flavor: Literal["pickle", "pyfunc"]
+    kind: str
+    inputs: InputSpec
+    predict: Callable[[pd.DataFrame], Any]
+    predict_probabilities: Callable[[pd.DataFrame], Any] | None
+
+
+def load(uri: str, cache_folder: Path) -> LoadedModel:
+    """Loads `models:/name/version`, any other URI that MLflow can download, or a plain path.
+
+    A registered version is downloaded into the cache folder once, and found there by later calls of any process; what
+    else is downloaded is removed when this process ends. Raises ModelLoadError, and what MLflow or the model's own code
+    raises.
+    """
+    path = _fetch(uri, cache_folder)
+    if (path / "MLmodel").is_file():
+        return _load_pyfunc(path)
+    return _load_pickle(_find_pickle(path))
+
+
+def _fetch(uri: str, cache_folder: Path) -> Path:
+    if uri.startswith("file:"):
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
+        return Path(local_file_uri_to_path(uri))
+    if not _SCHEME.match(uri):
+        return Path(uri)
+    from mlflow.artifacts import download_artifacts
+
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    partial = tempfile.TemporaryDirectory(dir=cache_folder, prefix="partial-", ignore_cleanup_errors=True)
+    version = _VERSION_URI.fullmatch(uri)
+    if version is None:
+        _kept_until_exit.append(partial)
+        return Path(download_artifacts(artifact_uri=uri, dst_path=partial.name))
+    with partial:
+        key, source = _identify_version(version[1], version[2])
+        complete = cache_folder / key
+        if not complete.exists():
+            folder = Path(partial.name, "model")
+            folder.mkdir()
+            download_artifacts(artifact_uri=uri, dst_path=str(folder))
+            if not any(folder.iterdir()):  # of a version whose source is a file, MLflow downloads nothing by this URI
+                download_artifacts(artifact_uri=source, dst_path=str(folder))
+            if not any(folder.iterdir()):
+                raise ModelLoadError(f"{uri} has no file at its source {source}")
+            # Another process may have been first: its files are the same.
+            with contextlib.suppress(OSError):
+                os.rename(folder, complete)
+            if not complete.exists():
+                raise ModelLoadError(f"the model's files could not be kept in {complete}")
+    return complete
+
+
+_kept_until_exit: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _identify_version(name: str, version: str) -> tuple[str, str]:
+    """A name for the files of a version, and their source.
+
+    A deleted model's name may be given again, and then its numbers start anew: so more goes into the name of the files.
+    """
+    import mlflow
+
+    registered = mlflow.MlflowClient().get_model_version(name, version)
+    identity = [name, version, registered.source, registered.run_id, registered.creation_timestamp]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], registered.source
+
+
+def _find_pickle(path: Path) -> Path:
+    """The pickle itself, `model.pkl` in a folder, or the only *.pkl below it."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise ModelLoadError(f"there is nothing at {path}")
+    if (path / "model.pkl").is_file():
+        return path / "model.pkl"
+    pickles = sorted(path.rglob("*.pkl"))
+    if len(pickles) == 1:
+        return pickles[0]
+    if pickles:
+        names = ", ".join(str(found.relative_to(path)) for found in pickles[:10])
+        raise ModelLoadError(f"there are several pickles and none is model.pkl: {names}")
+    files = [str(found.relative_to(path)) for found in sorted(path.rglob("*")) if found.is_file()]
+    raise ModelLoadError(f"there is neither an MLmodel nor a pickle among the files: {', '.join(files[:10]) or 'none'}")
+
+
+def _load_pickle(path: Path) -> LoadedModel:
+    model = _unpickle(path)
+    if not callable(getattr(model, "predict", None)):
+        raise ModelLoadError(f"{path.name} holds a {type(model).__name__}, which has no predict method")
+    return LoadedModel(
+        flavor="pickle",
+        kind=type(model).__name__,
+        inputs=_inputs_of_estimator(model),
+        predict=lambda frame: model.predict(_as_trained(model, frame)),
+        predict_probabilities=_probabilities_of(model),
+    )
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    except AttributeError as error:
+        if "__main__" not in str(error):
+            raise
+        raise ModelLoadError(
+            f"{path.name} needs a class or function that was defined in the training script itself ({error}); "
+            "save the model with mlflow.pyfunc.log_model, or define it in an installed package"
+        ) from error
+    except Exception:
+        # joblib's files carry the same ending but, where they hold arrays, are no plain pickles. If this fails too, the
+        # first error tells more.
+        with contextlib.suppress(Exception):
+            import joblib
+
+            return joblib.load(path)
+        raise
+
+
+def _load_pyfunc(path: Path) -> LoadedModel:
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    model = mlflow.pyfunc.load_model(str(path))
+    raw: Any = None
+    # Flavors without one say so by different exceptions.
+    with contextlib.suppress(Exception):
+        raw = model.get_raw_model()
+    schema = model.metadata.get_input_schema()
+    inputs = _inputs_of_estimator(raw) if schema is None else _inputs_of_schema(schema)
+
+    def predict(frame: pd.DataFrame) -> Any:
+        try:
+            return model.predict(frame if schema is not None else _as_trained(raw, frame))
+        except MlflowException as error:
+            if str(error).startswith("Failed to enforce schema"):
+                raise InvalidInputError(str(error).rpartition("Error: ")[2], ["inputs"]) from error
+            raise
+
+    return LoadedModel(
+        flavor="pyfunc",
+        kind=type(raw if raw is not None else model).__name__,
+        inputs=inputs,
+        predict=predict,
+        predict_probabilities=_probabilities_of(raw),
+    )
+
+
+def _probabilities_of(estimator: Any) -> Callable[[pd.DataFrame], Any] | None:
+    if not callable(getattr(estimator, "predict_proba", None)):
+        return None
+    return lambda frame: estimator.predict_proba(_as_trained(estimator, frame))
+
+
+def _as_trained(estimator: Any, frame: pd.DataFrame) -> Any:
+    """A DataFrame if the estimator was fitted to one, else an array, so that it need not warn about names."""
+    front = _front(estimator)
+    if hasattr(front, "n_features_in_") and not hasattr(front, "feature_names_in_"):
+        return frame.to_numpy()
+    return frame
+
+
+def _front(estimator: Any) -> Any:
+    """The estimator that is given the input itself: the best of a search, the first step of a Pipeline that acts."""
+    if hasattr(estimator, "best_estimator_"):
+        return _front(estimator.best_estimator_)
+    if isinstance(getattr(estimator, "steps", None), list):
+        steps = [step for _, step in estimator.steps if hasattr(step, "fit")]
+        return _front(steps[0]) if steps else estimator
+    return estimator
+
+
+def _inputs_of_schema(schema: Any) -> InputSpec:
+    """From MLflow's Schema: of columns, with names or without, or of tensors."""
+    if schema.is_tensor_spec():
+        if schema.has_input_names():
+            return InputSpec(columns=[Column(spec.name, _tensor_type(spec)) for spec in schema.inputs])
+        shape = schema.inputs[0].shape
+        if len(shape) == 2 and shape[1] > 0:
+            return InputSpec(count=shape[1], types=[str(schema.inputs[0].type)] * shape[1])
+        return InputSpec(count=1, types=[_tensor_type(schema.inputs[0])])
+    types = [getattr(column.type, "name", None) or str(column.type) for column in schema.inputs]
+    if not schema.has_input_names():
+        return InputSpec(count=len(types), types=types)
+    columns = [
+        Column(column.name, type, is_required=column.required)
+        for column, type in zip(schema.inputs, types, strict=True)
+    ]
+    return InputSpec(columns=columns)
+
+
+def _tensor_type(spec: Any) -> str:
+    """numpy's name of the type where a row is one value; else with the row's shape, which MLflow checks."""
+    row_shape = tuple(spec.shape[1:])
+    return str(spec.type) if row_shape in ((), (1,)) else f"{spec.type}{list(row_shape)}"
+
+
+def _inputs_of_estimator(estimator: Any) -> InputSpec:
+    front = _front(estimator)
+    names = getattr(front, "feature_names_in_", None)
+    count = getattr(front, "n_features_in_", None)
+    return InputSpec(
+        columns=None if names is None else [Column(str(name), None) for name in names],
+        count=None if count is None else int(count),
+        is_numeric=_takes_numbers_only(front),
+    )
+
+
+def _takes_numbers_only(estimator: Any) -> bool:
+    """Whether the estimator surely takes no text. Only scikit-learn's own classes are trusted to tell."""
+    if not type(estimator).__module__.startswith("sklearn."):
+        return False
+    if any(_holds_estimator(value) for value in estimator.get_params(deep=False).values()):
+        return False  # it depends on those inside
+    try:
+        from sklearn.utils import get_tags
+    except ImportError:  # before 1.6
+        types = set(estimator._get_tags()["X_types"])
+        return "2darray" in types and not types & {"string", "categorical"}
+    tags = get_tags(estimator)
+    inputs = tags.input_tags
+    return inputs.two_d_array and not (inputs.string or inputs.categorical or tags.no_validation)
+
+
+def _holds_estimator(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_estimator(item) for item in value)
+    return hasattr(value, "fit")

@@ -1,0 +1,132 @@
+"""The processes that came out of this one: finding them, ending them, and not being outlived by them.
+
+On Linux this process becomes a child subreaper: whatever its descendants do (fork twice, start sessions of their own),
+their orphans become its children, so the tree never loses a branch. Elsewhere only the script's process group is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_IS_LINUX = sys.platform.startswith("linux")
+
+
+def become_subreaper() -> None:
+    """Makes orphans among this process's descendants its children. Does nothing where that is not known."""
+    if _IS_LINUX:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> Callable[[], None]:
+    """What a child of this process calls between fork and exec so that it is killed when this process is gone."""
+    if not _IS_LINUX:
+        return lambda: None
+    libc = ctypes.CDLL(None)  # loaded before the fork: the child should do as little as possible
+    parent = os.getpid()
+
+    def in_child() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the call above
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return in_child
+
+
+class ProcessTree:
+    """All descendants of this process; `group` is the process group of its one direct child."""
+
+    def __init__(self, group: int) -> None:
+        self._group = group
+        self._terminated: set[tuple[int, int]] = set()
+
+    def terminate(self) -> None:
+        """Sends SIGTERM to each process that did not get it by an earlier call."""
+        if not _IS_LINUX:
+            _signal_group(self._group, signal.SIGTERM)
+            return
+        for process in _descendants(os.getpid()):
+            if process.identity not in self._terminated:
+                self._terminated.add(process.identity)
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or it became another user's
+                    os.kill(process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Sends SIGKILL to each process. What is being forked meanwhile can escape: call again until `is_empty`."""
+        if not _IS_LINUX:
+            _signal_group(self._group, signal.SIGKILL)
+            return
+        # By groups, which the kernel does at a stroke: a program that forks without end is not caught one by one. The
+        # script's session is its own, so the groups of its processes hold nothing else.
+        groups = {process.group for process in _descendants(os.getpid())} - {0, os.getpgrp()}
+        for group in groups:
+            _signal_group(group, signal.SIGKILL)
+
+    def is_empty(self) -> bool:
+        """Whether no process is left that still runs."""
+        if not _IS_LINUX:
+            return not _signal_group(self._group, 0)
+        try:
+            # Without a child there is no descendant either, as orphans come here. This spares reading all of /proc.
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return True
+        return not _descendants(os.getpid())
+
+
+class _Process(NamedTuple):
+    pid: int
+    group: int
+    start_time: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Pids come again, but not with the same start time."""
+        return (self.pid, self.start_time)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Whether the group has a process."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _descendants(root: int) -> list[_Process]:
+    """Every process below `root` that is no zombie, parents before children."""
+    children: dict[int, list[tuple[_Process, bool]]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                stat = file.read()
+        except OSError:
+            continue  # it ended meanwhile
+        # proc(5): pid, then in parentheses the name, which may hold anything, then state, parent, group, …
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        process = _Process(pid=int(name), group=int(fields[2]), start_time=int(fields[19]))
+        children.setdefault(int(fields[1]), []).append((process, fields[0] in (b"Z", b"X")))
+    found: list[_Process] = []
+    parents = [root]
+    for parent in parents:
+        for process, is_zombie in children.get(parent, []):
+            parents.append(process.pid)  # also of a zombie: while its other threads run it keeps its children
+            if not is_zombie:
+                found.append(process)
+    return found

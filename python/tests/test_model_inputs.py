@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from asgard.model_inputs import Column, InputSpec, InvalidInputError, to_frame
+
+NAMED = InputSpec(columns=[Column("age", "double"), Column("plan", "string"), Column("visits", "integer")])
+
+
+def refused(inputs: Any, spec: InputSpec) -> tuple[str, list[str | int]]:
+    with pytest.raises(InvalidInputError) as caught:
+        to_frame(inputs, spec)
+    return str(caught.value), caught.value.path
+
+
+def test_columns_come_in_the_models_order_and_types() -> None:
+    frame = to_frame({"visits": [1, 2.0], "plan": ["a", None], "age": [3, None]}, NAMED)
+    assert list(frame.columns) == ["age", "plan", "visits"]
+    assert [str(dtype) for dtype in frame.dtypes] == ["float64", "object", "int32"]
+    assert frame["plan"].tolist() == ["a", None]
+    assert frame["age"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message", "path"),
+    [
+        (None, "inputs must be an object of columns, not null", ["inputs"]),
+        ({}, "inputs has no column", ["inputs"]),
+        ({"age": 3}, "column 'age' must be a list with a value for each row, not 3", ["inputs", "age"]),
+        ({"age": []}, "column 'age' has no row", ["inputs", "age"]),
+        (
+            {"agee": [1], "plan": ["a"], "visits": [1]},
+            "missing column 'age' (nearest given: 'agee'); unknown column 'agee' (nearest expected: 'age')",
+            ["inputs", "age"],
+        ),
+        ({"age": [1]}, "missing columns 'plan', 'visits'", ["inputs"]),
+        (
+            {"age": [1], "plan": ["a"], "visits": [1], "visit": [1]},
+            "unknown column 'visit' (nearest expected: 'visits')",
+            ["inputs", "visit"],
+        ),
+        (
+            {"age": [1, 2], "plan": ["a"], "visits": [1, 2]},
+            "columns differ in length: 'age' has 2 values, 'plan' has 1",
+            ["inputs", "plan"],
+        ),
+        (
+            {"age": [1, "old"], "plan": ["a", "b"], "visits": [1, 2]},
+            "column 'age', row 1: a number is expected, not the text 'old'",
+            ["inputs", "age", 1],
+        ),
+        (
+            {"age": [True], "plan": ["a"], "visits": [1]},
+            "column 'age', row 0: a number is expected, not true",
+            ["inputs", "age", 0],
+        ),
+        (
+            {"age": [1], "plan": [7], "visits": [1]},
+            "column 'plan', row 0: a text is expected, not 7",
+            ["inputs", "plan", 0],
+        ),
+        (
+            {"age": [1], "plan": ["a"], "visits": [1.5]},
+            "column 'visits', row 0: a whole number is expected, not 1.5",
+            ["inputs", "visits", 0],
+        ),
+        (
+            {"age": [1], "plan": ["a"], "visits": [None]},
+            "column 'visits', row 0: a whole number is expected, not null",
+            ["inputs", "visits", 0],
+        ),
+        (
+            {"age": [1], "plan": ["a"], "visits": [2**31]},
+            "column 'visits', row 0: a whole number from -2147483648 to 2147483647 is expected, not 2147483648",
+            ["inputs", "visits", 0],
+        ),
+        (
+            {"age": [10**400], "plan": ["a"], "visits": [1]},
+            "column 'age', row 0: a number from -1.79769e+308 to 1.79769e+308 is expected, not "
+            "1000000000000000000000000000000000000000",
+            ["inputs", "age", 0],
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(inputs: Any, message: str, path: list[str | int]) -> None:
+    assert refused(inputs, NAMED) == (message, path)
+
+
+def test_an_optional_column_may_be_left_out() -> None:
+    spec = InputSpec(columns=[Column("a", "double"), Column("b", "double", is_required=False)])
+    assert list(to_frame({"a": [1]}, spec).columns) == ["a"]
+
+
+def test_times_and_binaries_come_as_text() -> None:
+    spec = InputSpec(columns=[Column("at", "datetime"), Column("data", "binary"), Column("ok", "boolean")])
+    frame = to_frame({"at": ["2025-01-02T03:04:05+01:00"], "data": ["AAE="], "ok": [True]}, spec)
+    assert frame["at"][0] == pd.Timestamp("2025-01-02T02:04:05")
+    assert frame["data"][0] == b"\x00\x01"
+    assert refused({"at": ["soon"], "data": ["AAE="], "ok": [True]}, spec)[1] == ["inputs", "at", 0]
+    assert refused({"at": ["2025-01-02"], "data": ["?"], "ok": [True]}, spec)[1] == ["inputs", "data", 0]
+    assert refused({"at": ["2025-01-02"], "data": ["AAE="], "ok": [1]}, spec)[1] == ["inputs", "ok", 0]
+
+
+def test_numbers_of_any_kind_are_taken_where_no_type_is_known() -> None:
+    spec = InputSpec(columns=[Column(name, None) for name in "abcde"], is_numeric=True)
+    frame = to_frame({"a": [1, 2], "b": [1, 2.5], "c": [True, False], "d": [None, 1], "e": [2**70, True]}, spec)
+    assert [str(dtype) for dtype in frame.dtypes] == ["int64", "float64", "bool", "float64", "float64"]
+    assert refused({**{name: [1] for name in "abcd"}, "e": ["1"]}, spec)[1] == ["inputs", "e", 0]
+
+
+def test_columns_without_names_are_counted() -> None:
+    spec = InputSpec(count=2, types=["double", "string"])
+    assert to_frame({"x": [1], "y": ["a"]}, spec).shape == (1, 2)
+    assert "takes 2 columns" in refused({"x": [1]}, spec)[0]
+    assert refused({"x": [1], "y": [2]}, spec)[1] == ["inputs", "y", 0]

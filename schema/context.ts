@@ -1,0 +1,33 @@
+import { initContextCache } from '@pothos/core';
+import type { PrismaClient } from '../src/database/generated/client.ts';
+import type { ExperimentService } from '../src/experiments/service.ts';
+import type { InferenceService } from '../src/inference/service.ts';
+import type { JobEventFeed } from '../src/jobs/event-feed.ts';
+import type { JobService } from '../src/jobs/service.ts';
+import type { ModelService } from '../src/models/service.ts';
+import type { PlatformStatus } from '../src/status/platform-status.ts';
+
+/** The domain, as resolvers reach it. Built once by `app.ts`, which also disposes of it. */
+export interface Services {
+  readonly jobs: JobService;
+  readonly events: JobEventFeed;
+  readonly experiments: ExperimentService;
+  readonly models: ModelService;
+  readonly inference: InferenceService;
+  readonly status: () => Promise<PlatformStatus>;
+  /** Read only, by the Prisma plugin and the loaders. */
+  readonly database: PrismaClient;
+}
+
+/** What one operation's resolvers share. Loaders cache by it, so nothing read for one operation shows in another. */
+export interface Context extends Services {
+  /** Stands in the log beside whatever goes wrong in this operation, and in what the caller sees of it. */
+  readonly requestId: string;
+  /** Aborts when the caller goes away. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The context of one operation. */
+export function createContext(services: Services, requestId: string, signal?: AbortSignal): Context {
+  return { ...initContextCache(), ...services, requestId, signal };
+}

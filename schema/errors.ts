@@ -1,0 +1,181 @@
+import { PothosValidationError } from '@pothos/core';
+import { GraphQLError } from 'graphql';
+import type { ZodError } from 'zod';
+import { AsgardError, assertNever, ERROR_CODES, type ErrorCode, type InputIssue } from '../src/platform/errors.ts';
+import { builder } from './builder.ts';
+
+/** An expected failure as a member of a result union. Each class below is one GraphQL type. */
+abstract class Failure extends Error {
+  readonly code: ErrorCode;
+
+  constructor(error: AsgardError) {
+    super(error.message, { cause: error });
+    this.name = new.target.name;
+    this.code = error.code;
+  }
+}
+
+class InvalidInputFailure extends Failure {
+  readonly issues: readonly InputIssue[];
+
+  constructor(error: AsgardError) {
+    super(error);
+    this.issues = error.issues;
+  }
+}
+
+class NotFoundFailure extends Failure {}
+
+class ConflictFailure extends Failure {}
+
+class UnavailableFailure extends Failure {
+  readonly isRetryable: boolean;
+
+  constructor(error: AsgardError) {
+    super(error);
+    this.isRetryable = ERROR_CODES[error.code].retryable;
+  }
+}
+
+/** The members that every result union takes its failures from. */
+export const failures = {
+  invalidInput: InvalidInputFailure,
+  notFound: NotFoundFailure,
+  conflict: ConflictFailure,
+  unavailable: UnavailableFailure,
+};
+
+/** The member of a result union that shows a failure, or undefined when only an error of the response can. */
+function failureOf(error: AsgardError): Failure | undefined {
+  switch (error.code) {
+    case 'INVALID_INPUT':
+    case 'TOO_LARGE':
+      return new InvalidInputFailure(error);
+    case 'NOT_FOUND':
+      return new NotFoundFailure(error);
+    case 'CONFLICT':
+      return new ConflictFailure(error);
+    case 'UNAVAILABLE':
+    case 'UPSTREAM':
+    case 'TIMEOUT':
+      return new UnavailableFailure(error);
+    case 'UNAUTHORIZED':
+    case 'NOT_IMPLEMENTED':
+      return undefined;
+    default:
+      return assertNever(error.code);
+  }
+}
+
+/**
+ * What a domain schema finds wrong with an input, its paths by the names of the GraphQL input.
+ * @param names of root fields that GraphQL calls otherwise than the domain
+ */
+export function invalidInputOf(error: ZodError, what: string, names: Record<string, string> = {}): AsgardError {
+  const issues = error.issues.map(({ path, message, code }): InputIssue => {
+    const [root, ...rest] = path.map((part) => (typeof part === 'number' ? part : String(part)));
+    return { path: root === undefined ? [] : [names[root] ?? root, ...rest], message, type: code };
+  });
+  const lines = issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`));
+  return new AsgardError('INVALID_INPUT', `${what}: ${lines.join('; ')}`, { cause: error, issues });
+}
+
+/** Runs a call into the domain for a field with a result union: an expected failure is thrown as the union's member. */
+export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw (error instanceof AsgardError ? failureOf(error) : undefined) ?? error;
+  }
+}
+
+/**
+ * An expected failure as an error of the response: `extensions` holds `code`, `retryable` and, for bad input, `issues`.
+ * Undefined for a fault of ours, which the caller logs and masks.
+ */
+export function presentError(error: unknown): GraphQLError | undefined {
+  if (error instanceof GraphQLError && error.originalError == null) return error;
+  const original = error instanceof GraphQLError ? error.originalError : error;
+  const expected = original instanceof Failure ? original.cause : original;
+  const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
+  if (expected instanceof AsgardError) {
+    const { retryable } = ERROR_CODES[expected.code];
+    const issues = expected.issues.length === 0 ? {} : { issues: expected.issues };
+    return new GraphQLError(expected.message, { ...place, extensions: { code: expected.code, retryable, ...issues } });
+  }
+  // Bad arguments of a connection, e.g. a cursor that none of ours is.
+  if (expected instanceof PothosValidationError) {
+    return new GraphQLError(expected.message, { ...place, extensions: { code: 'INVALID_INPUT', retryable: false } });
+  }
+  if (original instanceof GraphQLError) return presentError(original);
+  return undefined;
+}
+
+const ErrorCodeType = builder.enumType('ErrorCode', {
+  description: 'The closed table of expected failures.',
+  values: {
+    INVALID_INPUT: { description: 'The input breaks a rule that the message and the issues name.' },
+    UNAUTHORIZED: { description: 'The caller may not do this.' },
+    NOT_FOUND: { description: 'What the input names does not exist.' },
+    CONFLICT: { description: 'The present state does not allow it.' },
+    TOO_LARGE: { description: 'The input is larger than is taken.' },
+    NOT_IMPLEMENTED: { description: 'The platform does not do this yet.' },
+    UPSTREAM: { description: 'A service behind the platform answered with a failure.' },
+    UNAVAILABLE: { description: 'A part of the platform is not up.' },
+    TIMEOUT: { description: 'It took longer than is allowed.' },
+  } satisfies Record<ErrorCode, object>,
+});
+
+const ErrorInterface = builder.interfaceRef<Failure>('Error').implement({
+  description: 'An expected failure, that a caller can act on.',
+  fields: (t) => ({
+    message: t.exposeString('message', { description: 'What failed, which id, and what to do.' }),
+    code: t.expose('code', { type: ErrorCodeType, description: 'Which kind of failure.' }),
+  }),
+});
+
+const InputIssueType = builder.objectRef<InputIssue>('InputIssue').implement({
+  description: 'One thing that is wrong with an input.',
+  fields: (t) => ({
+    path: t.stringList({
+      description: 'The way to it from the root of the input: field names and list positions.',
+      resolve: (issue) => issue.path.map(String),
+    }),
+    message: t.exposeString('message', { description: 'What is wrong.' }),
+    type: t.exposeString('type', { description: 'A stable word for the kind of mistake, e.g. `too_small`.' }),
+  }),
+});
+
+builder.objectType(InvalidInputFailure, {
+  name: 'InvalidInputError',
+  description: 'The input breaks a rule.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    issues: t.field({
+      type: [InputIssueType],
+      description: 'Everything that is wrong with the input.',
+      resolve: (error) => [...error.issues],
+    }),
+  }),
+});
+
+builder.objectType(NotFoundFailure, {
+  name: 'NotFoundError',
+  description: 'What the input names does not exist.',
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(ConflictFailure, {
+  name: 'ConflictError',
+  description: 'The present state does not allow what was asked for.',
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(UnavailableFailure, {
+  name: 'UnavailableError',
+  description: 'A part of the platform, or a service behind it, did not answer as it should.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    isRetryable: t.exposeBoolean('isRetryable', { description: 'Whether the same request may succeed later.' }),
+  }),
+});

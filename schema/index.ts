@@ -1,0 +1,23 @@
+import type { GraphQLSchema } from 'graphql';
+import { builder } from './builder.ts';
+import './types/scalars.ts';
+import './types/platform-status.ts';
+import './types/job-event.ts';
+import './types/run.ts';
+import './types/experiment.ts';
+import './types/model-version.ts';
+import './types/model.ts';
+import './types/job.ts';
+import './types/job-links.ts';
+import './types/submit-training-job.ts';
+import './types/cancel-training-job.ts';
+import './types/job-subscriptions.ts';
+import './types/prediction.ts';
+
+let schema: GraphQLSchema | undefined;
+
+/** The executable schema. It is built once, from code alone: neither a database nor a server is needed. */
+export function graphqlSchema(): GraphQLSchema {
+  schema ??= builder.toSchema();
+  return schema;
+}

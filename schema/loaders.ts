@@ -1,0 +1,83 @@
+import type { TrainingJob } from '../src/database/generated/client.ts';
+import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
+import type { Context } from './context.ts';
+
+/** The key of a model version: versions hold no `/`, names may. */
+export function modelVersionKey(name: string, version: string): string {
+  return `${version}/${name}`;
+}
+
+/** The keys of an experiment, that can be known by its id or by its name. */
+export const experimentKey = {
+  ofId: (id: string) => `id/${id}`,
+  ofName: (name: string) => `name/${name}`,
+};
+
+/** Runs by id, in one search of MLflow. Which experiment holds each, which the search must know, the jobs tell. */
+export async function loadRuns(runIds: readonly string[], { database, experiments }: Context) {
+  const known = await database.jobRun.findMany({
+    where: { runId: { in: [...runIds] } },
+    select: { runId: true, experimentId: true },
+  });
+  const experimentOf = new Map(known.map(({ runId, experimentId }) => [runId, experimentId]));
+  const keys = runIds.map((runId) => ({ runId, experimentId: experimentOf.get(runId) }));
+  return absentAsNull<Run>(await experiments.runsByIds(keys));
+}
+
+/** Experiments by `experimentKey`, in one search for each kind of key. */
+export async function loadExperiments(keys: readonly string[], { experiments }: Context) {
+  const named = keys.filter((key) => key.startsWith('name/')).map((key) => key.slice('name/'.length));
+  const numbered = keys.filter((key) => key.startsWith('id/')).map((key) => key.slice('id/'.length));
+  const found = new Map<string, Experiment | null>();
+  const [byName, byId] = await Promise.all([
+    experiments.byNames(named),
+    numbered.length === 0 ? [] : experiments.byIds(numbered),
+  ]);
+  for (const [index, experiment] of byName.entries()) found.set(`name/${named[index]}`, experiment);
+  for (const [index, experiment] of byId.entries()) found.set(`id/${numbered[index]}`, experiment);
+  return absentAsNull<Experiment>(keys.map((key) => found.get(key) ?? null));
+}
+
+/** Registered models by name. */
+export async function loadModels(names: readonly string[], { models }: Context) {
+  return absentAsNull<RegisteredModel>(await models.byNames(names));
+}
+
+/** Model versions by `modelVersionKey`. */
+export async function loadModelVersions(keys: readonly string[], { models }: Context) {
+  const pairs = keys.map((key) => {
+    const separator = key.indexOf('/');
+    return { version: key.slice(0, separator), name: key.slice(separator + 1) };
+  });
+  return absentAsNull<ModelVersion>(await models.versionsByKeys(pairs));
+}
+
+/** The jobs whose scripts created the runs, null where none did. */
+export async function loadJobsByRun(runIds: readonly string[], { database }: Context): Promise<(TrainingJob | null)[]> {
+  const rows = await database.jobRun.findMany({ where: { runId: { in: [...runIds] } }, include: { job: true } });
+  const jobs = new Map(rows.map(({ runId, job }) => [runId, job]));
+  return runIds.map((runId) => jobs.get(runId) ?? null);
+}
+
+/** The jobs that the model versions, by `modelVersionKey`, came out of; null where none did. */
+export async function loadJobsByModelVersion(keys: readonly string[], { database }: Context) {
+  const rows = await database.jobModelVersion.findMany({
+    where: {
+      OR: keys.map((key) => {
+        const separator = key.indexOf('/');
+        return { version: key.slice(0, separator), name: key.slice(separator + 1) };
+      }),
+    },
+    include: { job: true },
+  });
+  const jobs = new Map(rows.map(({ name, version, job }) => [modelVersionKey(name, version), job]));
+  return keys.map((key): TrainingJob | null => jobs.get(key) ?? null);
+}
+
+/**
+ * What the dataloader plugin takes from a loader. It types an object that is not there as an error; null is right
+ * here, since every field that names an object by its key is nullable.
+ */
+function absentAsNull<T>(found: readonly (T | null)[]): T[] {
+  return found as T[];
+}

@@ -1,0 +1,150 @@
+import type { JobStatus } from '../../src/database/generated/enums.ts';
+import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { builder } from '../builder.ts';
+import { modelVersionKey } from '../loaders.ts';
+import { ModelVersion } from './model-version.ts';
+
+/** One kind of event with its number. */
+type Numbered<Type extends JobEventType> = Extract<NumberedJobEvent, { type: Type }>;
+
+const TYPE_NAMES: Record<JobEventType, string> = {
+  status: 'StatusChanged',
+  environment: 'EnvironmentLine',
+  log: 'LogLine',
+  metric: 'MetricLogged',
+  registration: 'ModelRegistered',
+  end: 'JobEnded',
+};
+
+export const JobStatusType = builder.enumType('JobStatus', {
+  description: 'Where a job stands. The last five are written once and stay.',
+  values: {
+    QUEUED: { description: 'It waits for a worker.' },
+    PREPARING: { description: 'A worker has it and makes its environment.' },
+    RUNNING: { description: 'Its script runs.' },
+    COMPLETED: { description: 'Its script ended well.' },
+    FAILED: { description: 'Its environment could not be made, or its script ended badly.' },
+    CANCELLED: { description: 'It was ended on request.' },
+    TIMED_OUT: { description: 'It did not end within its time.' },
+    LOST: { description: 'What became of it cannot be known.' },
+  } satisfies Record<JobStatus, object>,
+});
+
+/** GraphQL's names of the kinds of events, for filters. */
+export const JobEventTypeEnum = builder.enumType('JobEventType', {
+  description: 'The kinds of events.',
+  values: {
+    STATUS: { value: 'status', description: '`StatusChanged`' },
+    ENVIRONMENT: { value: 'environment', description: '`EnvironmentLine`' },
+    LOG: { value: 'log', description: '`LogLine`' },
+    METRIC: { value: 'metric', description: '`MetricLogged`' },
+    REGISTRATION: { value: 'registration', description: '`ModelRegistered`' },
+    END: { value: 'end', description: '`JobEnded`' },
+  } as const satisfies Record<string, { value: JobEventType; description: string }>,
+});
+
+export const JobEventInterface = builder.interfaceRef<NumberedJobEvent>('JobEvent').implement({
+  description: 'Something that happened to a job. All that happens to one is in one sequence, which has no holes.',
+  resolveType: (event) => TYPE_NAMES[event.type],
+  fields: (t) => ({
+    sequence: t.exposeInt('sequence', { description: 'Its number: 1 for the first event of the job.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
+  }),
+});
+
+export const StatusChanged = builder.objectRef<Numbered<'status'>>('StatusChanged').implement({
+  description: 'The job moved to another status.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    status: t.expose('status', { type: JobStatusType, description: 'The status it moved to.' }),
+    attempt: t.exposeInt('attempt', { description: 'The attempt in which it did, from 1; 0 before the first.' }),
+    reason: t.string({
+      nullable: true,
+      description: 'Why, where there is something to say.',
+      resolve: (e) => e.reason,
+    }),
+  }),
+});
+
+builder.objectRef<Numbered<'environment'>>('EnvironmentLine').implement({
+  description: 'A line printed while the environment of the job was prepared.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({ text: t.exposeString('text', { description: 'The line, without its ending.' }) }),
+});
+
+const LogStream = builder.enumType('LogStream', {
+  description: 'Where a log line comes from.',
+  values: {
+    STDOUT: { value: 'stdout', description: 'Standard output of the script.' },
+    STDERR: { value: 'stderr', description: 'Standard error of the script.' },
+    PLATFORM: { value: 'platform', description: 'The platform, about the job.' },
+  } as const,
+});
+
+export const LogLine = builder.objectRef<Numbered<'log'>>('LogLine').implement({
+  description: 'A line of the script as it was printed, or of the platform about the job.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    stream: t.expose('stream', { type: LogStream, description: 'Where it comes from.' }),
+    text: t.exposeString('text', { description: 'The line, without its ending.' }),
+  }),
+});
+
+builder.objectRef<Numbered<'metric'>>('MetricLogged').implement({
+  description: 'The script logged a metric to MLflow.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    runId: t.exposeID('runId', { description: 'The run that it was logged to.' }),
+    key: t.exposeString('key', { description: 'The name of the metric.' }),
+    value: t.float({
+      nullable: true,
+      description: 'Its value; null when that is not a finite number: see `text`.',
+      resolve: ({ value }) => (typeof value === 'number' ? value : null),
+    }),
+    text: t.string({
+      description: 'Its value as text: a number, `NaN`, `Infinity` or `-Infinity`.',
+      resolve: ({ value }) => String(value),
+    }),
+    step: t.exposeFloat('step', { description: 'The step that the script gave, a whole number; 0 when it gave none.' }),
+  }),
+});
+
+const RegisteredBy = builder.enumType('RegisteredBy', {
+  description: 'Who registered a model version.',
+  values: {
+    SCRIPT: { value: 'script', description: 'The script itself.' },
+    PLATFORM: { value: 'platform', description: 'The platform, after the script had ended well.' },
+  } as const,
+});
+
+builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
+  description: 'A model version came out of the job.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    modelName: t.exposeString('modelName', { description: 'The registered model.' }),
+    version: t.exposeString('version', { description: 'Its new version.' }),
+    // Not the run itself: `MetricLogged` has a `runId` that is never null, and one selection could not hold both.
+    modelVersion: t.field({
+      type: ModelVersion,
+      nullable: true,
+      description: 'That version, with its run; null when it is gone.',
+      resolve: ({ modelName, version }) => modelVersionKey(modelName, version),
+    }),
+    registeredBy: t.expose('registeredBy', { type: RegisteredBy, description: 'Who registered it.' }),
+  }),
+});
+
+builder.objectRef<Numbered<'end'>>('JobEnded').implement({
+  description:
+    'The last event of a job. `lines`, `bytes` and `sha256` are of the script’s own output (the lines of both its ' +
+    'streams in the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove that it has all.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    status: t.expose('status', { type: JobStatusType, description: 'The status it ended with.' }),
+    exitCode: t.exposeInt('exitCode', { nullable: true, description: 'How the script exited; null when it did not.' }),
+    signal: t.exposeString('signal', { nullable: true, description: 'The signal that ended the script, if one did.' }),
+    lines: t.exposeInt('lines', { description: 'How many lines the script printed.' }),
+    bytes: t.exposeFloat('bytes', { description: 'How many bytes those are, a whole number.' }),
+    sha256: t.exposeString('sha256', { description: 'Their SHA-256 in hexadecimal.' }),
+  }),
+});

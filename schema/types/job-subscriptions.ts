@@ -1,0 +1,87 @@
+import { clearAllDataLoaders } from '@pothos/plugin-dataloader';
+import type { JobStatusChange as StatusChange } from '../../src/jobs/event-store.ts';
+import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { invalidInput } from '../../src/platform/errors.ts';
+import { builder } from '../builder.ts';
+import type { Context } from '../context.ts';
+import { endingOnReturn } from '../ending-on-return.ts';
+import { JobEventInterface, JobEventTypeEnum, JobStatusType, LogLine, StatusChanged } from './job-event.ts';
+
+const JobStatusChange = builder.objectRef<StatusChange>('JobStatusChange').implement({
+  description: 'A transition of any job.',
+  fields: (t) => ({
+    jobId: t.exposeID('jobId', { description: 'The job that moved.' }),
+    sequence: t.exposeInt('sequence', { description: 'The number of the transition among the events of that job.' }),
+    status: t.expose('status', { type: JobStatusType, description: 'The status it moved to.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it did.' }),
+    reason: t.string({
+      nullable: true,
+      description: 'Why, where there is something to say.',
+      resolve: (c) => c.reason,
+    }),
+    job: t.prismaField({
+      type: 'TrainingJob',
+      description: 'The job, as it is by now.',
+      resolve: (query, { jobId }, _args, { database }) =>
+        database.trainingJob.findUniqueOrThrow({ ...query, where: { id: jobId } }),
+    }),
+  }),
+});
+
+const resumable = builder.args((t) => ({
+  id: t.id({ required: true, description: 'The job.' }),
+  after: t.int({ defaultValue: 0, description: 'The number of the last event that the caller has; 0 for all.' }),
+}));
+
+builder.subscriptionFields((t) => ({
+  jobEvents: t.field({
+    type: [JobEventInterface],
+    description:
+      'The events of a job after a number, those that happened and then each as it happens; every payload is a list of ' +
+      'consecutive ones. Completes after the end event: a stream that stops without it was cut, and goes on by `after`.',
+    args: {
+      ...resumable,
+      types: t.arg({ type: [JobEventTypeEnum], required: false, description: 'Only these kinds; absent means all.' }),
+    },
+    subscribe: (_root, { id, after, types }, context) => follow(context, id, after, types ?? undefined),
+    resolve: (events: NumberedJobEvent[], _args, context) => payload(context, events),
+  }),
+  jobLog: t.field({
+    type: [LogLine],
+    description: 'The log lines of a job, as `jobEvents` gives them. Completes when the job has ended.',
+    args: resumable,
+    subscribe: (_root, { id, after }, context) => follow(context, id, after, ['log']),
+    resolve: (events: NumberedJobEvent[]) => events.filter((event) => event.type === 'log'),
+  }),
+  jobStatus: t.field({
+    type: [StatusChanged],
+    description: 'The transitions of a job, as `jobEvents` gives them. Completes when the job has ended.',
+    args: resumable,
+    subscribe: (_root, { id, after }, context) => follow(context, id, after, ['status']),
+    resolve: (events: NumberedJobEvent[]) => events.filter((event) => event.type === 'status'),
+  }),
+  jobStatusChanges: t.field({
+    type: [JobStatusChange],
+    description: 'The transitions of all jobs from now on. It does not complete.',
+    subscribe: (_root, _args, { events, signal }) => endingOnReturn((end) => events.statusChanges(end), signal),
+    resolve: (changes: StatusChange[], _args, context) => payload(context, changes),
+  }),
+}));
+
+/** @throws AsgardError NOT_FOUND before anything is streamed; INVALID_INPUT */
+async function follow(
+  { jobs, events, signal }: Context,
+  id: string,
+  after: number | null | undefined,
+  types?: readonly JobEventType[],
+) {
+  if (after != null && after < 0) throw invalidInput(['after'], `"after" must not be negative, it is ${after}`);
+  await jobs.get(id);
+  return endingOnReturn((end) => events.follow(id, { after: after ?? 0, types, signal: end }), signal);
+}
+
+/** One operation has many payloads: what was loaded for the one before may have changed since. */
+function payload<T>(context: Context, list: T[]): T[] {
+  clearAllDataLoaders(context);
+  return list;
+}

@@ -1,0 +1,151 @@
+import { z } from 'zod';
+import { builder } from '../builder.ts';
+import { experimentKey, modelVersionKey } from '../loaders.ts';
+import { Experiment } from './experiment.ts';
+import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
+import { ModelVersion } from './model-version.ts';
+import { Run } from './run.ts';
+import { Tag } from './tag.ts';
+
+/** The most events that one read gives. */
+const MAX_EVENTS = 1000;
+
+/** Columns that hold a JSON object of texts: variables and tags. */
+const texts = z.record(z.string(), z.string());
+
+const EnvironmentVariable = builder.objectRef<[name: string, value: string]>('EnvironmentVariable').implement({
+  description: 'A variable that a script sees.',
+  fields: (t) => ({
+    name: t.string({ description: 'Its name.', resolve: ([name]) => name }),
+    value: t.string({ description: 'Its value, as it was given.', resolve: ([, value]) => value }),
+  }),
+});
+
+export const TrainingJob = builder.prismaObject('TrainingJob', {
+  description: 'One uploaded script and its execution.',
+  // Only what a query names is read: a script can be a megabyte.
+  select: { id: true },
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Its id.' }),
+    scriptName: t.exposeString('scriptName', { description: 'The file name of the script.' }),
+    script: t.exposeString('script', { description: 'The text of the script.' }),
+    experimentName: t.exposeString('experimentName', { description: 'The MLflow experiment that its runs go to.' }),
+    modelName: t.exposeString('modelName', {
+      description: 'The registered model that its model becomes a version of.',
+    }),
+    requirements: t.exposeStringList('requirements', { description: 'The Python packages that it asked for.' }),
+    environmentVariables: t.field({
+      type: [EnvironmentVariable],
+      description: 'The variables that it asked for.',
+      select: { environmentVars: true },
+      resolve: (job) => Object.entries(texts.parse(job.environmentVars)),
+    }),
+    timeoutSeconds: t.exposeInt('timeoutSeconds', { description: 'How long it may take, its environment included.' }),
+    tags: t.field({
+      type: [Tag],
+      description: 'The tags that it was given.',
+      select: { tags: true },
+      resolve: (job) => Object.entries(texts.parse(job.tags)),
+    }),
+    status: t.expose('status', { type: JobStatusType, description: 'Where it stands.' }),
+    error: t.exposeString('error', {
+      nullable: true,
+      description: 'Why it did not complete; null while it may still.',
+    }),
+    environmentHash: t.exposeString('environmentHash', {
+      nullable: true,
+      description: 'The name of its environment: the hash of its lock. Null before it is prepared.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was handed in.' }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When a worker began it.' }),
+    completedAt: t.expose('completedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    elapsedSeconds: t.float({
+      nullable: true,
+      description: 'Seconds from its start to its end, or to now; null before it starts.',
+      select: { startedAt: true, completedAt: true },
+      resolve: ({ startedAt, completedAt }) =>
+        startedAt === null ? null : ((completedAt ?? new Date()).getTime() - startedAt.getTime()) / 1000,
+    }),
+    lastSequence: t.exposeInt('lastSequence', { description: 'The number of its newest event; 0 before the first.' }),
+    events: t.field({
+      type: [JobEventInterface],
+      description: 'Its events in the order of their numbers. The subscription `jobEvents` goes on from there.',
+      args: {
+        after: t.arg.int({ defaultValue: 0, description: 'Only events with a larger number.' }),
+        first: t.arg.int({ defaultValue: 100, description: `How many at most, 1 to ${MAX_EVENTS}.` }),
+        types: t.arg({ type: [JobEventTypeEnum], required: false, description: 'Only these kinds; absent means all.' }),
+      },
+      resolve: (job, { after, first, types }, { events }) =>
+        events.list(job.id, {
+          after: after ?? 0,
+          limit: Math.min(Math.max(first ?? 100, 1), MAX_EVENTS),
+          types: types ?? undefined,
+        }),
+    }),
+    logText: t.string({
+      description: 'Its whole log so far as text: environment, script and platform, each line with a line feed.',
+      resolve: (job, _args, { jobs }) => jobs.logText(job.id),
+    }),
+    experiment: t.field({
+      type: Experiment,
+      nullable: true,
+      description: 'The experiment that it names; null while MLflow has none of that name.',
+      select: { experimentName: true },
+      resolve: (job) => experimentKey.ofName(job.experimentName),
+    }),
+    runId: t.exposeID('runId', { nullable: true, description: 'The run that logged its model, else its last run.' }),
+    run: t.field({
+      type: Run,
+      nullable: true,
+      description: 'The run that logged its model, else its last run.',
+      select: { runId: true },
+      resolve: (job) => job.runId,
+    }),
+    modelVersion: t.field({
+      type: ModelVersion,
+      nullable: true,
+      description: 'The version of `modelName` that it made; null while there is none.',
+      select: { modelName: true, modelVersion: true },
+      resolve: (job) => (job.modelVersion === null ? null : modelVersionKey(job.modelName, job.modelVersion)),
+    }),
+  }),
+});
+
+const TrainingJobFilter = builder.inputType('TrainingJobFilter', {
+  description: 'Which jobs; a field that is absent or null does not choose.',
+  fields: (t) => ({
+    status: t.field({ type: JobStatusType, description: 'Those that stand there.' }),
+    experimentName: t.string({ description: 'Those that name this experiment.' }),
+    modelName: t.string({ description: 'Those that name this model.' }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  trainingJob: t.prismaField({
+    type: 'TrainingJob',
+    nullable: true,
+    description: 'The job with this id; null when there is none.',
+    args: { id: t.arg.id({ required: true, description: 'The id that `submitTrainingJob` gave.' }) },
+    resolve: (query, _root, { id }, { database }) => database.trainingJob.findUnique({ ...query, where: { id } }),
+  }),
+  trainingJobs: t.prismaConnection(
+    {
+      type: 'TrainingJob',
+      cursor: 'id',
+      description: 'All jobs, the newest first.',
+      args: { filter: t.arg({ type: TrainingJobFilter, description: 'Which jobs; absent means all.' }) },
+      resolve: (query, _root, { filter }, { database }) =>
+        database.trainingJob.findMany({
+          ...query,
+          where: {
+            ...(filter?.status == null ? {} : { status: filter.status }),
+            ...(filter?.experimentName == null ? {} : { experimentName: filter.experimentName }),
+            ...(filter?.modelName == null ? {} : { modelName: filter.modelName }),
+          },
+          orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+        }),
+    },
+    { name: 'TrainingJobConnection', description: 'A page of jobs.' },
+    { name: 'TrainingJobEdge', description: 'A job in a page.' },
+  ),
+}));

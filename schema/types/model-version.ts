@@ -1,0 +1,64 @@
+import { builder } from '../builder.ts';
+import { loadModelVersions, modelVersionKey } from '../loaders.ts';
+import { Run } from './run.ts';
+import { Tag } from './tag.ts';
+
+const ModelVersionStatus = builder.enumType('ModelVersionStatus', {
+  description: 'Whether a model version can be used.',
+  values: {
+    PENDING_REGISTRATION: { description: 'It is being registered.' },
+    FAILED_REGISTRATION: { description: 'It could not be registered.' },
+    READY: { description: 'It can be used.' },
+  } as const,
+});
+
+/** A field of this type may give a `modelVersionKey` instead of a model version. */
+export const ModelVersion = builder.loadableObjectRef('ModelVersion', {
+  load: loadModelVersions,
+  cacheResolved: ({ name, version }) => modelVersionKey(name, version),
+});
+
+ModelVersion.implement({
+  description: 'One version of a registered model.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'The registered model.' }),
+    version: t.exposeString('version', { description: 'Its number, from 1, as text.' }),
+    status: t.expose('status', { type: ModelVersionStatus, description: 'Whether it can be used.' }),
+    statusMessage: t.exposeString('statusMessage', {
+      nullable: true,
+      description: 'Why it cannot, where that is known.',
+    }),
+    stage: t.exposeString('stage', { description: '`None`, `Staging`, `Production` or `Archived`.' }),
+    description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
+    source: t.exposeString('source', { description: 'Where its files were taken from.' }),
+    aliases: t.stringList({ description: 'The aliases that name it.', resolve: ({ aliases }) => [...aliases] }),
+    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was registered.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
+    runId: t.exposeID('runId', { nullable: true, description: 'The run that logged it; null when none did.' }),
+    run: t.field({
+      type: Run,
+      nullable: true,
+      description: 'The run that logged it; null when none did or it is gone.',
+      resolve: ({ runId }) => runId,
+    }),
+  }),
+});
+
+export const ModelVersionConnection = builder.connectionObject(
+  { type: ModelVersion, name: 'ModelVersionConnection', description: 'A page of model versions.' },
+  { name: 'ModelVersionEdge', description: 'A model version in a page.' },
+);
+
+builder.queryField('modelVersion', (t) =>
+  t.field({
+    type: ModelVersion,
+    nullable: true,
+    description: 'The version of a registered model with this number; null when there is none.',
+    args: {
+      name: t.arg.string({ required: true, description: 'The name of the registered model.' }),
+      version: t.arg.string({ required: true, description: 'The number of the version, as text.' }),
+    },
+    resolve: (_root, { name, version }) => modelVersionKey(name, version),
+  }),
+);

@@ -1,0 +1,36 @@
+import type { PlatformStatus } from '../../src/status/platform-status.ts';
+import { builder } from '../builder.ts';
+
+const JobCounts = builder.objectRef<PlatformStatus['jobs']>('JobCounts').implement({
+  description: 'How many jobs have not ended.',
+  fields: (t) => ({
+    queued: t.exposeInt('queued', { description: 'Those that wait for a worker.' }),
+    running: t.exposeInt('running', { description: 'Those that a worker has.' }),
+  }),
+});
+
+const PlatformStatusType = builder.objectRef<PlatformStatus>('PlatformStatus').implement({
+  description: 'What the platform says of itself.',
+  fields: (t) => ({
+    ready: t.exposeBoolean('ready', { description: 'Whether all of its parts answer.' }),
+    notReady: t.stringList({
+      description: 'The parts that do not answer yet, by name.',
+      resolve: ({ notReady }) => [...notReady],
+    }),
+    mlflowTrackingUri: t.exposeString('mlflowTrackingUri', { description: 'The address of the MLflow server.' }),
+    mlflowAvailable: t.exposeBoolean('mlflowAvailable', { description: 'Whether the MLflow server answers.' }),
+    feastStoreAvailable: t.exposeBoolean('feastStoreAvailable', { description: 'Whether the feature store answers.' }),
+    registeredModels: t.exposeInt('registeredModels', { description: 'How many registered models there are.' }),
+    activeExperiments: t.exposeInt('activeExperiments', { description: 'How many experiments are not deleted.' }),
+    featureViews: t.exposeInt('featureViews', { description: 'How many feature views there are.' }),
+    jobs: t.expose('jobs', { type: JobCounts, description: 'How many jobs have not ended.' }),
+  }),
+});
+
+builder.queryField('platformStatus', (t) =>
+  t.field({
+    type: PlatformStatusType,
+    description: 'How the platform is. Answers also while parts of it are not up.',
+    resolve: (_root, _args, { status }) => status(),
+  }),
+);

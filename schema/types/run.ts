@@ -1,0 +1,83 @@
+import type { Metric } from '../../src/mlflow/wire.ts';
+import { builder } from '../builder.ts';
+import { loadRuns } from '../loaders.ts';
+import { Tag } from './tag.ts';
+
+const RunStatus = builder.enumType('RunStatus', {
+  description: 'Where a run stands, by MLflow’s words.',
+  values: {
+    SCHEDULED: { description: 'It shall start later.' },
+    RUNNING: { description: 'It runs.' },
+    FINISHED: { description: 'It ended well.' },
+    FAILED: { description: 'It ended badly.' },
+    KILLED: { description: 'It was ended from outside.' },
+  } as const,
+});
+
+const Param = builder.objectRef<[key: string, value: string]>('Param').implement({
+  description: 'A parameter that a run was made with.',
+  fields: (t) => ({
+    key: t.string({ description: 'Its name.', resolve: ([key]) => key }),
+    value: t.string({ description: 'Its value as text.', resolve: ([, value]) => value }),
+  }),
+});
+
+const MetricType = builder.objectRef<Metric>('Metric').implement({
+  description: 'The newest value of one metric of a run.',
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'Its name.' }),
+    value: t.float({
+      nullable: true,
+      description: 'Its value; null when that is not a finite number: see `text`.',
+      resolve: ({ value }) => (typeof value === 'number' ? value : null),
+    }),
+    text: t.string({
+      description: 'Its value as text: a number, `NaN`, `Infinity` or `-Infinity`.',
+      resolve: ({ value }) => String(value),
+    }),
+    step: t.exposeFloat('step', { description: 'The step it was logged for, a whole number.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it was logged.' }),
+  }),
+});
+
+/** A field of this type may give a run's id instead of a run. */
+export const Run = builder.loadableObjectRef('Run', { load: loadRuns, cacheResolved: ({ id }) => id });
+
+Run.implement({
+  description: 'One tracked execution: what it was made with and what it measured.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Its id.' }),
+    name: t.exposeString('name', { description: 'Its name, which need not be unique.' }),
+    status: t.expose('status', { type: RunStatus, description: 'Where it stands.' }),
+    experimentId: t.exposeID('experimentId', { description: 'The experiment that holds it.' }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it started.' }),
+    endedAt: t.expose('endedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it ended; null while it runs.',
+    }),
+    artifactUri: t.exposeString('artifactUri', { description: 'Where its artifacts lie.' }),
+    params: t.field({
+      type: [Param],
+      description: 'What it was made with.',
+      resolve: ({ params }) => Object.entries(params),
+    }),
+    metrics: t.field({ type: [MetricType], description: 'What it measured.', resolve: ({ metrics }) => [...metrics] }),
+    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+  }),
+});
+
+export const RunConnection = builder.connectionObject(
+  { type: Run, name: 'RunConnection', description: 'A page of runs.' },
+  { name: 'RunEdge', description: 'A run in a page.' },
+);
+
+builder.queryField('run', (t) =>
+  t.field({
+    type: Run,
+    nullable: true,
+    description: 'The run with this id; null when there is none.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the run.' }) },
+    resolve: (_root, { id }) => id,
+  }),
+);

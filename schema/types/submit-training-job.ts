@@ -1,0 +1,77 @@
+import { jobSubmission } from '../../src/jobs/submission.ts';
+import { invalidInput } from '../../src/platform/errors.ts';
+import { builder } from '../builder.ts';
+import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { TrainingJob } from './job.ts';
+
+const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
+  description: 'A variable that a script shall see.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: 'Its name: letters, digits and `_`, not beginning with a digit.' }),
+    value: t.string({ required: true, description: 'Its value, whatever characters it holds.' }),
+  }),
+});
+
+const TagInput = builder.inputType('TagInput', {
+  description: 'A key with a value.',
+  fields: (t) => ({
+    key: t.string({ required: true, description: 'The key.' }),
+    value: t.string({ required: true, description: 'The value.' }),
+  }),
+});
+
+const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
+  description: 'A Python training script and how to run it.',
+  fields: (t) => ({
+    scriptName: t.string({ required: true, description: 'The file name of the script, without a folder.' }),
+    script: t.string({ required: true, description: 'The text of the script, at most 1 MiB.' }),
+    experimentName: t.string({ required: true, description: 'The MLflow experiment that its runs go to.' }),
+    modelName: t.string({ required: true, description: 'The registered model that its model becomes a version of.' }),
+    requirements: t.stringList({
+      description: 'Python packages beside the ones that are always there, as PEP 508 names them.',
+    }),
+    environmentVariables: t.field({ type: [EnvironmentVariableInput], description: 'Variables that the script sees.' }),
+    timeoutSeconds: t.int({ description: 'How long the job may take, 60 to 3600; 300 when absent.' }),
+    tags: t.field({ type: [TagInput], description: 'Tags of the job.' }),
+  }),
+});
+
+builder.mutationField('submitTrainingJob', (t) =>
+  t.field({
+    type: TrainingJob,
+    errors: {
+      types: [failures.invalidInput, failures.unavailable],
+      union: { description: 'What became of a hand-in.' },
+    },
+    description: 'Hands in a training script. Returns at once, with the job queued; its events tell the rest.',
+    args: {
+      input: t.arg({ type: SubmitTrainingJobInput, required: true, description: 'The script and how to run it.' }),
+    },
+    resolve: (_root, { input }, { jobs }) => withFailures(() => jobs.submit(parse(input))),
+  }),
+);
+
+/** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
+function parse(input: typeof SubmitTrainingJobInput.$inferInput) {
+  const { environmentVariables, requirements, timeoutSeconds, tags, ...rest } = input;
+  const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
+  const labels = (tags ?? []).map(({ key, value }) => [key, value] as const);
+  const parsed = jobSubmission.safeParse({
+    ...rest,
+    requirements: requirements ?? undefined,
+    timeoutSeconds: timeoutSeconds ?? undefined,
+    environmentVars: record('environmentVariables', variables),
+    tags: record('tags', labels),
+  });
+  if (parsed.success) return parsed.data;
+  throw invalidInputOf(parsed.error, 'the job was not taken', { environmentVars: 'environmentVariables' });
+}
+
+function record(field: string, entries: (readonly [string, string])[]): Record<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, value] of entries) {
+    if (found.has(key)) throw invalidInput([field, key], `${field}: "${key}" is given twice`, 'duplicate');
+    found.set(key, value);
+  }
+  return Object.fromEntries(found);
+}

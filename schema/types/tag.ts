@@ -1,0 +1,10 @@
+import { builder } from '../builder.ts';
+
+/** A key with a value, on whatever can bear tags. */
+export const Tag = builder.objectRef<[key: string, value: string]>('Tag').implement({
+  description: 'A key with a value, to find and sort things by.',
+  fields: (t) => ({
+    key: t.string({ description: 'The key.', resolve: ([key]) => key }),
+    value: t.string({ description: 'The value.', resolve: ([, value]) => value }),
+  }),
+});

@@ -1,0 +1,120 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import type { Config } from './config.ts';
+import { createDatabase } from './database/client.ts';
+import { Listener } from './database/listen.ts';
+import { migrate } from './database/migrate.ts';
+import { LocalExecutor } from './executors/local.ts';
+import { ExperimentService } from './experiments/service.ts';
+import { createGraphqlServer } from './http/graphql.ts';
+import { buildHttpServer, listen } from './http/server.ts';
+import { ModelWorkers } from './inference/model-workers.ts';
+import { InferenceService } from './inference/service.ts';
+import { JobEventFeed } from './jobs/event-feed.ts';
+import { JobService } from './jobs/service.ts';
+import { JobTracking } from './jobs/tracking.ts';
+import { MlflowClient } from './mlflow/client.ts';
+import { mlflowGateway } from './mlflow/gateway.ts';
+import { ModelService } from './models/service.ts';
+import { FolderLock } from './platform/lock-file.ts';
+import type { Logger } from './platform/logger.ts';
+import { PythonEnvironments, toolchainPython } from './python/environments.ts';
+import { restRoutes } from './rest/rest-routes.ts';
+import { startServers } from './servers.ts';
+import { Shutdown } from './shutdown.ts';
+import { PlatformStatusService } from './status/platform-status.ts';
+import { Readiness } from './status/readiness.ts';
+import { JobWork } from './worker/job-work.ts';
+
+/** A data folder that is locked, servers that run, ports that listen. Disposing ends it all in order, within 10 s. */
+export interface App extends AsyncDisposable {
+  /** `http://<HOST>:<PORT>` */
+  readonly url: string;
+  /** `http://<HOST>:<MLFLOW_PORT>` */
+  readonly mlflowUrl: string;
+}
+
+/**
+ * Builds the platform, part by part, and resolves once it answers. What takes longer (MLflow's start; on the first start
+ * the base Python environment) goes on behind it, and the status says so.
+ * @param stop ends the start as soon as the part that is being started is up
+ * @throws AsgardError with one clear line for what the caller can mend; what was started has been ended again
+ */
+export async function startApp(config: Config, logger: Logger, stop: AbortSignal): Promise<App> {
+  const shutdown = new Shutdown(logger);
+  try {
+    const urls = await build(config, logger, stop, shutdown);
+    return { ...urls, [Symbol.asyncDispose]: () => shutdown.run() };
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown: Shutdown) {
+  const { home, host, toolchain } = config;
+  await mkdir(join(home, 'logs'), { recursive: true, mode: 0o700 });
+  shutdown.own('lock', 500, await FolderLock.acquire(join(home, 'lock')));
+  const readiness = new Readiness();
+  const servers = await startServers({ config, logger, stop, shutdown, readiness });
+  const { databaseUrl, mlflowUrl: upstream } = servers;
+  await migrate(databaseUrl);
+  const { client: database } = shutdown.own('database', 1000, createDatabase(databaseUrl, { poolSize: 16 }));
+  const listener = shutdown.own('listener', 500, await Listener.start({ url: databaseUrl, logger }));
+
+  const mlflow = new MlflowClient({ baseUrl: () => upstream });
+  const experiments = new ExperimentService(mlflow);
+  const models = new ModelService(mlflow);
+  const jobs = new JobService(database);
+  const events = await JobEventFeed.start(database, listener);
+  const environments = new PythonEnvironments({ folder: config.environments, toolchain });
+  const observer = new JobTracking(database);
+  const gateway = (everything: boolean) => async (app: FastifyInstance) => {
+    await app.register(mlflowGateway, { upstream: () => upstream, everything, observer, log: logger });
+  };
+  stop.throwIfAborted();
+
+  // This port first: what is built next is told its address, which is not known before when a free port is taken.
+  const mlflowServer = await buildHttpServer({ log: logger, routes: [gateway(true)] });
+  shutdown.add('mlflow port', 1000, () => mlflowServer.close());
+  const mlflowUrl = `http://${host}:${await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT')}`;
+
+  const modelsFolder = join(home, 'models');
+  const workers = new ModelWorkers({ database, environments, folder: modelsFolder, trackingUri: mlflowUrl, logger });
+  const inference = new InferenceService(models, workers);
+  const platform = new PlatformStatusService({
+    mlflowTrackingUri: mlflowUrl,
+    mlflow,
+    experiments,
+    models,
+    jobs,
+    readiness,
+  });
+  const services = { jobs, events, experiments, models, inference, status: () => platform.current(), database };
+  const api = await buildHttpServer({
+    log: logger,
+    graphql: createGraphqlServer({ services, log: logger }),
+    routes: [gateway(false), async (app) => void (await app.register(restRoutes(services)))],
+  });
+  shutdown.add('api port', 1500, () => api.close());
+  const url = `http://${host}:${await listen(api, host, config.port, 'PORT')}`;
+  shutdown.own('model workers', 1000, workers);
+
+  const jobsFolder = join(home, 'jobs');
+  const executor = new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) });
+  const settings = {
+    databaseUrl,
+    mlflowUrl: upstream,
+    gatewayUrl: url,
+    jobsFolder,
+    environmentsFolder: config.environments,
+    toolchain,
+    logLevel: config.logLevel,
+    logPretty: config.logPretty,
+  };
+  const { workerSlots: slots } = config;
+  const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
+  shutdown.own('jobs', 6000, work);
+  return { url, mlflowUrl };
+}

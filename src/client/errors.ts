@@ -1,0 +1,84 @@
+import { ClientError } from 'graphql-request';
+import { z } from 'zod';
+import type { ErrorFieldsFragment } from './generated/graphql.ts';
+
+/** One thing that is wrong with an input. */
+export interface RequestIssue {
+  readonly path: readonly string[];
+  readonly message: string;
+  readonly type: string;
+}
+
+/**
+ * A request that the platform answered with a failure, or did not answer. `code` is one of the API's `ErrorCode`,
+ * `INTERNAL` for a fault of the platform, or `UNAVAILABLE` when it cannot be reached.
+ */
+export class AsgardRequestError extends Error {
+  readonly code: string;
+  /** Whether the same request may succeed later. */
+  readonly isRetryable: boolean;
+  /** What is wrong with the input; empty for every code but `INVALID_INPUT`. */
+  readonly issues: readonly RequestIssue[];
+
+  constructor(
+    code: string,
+    message: string,
+    options: { isRetryable?: boolean; issues?: readonly RequestIssue[]; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AsgardRequestError';
+    this.code = code;
+    this.isRetryable = options.isRetryable ?? false;
+    this.issues = options.issues ?? [];
+  }
+}
+
+/** The members of a result union that are not failures. */
+export type Success<Result> = Exclude<Result, { readonly __typename: `${string}Error` }>;
+
+/** The success in a result union. @throws AsgardRequestError for a failure in it */
+export function successOf<Result extends { readonly __typename: string }>(result: Result): Success<Result> {
+  if (!isFailure(result)) return result as Success<Result>; // what `isFailure` leaves; Exclude cannot follow a guard
+  const issues = 'issues' in result ? result.issues : [];
+  const isRetryable = 'isRetryable' in result && result.isRetryable;
+  throw new AsgardRequestError(result.code, result.message, { issues, isRetryable });
+}
+
+const responseError = z.object({
+  message: z.string(),
+  extensions: z
+    .object({
+      code: z.string().default('INTERNAL'),
+      retryable: z.boolean().default(false),
+      issues: z
+        .array(z.object({ path: z.array(z.coerce.string()), message: z.string(), type: z.string() }))
+        .default([]),
+    })
+    .default({ code: 'INTERNAL', retryable: false, issues: [] }),
+});
+
+/** The first of a response's errors. */
+export function responseErrorOf(errors: readonly unknown[], cause?: unknown): AsgardRequestError {
+  const parsed = responseError.safeParse(errors[0]);
+  if (!parsed.success)
+    return new AsgardRequestError('INTERNAL', 'the platform answered in a form not known', { cause });
+  const { message, extensions } = parsed.data;
+  const { code, retryable, issues } = extensions;
+  return new AsgardRequestError(code, message, { isRetryable: retryable, issues, cause });
+}
+
+/** What a failed HTTP request means. A caller's own abort is not ours to turn: it comes back as it is. */
+export function requestErrorOf(error: unknown, url: string, signal?: AbortSignal): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  if (error instanceof ClientError) {
+    const { errors, status } = error.response;
+    if (errors !== undefined && errors.length > 0) return responseErrorOf(errors, error);
+    return new AsgardRequestError('INTERNAL', `${url} answered with HTTP status ${status}`, { cause: error });
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  return new AsgardRequestError('UNAVAILABLE', `cannot reach ${url}: ${why}`, { isRetryable: true, cause: error });
+}
+
+function isFailure(result: { readonly __typename: string }): result is ErrorFieldsFragment & { __typename: string } {
+  return result.__typename.endsWith('Error');
+}

@@ -1,0 +1,184 @@
+import { mkdir } from 'node:fs/promises';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { inheritedEnvironment } from '../config.ts';
+import { AsgardError } from '../platform/errors.ts';
+import { waitForHttp } from '../platform/http-wait.ts';
+import type { Logger } from '../platform/logger.ts';
+import { ChildProcess, freePort } from '../platform/process.ts';
+import { forgetChild, recordChild, recordedChild } from './child-record.ts';
+import { endLeftover } from './leftover.ts';
+import { LogFile } from './log-file.ts';
+
+const READY_TIMEOUT_MS = 180_000;
+const STOP_GRACE_MS = 4_000;
+const FIRST_RESTART_MS = 250;
+const LONGEST_RESTART_MS = 30_000;
+/** A server that lived this long starts its pauses anew when it ends. */
+const STEADY_MS = 60_000;
+const PROGRAM = resolve(import.meta.dirname, 'mlflow_server.py');
+/** What it may know of the caller's environment. No secret is among them. */
+const INHERITED = ['HOME', 'PATH', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'LD_LIBRARY_PATH'];
+
+export interface ManagedMlflowOptions {
+  /** The interpreter of an environment that has mlflow and psycopg2. */
+  readonly python: string;
+  /** `postgresql://…` of the database that holds MLflow's tables. */
+  readonly databaseUrl: string;
+  readonly artifactsFolder: string;
+  readonly logFile: string;
+  readonly logger?: Logger;
+}
+
+/**
+ * An MLflow server of our own on a free port of 127.0.0.1: one process, artifacts through the server, no job runner, no
+ * telemetry. It accepts requests whose Host and Origin are localhost or 127.0.0.1 with any port, its own default.
+ * When it dies after it was ready it is started again on the same port, with pauses from 0.25 to 30 seconds.
+ */
+export class ManagedMlflow implements AsyncDisposable {
+  /** `http://127.0.0.1:<port>`, the same for as long as this object lives. */
+  readonly url: string;
+  /** Resolves at the first answer; rejects with the end of its output when it ends before that, or after 180 seconds. */
+  readonly ready: Promise<void>;
+  readonly #options: ManagedMlflowOptions;
+  readonly #recordFile: string;
+  readonly #log: LogFile;
+  readonly #stopping = new AbortController();
+  readonly #supervision: Promise<void>;
+  #server: ChildProcess;
+
+  /**
+   * Resolves when the process runs; it answers some seconds later, see `ready`.
+   * A server that a killed Asgard left behind is ended first.
+   * @throws AsgardError `UNAVAILABLE` when the interpreter cannot be started
+   */
+  static async start(options: ManagedMlflowOptions): Promise<ManagedMlflow> {
+    const recordFile = join(dirname(resolve(options.artifactsFolder)), 'server.json');
+    await mkdir(options.artifactsFolder, { recursive: true });
+    const leftover = await recordedChild(recordFile);
+    const steps = [
+      { signal: 'SIGTERM', waitMs: 3_000 },
+      { signal: 'SIGKILL', waitMs: 2_000 },
+    ] as const;
+    if (leftover !== undefined) await endLeftover(leftover, steps, true);
+    const log = await LogFile.open(options.logFile);
+    try {
+      const port = await freePort();
+      const server = await spawnServer(options, port, log, recordFile);
+      return new ManagedMlflow(options, port, log, recordFile, server);
+    } catch (cause) {
+      await log[Symbol.asyncDispose]();
+      const message = `MLflow cannot be started with ${options.python}: run the set-up (npm start does), or set MLFLOW_TRACKING_URI`;
+      throw new AsgardError('UNAVAILABLE', message, { cause });
+    }
+  }
+
+  private constructor(
+    options: ManagedMlflowOptions,
+    port: number,
+    log: LogFile,
+    recordFile: string,
+    server: ChildProcess,
+  ) {
+    this.#options = options;
+    this.#log = log;
+    this.#recordFile = recordFile;
+    this.#server = server;
+    this.url = `http://127.0.0.1:${port}`;
+    this.ready = this.#waitUntilReady(server);
+    this.#supervision = this.ready.then(
+      () => this.#supervise(port),
+      () => undefined, // whoever awaits `ready` is told
+    );
+  }
+
+  /** The process id of the server that runs now, or ran last. */
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new AsgardError('UNAVAILABLE', 'the MLflow server is being stopped'));
+    await this.#server.terminate({ graceMs: STOP_GRACE_MS });
+    await this.#supervision;
+    await this.#server.terminate({ graceMs: STOP_GRACE_MS });
+    await forgetChild(this.#recordFile);
+    await this.#log[Symbol.asyncDispose]().catch(() => undefined);
+  }
+
+  async #waitUntilReady(server: ChildProcess): Promise<void> {
+    const started = performance.now();
+    const ended = new AbortController();
+    void server.exited.then(() => ended.abort());
+    const timeout = AbortSignal.timeout(READY_TIMEOUT_MS);
+    try {
+      await waitForHttp(`${this.url}/health`, AbortSignal.any([ended.signal, timeout, this.#stopping.signal]));
+    } catch {
+      this.#stopping.signal.throwIfAborted();
+      const what = ended.signal.aborted ? 'ended' : `did not answer for ${READY_TIMEOUT_MS / 1_000} seconds`;
+      const tail = await this.#log.tail();
+      throw new AsgardError('UNAVAILABLE', `the MLflow server ${what}; ${this.#log.path} ends with:\n${tail}`);
+    }
+    const seconds = Number(((performance.now() - started) / 1_000).toFixed(3));
+    this.#options.logger?.info({ url: this.url, pid: server.pid, seconds }, 'mlflow.ready');
+  }
+
+  /** Starts the server again whenever it ends, until this object is disposed of. */
+  async #supervise(port: number): Promise<void> {
+    const { signal } = this.#stopping;
+    let pauseMs = FIRST_RESTART_MS;
+    while (!signal.aborted) {
+      const started = Date.now();
+      const { code, signal: endedBy } = await this.#server.exited;
+      if (signal.aborted) return;
+      if (Date.now() - started > STEADY_MS) pauseMs = FIRST_RESTART_MS;
+      this.#options.logger?.error({ code, signal: endedBy, pauseMs }, 'mlflow.died');
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_RESTART_MS);
+      if (signal.aborted) return;
+      try {
+        this.#server = await spawnServer(this.#options, port, this.#log, this.#recordFile);
+        this.#options.logger?.info({ pid: this.#server.pid }, 'mlflow.restarted');
+      } catch (error) {
+        this.#options.logger?.error({ err: error }, 'mlflow.restart_failed');
+      }
+    }
+  }
+}
+
+async function spawnServer(
+  options: ManagedMlflowOptions,
+  port: number,
+  log: LogFile,
+  recordFile: string,
+): Promise<ChildProcess> {
+  await log.mark();
+  const server = await ChildProcess.start({
+    argv: [options.python, PROGRAM, '127.0.0.1', String(port), resolve(options.artifactsFolder)],
+    env: serverEnvironment(options),
+    cwd: dirname(resolve(options.artifactsFolder)),
+    outputFd: log.fd,
+  });
+  try {
+    await recordChild(recordFile, server.pid);
+  } catch (error) {
+    await server.terminate({ graceMs: 0 });
+    throw error;
+  }
+  return server;
+}
+
+function serverEnvironment({ python, databaseUrl }: ManagedMlflowOptions): NodeJS.ProcessEnv {
+  const given = inheritedEnvironment();
+  const inherited = Object.fromEntries(INHERITED.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
+  return {
+    ...inherited,
+    PATH: [dirname(python), inherited['PATH']].filter(Boolean).join(delimiter),
+    // SQLAlchemy picks its driver by this name; left out, its newer versions take one that is not installed.
+    MLFLOW_BACKEND_STORE_URI: databaseUrl.replace(/^postgres(ql)?:/, 'postgresql+psycopg2:'),
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
+    MLFLOW_DISABLE_TELEMETRY: 'true',
+    DO_NOT_TRACK: 'true',
+    PYTHONUNBUFFERED: '1',
+  };
+}

@@ -1,0 +1,70 @@
+import { createHmac } from 'node:crypto';
+import pg from 'pg';
+
+/** The superuser of every embedded cluster. */
+export const SUPERUSER = 'postgres';
+
+/** Each has a role of the same name as its owner, and no other role but the superuser can enter it. */
+const DATABASES = ['asgard', 'mlflow'];
+
+/** How to reach a database of the server on `port`: as its owner for our own databases, as the superuser for any other. */
+export function databaseUrl(port: number, superuserPassword: string, database: string): string {
+  const isOurs = DATABASES.includes(database);
+  const user = isOurs ? database : SUPERUSER;
+  const password = isOurs ? rolePassword(superuserPassword, database) : superuserPassword;
+  return `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+}
+
+/** Whether the server on `port` lets our superuser in. Another server there would not know the password. */
+export async function isAnswering(port: number, superuserPassword: string): Promise<boolean> {
+  const client = clientOf(port, superuserPassword);
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Makes the databases `asgard` and `mlflow` with their roles, where they are missing. May be cut short and repeated. */
+export async function ensureDatabases(port: number, superuserPassword: string): Promise<void> {
+  const client = clientOf(port, superuserPassword);
+  await client.connect();
+  try {
+    const found = await client.query<{ kind: string; name: string }>(
+      `SELECT 'database' AS kind, datname AS name FROM pg_database UNION ALL SELECT 'role', rolname FROM pg_roles`,
+    );
+    const has = (kind: string, name: string) => found.rows.some((row) => row.kind === kind && row.name === name);
+    for (const name of DATABASES) {
+      const password = client.escapeLiteral(rolePassword(superuserPassword, name));
+      if (!has('role', name)) await client.query(`CREATE ROLE ${name} LOGIN PASSWORD ${password}`);
+      if (has('database', name)) continue;
+      await client.query(`CREATE DATABASE ${name} OWNER ${name}`);
+      await client.query(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+/** Derived, so that one kept secret serves all. */
+function rolePassword(superuserPassword: string, role: string): string {
+  return createHmac('sha256', superuserPassword).update(role).digest('hex');
+}
+
+function clientOf(port: number, password: string): pg.Client {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user: SUPERUSER,
+    password,
+    database: 'postgres',
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 30_000,
+  });
+  // A connection that breaks while idle shows in the next query.
+  client.on('error', () => undefined);
+  return client;
+}

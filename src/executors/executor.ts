@@ -1,0 +1,44 @@
+import type { Frame } from '../python/frames.ts';
+
+/** A script and all that its process is given. */
+export interface RunSpec {
+  readonly scriptName: string;
+  readonly script: string;
+  /** The folder of its Python environment. */
+  readonly environmentFolder: string;
+  /** Variables beside those that every script gets. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** The runner ends the script by itself when they are over. */
+  readonly timeoutSeconds: number;
+  /** Between asking the script to end and killing it. */
+  readonly graceSeconds: number;
+}
+
+/** Names one execution. Computed from job and attempt, so that it is known before and after any crash. */
+export interface RunHandle {
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** Where scripts run. Nothing outside this folder knows which one does it. */
+export interface Executor {
+  /** Starts the script. */
+  submit(handle: RunHandle, spec: RunSpec): Promise<void>;
+  /**
+   * The frames of an execution from the first, in lists, each as soon as it was written; ends after the exit frame.
+   * @throws RunnerLostError when the runner is gone without an exit frame
+   */
+  frames(handle: RunHandle, signal: AbortSignal): AsyncIterable<Frame[]>;
+  /** Asks for the end of the script and all that it started. The exit frame tells when it is done. Safe to repeat. */
+  cancel(handle: RunHandle): Promise<void>;
+  /** Removes what the execution left, once its frames are stored. Ends it first when it still runs. */
+  forget(handle: RunHandle): Promise<void>;
+}
+
+/** The runner ended without an exit frame: somebody killed it, or the machine failed. */
+export class RunnerLostError extends Error {
+  constructor(handle: RunHandle) {
+    super(`the runner of job ${handle.jobId}, attempt ${handle.attempt}, is gone and left no exit record`);
+    this.name = 'RunnerLostError';
+  }
+}

@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { PROJECT_ROOT } from '../config.ts';
+import { identityOfProcess } from '../platform/process-identity.ts';
+import type { Frame } from '../python/frames.ts';
+import { pythonVariables } from '../python/script-environment.ts';
+import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
+import { readSpool } from './spool.ts';
+
+const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
+
+/** What finds a runner again: a pid alone may have passed to another process. */
+const runnerRecord = z.object({ pid: z.int(), identity: z.string() });
+
+/**
+ * Runs scripts on this machine: one runner process for each, in a session of its own, which writes what happens to
+ * `<folder>/<job>/<attempt>/spool`.
+ */
+export class LocalExecutor implements Executor {
+  readonly #folder: string;
+  readonly #python: string;
+
+  /**
+   * @param options.folder where jobs' files go
+   * @param options.python an interpreter that user code cannot write to, for the runner, which needs no package
+   */
+  constructor(options: { folder: string; python: string }) {
+    this.#folder = options.folder;
+    this.#python = options.python;
+  }
+
+  async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
+    const folder = this.#folderOf(handle);
+    const work = join(folder, 'work');
+    const home = join(folder, 'home');
+    await mkdir(work, { recursive: true, mode: 0o700 });
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    await writeFile(join(work, spec.scriptName), spec.script);
+    const spool = join(folder, 'spool');
+    await writeFile(spool, '', { mode: 0o600 });
+    await using errors = await open(join(folder, 'runner.log'), 'a');
+    const runner = spawn(this.#python, ['-I', '-S', RUNNER], {
+      cwd: folder,
+      detached: true,
+      env: {},
+      stdio: ['pipe', 'ignore', errors.fd],
+    });
+    await once(runner, 'spawn');
+    await remember(runner, join(folder, 'runner.json'));
+    // By standard input: what a script is given (its token, its variables) is in no file and no argument list.
+    runner.stdin?.on('error', () => {});
+    runner.stdin?.end(
+      JSON.stringify({
+        argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
+        env: { ...pythonVariables(spec.environmentFolder, home), ...spec.variables },
+        cwd: work,
+        spool,
+        timeout_seconds: spec.timeoutSeconds,
+        grace_seconds: spec.graceSeconds,
+      }),
+    );
+  }
+
+  async *frames(handle: RunHandle, signal: AbortSignal): AsyncGenerator<Frame[], void> {
+    const spool = join(this.#folderOf(handle), 'spool');
+    for await (const frames of readSpool(spool, async () => (await this.#runnerOf(handle)) !== null, signal)) {
+      yield frames;
+      const last = frames.at(-1);
+      if (last !== undefined && 'exit' in last) return;
+    }
+    signal.throwIfAborted();
+    throw new RunnerLostError(handle);
+  }
+
+  async cancel(handle: RunHandle): Promise<void> {
+    const pid = await this.#runnerOf(handle);
+    if (pid !== null) signalProcess(pid, 'SIGTERM');
+  }
+
+  async forget(handle: RunHandle): Promise<void> {
+    // A second SIGTERM makes the runner kill at once; the deadline is for a runner that is stopped.
+    for (let tries = 0; tries < 100; tries += 1) {
+      const pid = await this.#runnerOf(handle);
+      if (pid === null) break;
+      signalProcess(pid, tries < 99 ? 'SIGTERM' : 'SIGKILL');
+      await delay(20);
+    }
+    await rm(this.#folderOf(handle), { recursive: true, force: true });
+    await rm(join(this.#folder, handle.jobId), { recursive: true, force: true });
+  }
+
+  #folderOf(handle: RunHandle): string {
+    return join(this.#folder, handle.jobId, String(handle.attempt));
+  }
+
+  async #runnerOf(handle: RunHandle): Promise<number | null> {
+    const text = await readFile(join(this.#folderOf(handle), 'runner.json'), 'utf8').catch(() => null);
+    if (text === null) return null;
+    const { pid, identity } = runnerRecord.parse(JSON.parse(text));
+    return identityOfProcess(pid) === identity ? pid : null;
+  }
+}
+
+async function remember(runner: ChildProcess, path: string): Promise<void> {
+  const pid = runner.pid ?? 0;
+  const record = { pid, identity: identityOfProcess(pid) ?? '' };
+  await writeFile(path, JSON.stringify(record), { mode: 0o600 });
+  // Its end is seen in the spool; this process is not kept alive for it.
+  runner.unref();
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended between the look and the signal.
+  }
+}

@@ -1,0 +1,73 @@
+import { watch } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { type Frame, parseFrame } from '../python/frames.ts';
+
+/** Read at once; with the length of a frame it bounds what one list holds. */
+const CHUNK_BYTES = 256 * 1024;
+/** A file system whose changes cannot be watched is looked at this often, and so is a runner that may be gone. */
+const IDLE_POLL_MS = 250;
+
+/**
+ * Follows a spool file: yields its frames in lists, each as soon as it is written whole. Ends when `isWriting` says that
+ * nobody writes any more and all was read, or when `signal` aborts. A last line that was not finished is left out.
+ */
+export async function* readSpool(
+  path: string,
+  isWriting: () => Promise<boolean>,
+  signal: AbortSignal,
+): AsyncGenerator<Frame[], void> {
+  await using file = await open(path, 'r');
+  const changes = new ChangeSignal(path, signal);
+  try {
+    const buffer = Buffer.alloc(CHUNK_BYTES);
+    let rest: Buffer = Buffer.alloc(0);
+    let isOver = false;
+    while (!signal.aborted) {
+      const changed = changes.next();
+      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
+      if (bytesRead === 0) {
+        if (isOver) return;
+        await changed;
+        // Read once more after the writer was seen to be gone: it may have written between the read and the look.
+        isOver = !(await isWriting());
+        continue;
+      }
+      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+      const end = bytes.lastIndexOf(0x0a);
+      rest = bytes.subarray(end + 1);
+      if (end >= 0) yield bytes.toString('utf8', 0, end).split('\n').map(parseFrame);
+    }
+  } finally {
+    changes.stop();
+  }
+}
+
+/** Wakes when the file changes, after a while in any case, and on abort. */
+class ChangeSignal {
+  #wake = () => {};
+  readonly #stop: () => void;
+
+  constructor(path: string, signal: AbortSignal) {
+    const wake = () => this.#wake();
+    const watcher = watch(path, { persistent: false }, wake);
+    watcher.on('error', () => {});
+    const timer = setInterval(wake, IDLE_POLL_MS);
+    signal.addEventListener('abort', wake);
+    this.#stop = () => {
+      watcher.close();
+      clearInterval(timer);
+      signal.removeEventListener('abort', wake);
+    };
+  }
+
+  /** Taken before the read that it follows, so that a change between the two is not missed. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+}

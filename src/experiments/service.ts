@@ -1,0 +1,137 @@
+import type { MlflowClient } from '../mlflow/client.ts';
+import { filterStrings } from '../mlflow/filter.ts';
+import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
+import type { Experiment, Run } from '../mlflow/wire.ts';
+import type { Page } from '../platform/page.ts';
+
+/** Of one search by ids: well inside what a database takes as parameters. */
+const MAX_IDS_PER_SEARCH = 500;
+const PAGE_SIZE = 5_000;
+/** Whoever goes through all experiments stops here rather than go on for ever. */
+const MAX_PAGES = 20;
+
+export interface PageOptions {
+  /** At most this many items, from 1. */
+  readonly first: number;
+  /** The `nextPageToken` of the page before; INVALID_INPUT when it is none. */
+  readonly after?: string | undefined;
+}
+
+/** What a run is called by. MLflow searches runs only within named experiments: not to name it costs a request. */
+export interface RunKey {
+  readonly runId: string;
+  readonly experimentId?: string | undefined;
+}
+
+/** Experiments and their runs, as MLflow has them. Errors are those of `MlflowClient`. */
+export class ExperimentService {
+  readonly #mlflow: MlflowClient;
+
+  constructor(mlflow: MlflowClient) {
+    this.#mlflow = mlflow;
+  }
+
+  /** Active experiments, the newest first. */
+  list({ first, after }: PageOptions): Promise<Page<Experiment>> {
+    return this.#mlflow.searchExperiments({ maxResults: first, pageToken: after });
+  }
+
+  /** Each id's experiment, deleted ones too, in the order of `ids`; null where there is none. One search for 500 ids. */
+  async byIds(ids: readonly string[]): Promise<(Experiment | null)[]> {
+    const possible = [...new Set(ids.filter(isExperimentId))];
+    const experiments = await searchOrEach(
+      () => this.#searchIds(possible),
+      () => Promise.all(possible.map((id) => orNull(this.#mlflow.getExperiment(id)))),
+    );
+    const found = new Map(experiments.map((experiment) => [experiment?.id, experiment]));
+    return ids.map((id) => found.get(id) ?? null);
+  }
+
+  /** The experiment of that exact name, a deleted one too; null when there is none. */
+  byName(name: string): Promise<Experiment | null> {
+    return orNull(this.#mlflow.getExperimentByName(name));
+  }
+
+  /** `byName` for many, in one request when there are fewer than 5,000 experiments. */
+  async byNames(names: readonly string[]): Promise<(Experiment | null)[]> {
+    const [only] = names;
+    if (only === undefined) return [];
+    if (names.length === 1) return [await this.byName(only)];
+    // MLflow's search takes a list of ids but not of names
+    const found = new Map<string, Experiment>();
+    const wanted = new Set(names);
+    for await (const experiments of this.#pages(true)) {
+      for (const experiment of experiments) if (wanted.has(experiment.name)) found.set(experiment.name, experiment);
+      if (found.size === wanted.size) break;
+    }
+    return names.map((name) => found.get(name) ?? null);
+  }
+
+  /** Active runs of the experiments, in one search: in MLflow's order `orderBy`, else the newest first. */
+  runs(
+    experimentIds: readonly string[],
+    { first, after, orderBy }: PageOptions & { readonly orderBy?: readonly string[] | undefined },
+  ): Promise<Page<Run>> {
+    return this.#mlflow.searchRuns({ experimentIds, orderBy, maxResults: first, pageToken: after });
+  }
+
+  /**
+   * Each key's run, deleted ones too, in the order of `keys`; null where there is none. One search for 100 runs or more,
+   * and one listing of experiments when any key does not name its own.
+   */
+  async runsByIds(keys: readonly RunKey[]): Promise<(Run | null)[]> {
+    const experimentIds = await this.#experimentIdsOf(keys);
+    const filters = filterStrings('attributes.run_id', [...new Set(keys.map((key) => key.runId))], MAX_IDS_PER_SEARCH);
+    const pages = await Promise.all(
+      filters.map((filter) =>
+        this.#mlflow.searchRuns({ experimentIds, filter, maxResults: MAX_IDS_PER_SEARCH, isDeletedIncluded: true }),
+      ),
+    );
+    const found = new Map(pages.flatMap((page) => page.items).map((run) => [run.id, run]));
+    return keys.map((key) => found.get(key.runId) ?? null);
+  }
+
+  /** How many experiments are not deleted; 100,000 at most. */
+  async countActive(): Promise<number> {
+    let count = 0;
+    for await (const experiments of this.#pages(false)) count += experiments.length;
+    return count;
+  }
+
+  async #searchIds(ids: readonly string[]): Promise<(Experiment | null)[]> {
+    const pages = await Promise.all(
+      filterStrings('experiment_id', ids, MAX_IDS_PER_SEARCH).map((filter) =>
+        this.#mlflow.searchExperiments({ filter, maxResults: MAX_IDS_PER_SEARCH, isDeletedIncluded: true }),
+      ),
+    );
+    return pages.flatMap((page) => page.items);
+  }
+
+  async #experimentIdsOf(keys: readonly RunKey[]): Promise<string[]> {
+    const named = new Set<string>();
+    let isAnyUnnamed = false;
+    for (const { experimentId } of keys) {
+      if (experimentId === undefined) isAnyUnnamed = true;
+      else named.add(experimentId);
+    }
+    if (!isAnyUnnamed) return [...named];
+    for await (const experiments of this.#pages(true)) for (const { id } of experiments) named.add(id);
+    return [...named];
+  }
+
+  async *#pages(isDeletedIncluded: boolean): AsyncGenerator<Experiment[]> {
+    let pageToken: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const request = { maxResults: PAGE_SIZE, pageToken, isDeletedIncluded };
+      const { items, nextPageToken } = await this.#mlflow.searchExperiments(request);
+      yield items;
+      if (nextPageToken === null) return;
+      pageToken = nextPageToken;
+    }
+  }
+}
+
+/** MLflow compares ids as numbers of 32 bits, and fails on anything else. */
+function isExperimentId(id: string): boolean {
+  return /^\d{1,10}$/.test(id) && Number(id) < 2 ** 31;
+}

@@ -1,0 +1,97 @@
+import { Readable } from 'node:stream';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { createYoga, type YogaServerInstance } from 'graphql-yoga';
+import { type Context, createContext, type Services } from '../../schema/context.ts';
+import { presentError } from '../../schema/errors.ts';
+import { graphqlSchema } from '../../schema/index.ts';
+import type { Logger } from '../platform/logger.ts';
+import { maskFault, presentErrors } from './present-errors.ts';
+
+export const GRAPHQL_PATH = '/graphql';
+
+/** What an operation's transport knows of it. */
+export interface Transport {
+  readonly requestId: string;
+}
+
+/** GraphQL Yoga over our schema; it holds nothing that must be disposed of. */
+export type GraphqlServer = YogaServerInstance<Transport, Context>;
+
+const EXAMPLE = `# Hand in a script, then follow it with the subscription.
+query Jobs {
+  trainingJobs(first: 10) {
+    edges { node { id scriptName status createdAt } }
+  }
+}
+
+subscription Follow {
+  jobStatusChanges { jobId status at reason }
+}
+`;
+
+/** The GraphQL API over HTTP (queries, mutations, SSE) and, through `getEnveloped`, over WebSockets. */
+export function createGraphqlServer(options: { services: Services; log: Logger }): GraphqlServer {
+  const { services, log } = options;
+  return createYoga<Transport, Context>({
+    schema: graphqlSchema(),
+    graphqlEndpoint: GRAPHQL_PATH,
+    context: ({ requestId, request }) => createContext(services, requestId, request?.signal),
+    plugins: [presentErrors(log)],
+    // What fails outside of an operation: a body that is no JSON, a document that cannot be parsed.
+    maskedErrors: { maskError: (error) => presentError(error) ?? maskFault(error, log) },
+    logging: false,
+    cors: false,
+    multipart: false,
+    landingPage: false,
+    graphiql: { title: 'Asgard', defaultQuery: EXAMPLE, subscriptionsProtocol: 'SSE' },
+    // The whole page comes from here, not from a CDN; its 9 MB are loaded when someone first asks for them.
+    renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
+  });
+}
+
+/** Serves the API at `/graphql`. A caller that goes away ends its operation; so does a close of the server. */
+export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPluginAsync {
+  return async (app) => {
+    const streaming = new Set<FastifyReply>();
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      const isRefused = error.statusCode !== undefined && error.statusCode < 500;
+      const { message, extensions } = isRefused
+        ? { message: error.message, extensions: { code: error.statusCode === 413 ? 'TOO_LARGE' : 'INVALID_INPUT' } }
+        : maskFault(error, log, request.id);
+      return reply.code(isRefused ? (error.statusCode ?? 400) : 500).send({ errors: [{ message, extensions }] });
+    });
+    // A stream that is cut, not completed, tells its client to go on from where it is, elsewhere or later.
+    app.addHook('preClose', async () => {
+      for (const reply of streaming) reply.raw.destroy();
+    });
+    app.route({
+      url: GRAPHQL_PATH,
+      method: ['GET', 'POST', 'OPTIONS'],
+      handler: async (request: FastifyRequest, reply: FastifyReply) => {
+        const response = await graphql.handleNodeRequestAndResponse(request, reply, { requestId: request.id });
+        reply.code(response.status);
+        for (const [name, value] of response.headers) reply.header(name, value);
+        const { body } = response;
+        if (body === null) return reply.send();
+        if (response.headers.get('content-type')?.startsWith('text/event-stream') !== true) {
+          return reply.send(await response.text());
+        }
+        streaming.add(reply);
+        reply.raw.once('close', () => streaming.delete(reply));
+        return reply.send(Readable.from(chunksOf(body)));
+      },
+    });
+  };
+}
+
+/** Fetch's type of a body does not say that it can be iterated. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader = body.getReader();
+  try {
+    for (let read = await reader.read(); read.done === false; read = await reader.read()) yield read.value;
+  } finally {
+    await reader.cancel();
+  }
+}

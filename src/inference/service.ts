@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import type { ModelService } from '../models/service.ts';
+import type { ModelWorkers } from './model-workers.ts';
+import type { PredictedValue } from './protocol.ts';
+
+/** The most rows of one request. */
+const MAX_ROWS = 100_000;
+
+/** What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length. */
+export const predictionRequest = z.object({
+  modelName: z.string().min(1).max(250),
+  /** A version's number; absent or `latest`: the newest. */
+  modelVersion: z
+    .string()
+    .regex(/^(latest|[1-9][0-9]{0,9})$/, 'must be the number of a version, or "latest"')
+    .optional(),
+  inputs: z
+    .record(z.string(), z.array(z.unknown()).max(MAX_ROWS))
+    .refine((inputs) => Object.keys(inputs).length > 0, 'must have at least one column')
+    .superRefine((inputs, context) => {
+      const [first, ...others] = Object.entries(inputs);
+      if (first === undefined) return;
+      const [firstName, firstValues] = first;
+      if (firstValues.length === 0) {
+        context.addIssue({ code: 'custom', path: [firstName], message: 'must have at least one value' });
+      }
+      for (const [name, values] of others) {
+        if (values.length === firstValues.length) continue;
+        const message = `has ${values.length} values, but "${firstName}" has ${firstValues.length}`;
+        context.addIssue({ code: 'custom', path: [name], message });
+      }
+    }),
+  returnProbabilities: z.boolean().default(false),
+});
+
+export type PredictionRequest = z.infer<typeof predictionRequest>;
+
+/** `predictions: value[n]` in the order of the rows, `probabilities: number[n][classes]` when they were asked for. */
+export interface Prediction {
+  readonly modelName: string;
+  readonly modelVersion: string;
+  readonly predictions: readonly PredictedValue[];
+  readonly probabilities: readonly (readonly (number | null)[])[] | null;
+  /** From the parsed request to the answer; loading a model that was not warm included. */
+  readonly inferenceTimeMs: number;
+}
+
+/** Predictions from registered models. */
+export class InferenceService {
+  readonly #models: ModelService;
+  readonly #workers: ModelWorkers;
+
+  constructor(models: ModelService, workers: ModelWorkers) {
+    this.#models = models;
+    this.#workers = workers;
+  }
+
+  /**
+   * Predicts one value for each row.
+   * @throws AsgardError NOT_FOUND (model or version), INVALID_INPUT (naming the column and row), UNAVAILABLE, TIMEOUT
+   */
+  async predict(request: PredictionRequest): Promise<Prediction> {
+    const startedAt = performance.now();
+    const { modelName, inputs, returnProbabilities } = request;
+    const modelVersion = await this.#resolve(modelName, request.modelVersion);
+    const worker = await this.#workers.get(modelName, modelVersion);
+    const answer = await worker.predict({ inputs, return_probabilities: returnProbabilities });
+    const { predictions, probabilities } = answer;
+    const inferenceTimeMs = performance.now() - startedAt;
+    return { modelName, modelVersion, predictions, probabilities, inferenceTimeMs };
+  }
+
+  async #resolve(name: string, version: string | undefined): Promise<string> {
+    if (version === undefined || version === 'latest') return (await this.#models.latestVersion(name)).version;
+    // Versions never change what they are: a loaded one need not be looked up again.
+    if (this.#workers.isWarm(name, version)) return version;
+    return (await this.#models.getVersion(name, version)).version;
+  }
+}

@@ -1,0 +1,191 @@
+import type { Listener } from '../database/listen.ts';
+import { AsgardError } from '../platform/errors.ts';
+import {
+  type DatabaseClient,
+  EVENTS_CHANNEL,
+  isOfTypes,
+  type JobStatusChange,
+  parseStatusChange,
+  readEvents,
+  STATUS_CHANNEL,
+} from './event-store.ts';
+import type { JobEventType, NumberedJobEvent } from './events.ts';
+import { isTerminal } from './states.ts';
+
+/** Events that one list holds at most. */
+const MAX_LIST_EVENTS = 1000;
+/** A reader looks again after this long even when nothing woke it. */
+const IDLE_READ_MS = 10_000;
+/** Transitions that wait for a slow subscriber of the feed of all jobs before it is ended. */
+const MAX_PENDING_CHANGES = 10_000;
+
+/** Where to begin and what to see. */
+export interface FollowOptions {
+  /** The number of the last event that the reader has; 0 for all. */
+  readonly after?: number | undefined;
+  readonly types?: readonly JobEventType[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reads of job events, past and live. A follower pulls from PostgreSQL at its own pace: nothing is buffered for it,
+ * so a slow one costs no memory and can miss nothing. Followers that wait at the same place share one read.
+ */
+export class JobEventFeed {
+  readonly #database: DatabaseClient;
+  readonly #listener: Listener;
+  readonly #waiters = new Map<string, Set<(lastSequence: number) => void>>();
+  readonly #reads = new Map<string, Promise<NumberedJobEvent[]>>();
+  #stopListening: (() => void)[] = [];
+
+  /** Resolves when every event from now on wakes its followers. */
+  static async start(database: DatabaseClient, listener: Listener): Promise<JobEventFeed> {
+    const feed = new JobEventFeed(database, listener);
+    const unsubscribe = await listener.subscribe(EVENTS_CHANNEL, (payload) => {
+      const separator = payload.lastIndexOf(':');
+      feed.#wake(payload.slice(0, separator), Number(payload.slice(separator + 1)));
+    });
+    // Notifications sent while the connection was away are gone: every follower looks for itself.
+    const stopReconnect = listener.onReconnect(() => {
+      for (const jobId of feed.#waiters.keys()) feed.#wake(jobId, Number.POSITIVE_INFINITY);
+    });
+    feed.#stopListening = [unsubscribe, stopReconnect];
+    return feed;
+  }
+
+  private constructor(database: DatabaseClient, listener: Listener) {
+    this.#database = database;
+    this.#listener = listener;
+  }
+
+  [Symbol.dispose](): void {
+    for (const stop of this.#stopListening) stop();
+  }
+
+  /**
+   * A job's events above `after`, then each as it happens: non-empty lists in the order of their numbers, which have no
+   * hole unless `types` leaves some out. Ends after the `end` event, or when `signal` aborts.
+   * @throws AsgardError NOT_FOUND
+   */
+  async *follow(jobId: string, options: FollowOptions = {}): AsyncGenerator<NumberedJobEvent[], void> {
+    const { types, signal } = options;
+    let cursor = options.after ?? 0;
+    let isEnded = await this.#isEnded(jobId);
+    while (signal?.aborted !== true) {
+      const waiter = this.#waitFor(jobId, cursor, signal);
+      try {
+        const events = await this.#read(jobId, cursor);
+        const last = events.at(-1);
+        if (last !== undefined) {
+          cursor = last.sequence;
+          const wanted = events.filter((event) => isOfTypes(event, types));
+          if (wanted.length > 0) yield wanted;
+          if (last.type === 'end') return;
+          continue;
+        }
+        if (isEnded) return;
+        await waiter.woken;
+        isEnded = await this.#isEnded(jobId);
+      } finally {
+        waiter.dispose();
+      }
+    }
+  }
+
+  /** Up to `limit` events of a job above `after`. @throws AsgardError NOT_FOUND */
+  async list(
+    jobId: string,
+    options: { after?: number; limit: number; types?: readonly JobEventType[] | undefined },
+  ): Promise<NumberedJobEvent[]> {
+    await this.#isEnded(jobId);
+    const found: NumberedJobEvent[] = [];
+    let cursor = options.after ?? 0;
+    while (found.length < options.limit) {
+      const events = await readEvents(this.#database, jobId, cursor, MAX_LIST_EVENTS);
+      found.push(...events.filter((event) => isOfTypes(event, options.types)));
+      if (events.length < MAX_LIST_EVENTS) break;
+      cursor = events.at(-1)?.sequence ?? cursor;
+    }
+    return found.slice(0, options.limit);
+  }
+
+  /**
+   * Transitions of all jobs from now on. A subscriber that falls too far behind is ended with an error rather than
+   * shown a feed with holes.
+   * @throws AsgardError UNAVAILABLE
+   */
+  async *statusChanges(signal?: AbortSignal): AsyncGenerator<JobStatusChange[], void> {
+    let pending: JobStatusChange[] = [];
+    let failure: AsgardError | undefined;
+    let wake = () => {};
+    const lose = (why: string) => {
+      failure ??= new AsgardError('UNAVAILABLE', `${why}: read the jobs again and subscribe anew`);
+      wake();
+    };
+    const stopListening = await this.#listener.subscribe(STATUS_CHANNEL, (payload) => {
+      pending.push(parseStatusChange(payload));
+      if (pending.length > MAX_PENDING_CHANGES) lose('this subscriber reads too slowly');
+      wake();
+    });
+    const stopReconnect = this.#listener.onReconnect(() => lose('the connection to the database was interrupted'));
+    const abort = () => wake();
+    signal?.addEventListener('abort', abort);
+    try {
+      while (signal?.aborted !== true) {
+        if (failure !== undefined) throw failure;
+        if (pending.length === 0) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
+        const changes = pending;
+        pending = [];
+        yield changes;
+      }
+    } finally {
+      stopListening();
+      stopReconnect();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #read(jobId: string, after: number): Promise<NumberedJobEvent[]> {
+    const key = `${jobId}:${after}`;
+    const running = this.#reads.get(key);
+    if (running !== undefined) return running;
+    const read = readEvents(this.#database, jobId, after, MAX_LIST_EVENTS).finally(() => this.#reads.delete(key));
+    this.#reads.set(key, read);
+    return read;
+  }
+
+  async #isEnded(jobId: string): Promise<boolean> {
+    const job = await this.#database.trainingJob.findUnique({ where: { id: jobId }, select: { status: true } });
+    if (job === null) throw new AsgardError('NOT_FOUND', `there is no job "${jobId}"`);
+    return isTerminal(job.status);
+  }
+
+  /** Registered before the read that it follows, so that an event between the two wakes it. */
+  #waitFor(jobId: string, cursor: number, signal: AbortSignal | undefined) {
+    const { promise: woken, resolve } = Promise.withResolvers<void>();
+    const wake = (lastSequence: number) => {
+      if (lastSequence > cursor) resolve();
+    };
+    const stop = () => resolve();
+    const timer = setTimeout(stop, IDLE_READ_MS);
+    signal?.addEventListener('abort', stop);
+    const waiters = this.#waiters.get(jobId) ?? new Set();
+    this.#waiters.set(jobId, waiters.add(wake));
+    const dispose = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+      waiters.delete(wake);
+      if (waiters.size === 0 && this.#waiters.get(jobId) === waiters) this.#waiters.delete(jobId);
+    };
+    return { woken, dispose };
+  }
+
+  #wake(jobId: string, lastSequence: number): void {
+    for (const wake of this.#waiters.get(jobId) ?? []) wake(lastSequence);
+  }
+}

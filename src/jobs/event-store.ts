@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import type { PrismaClient } from '../database/generated/client.ts';
+import type { TransactionClient } from '../database/generated/internal/prismaNamespace.ts';
+import { type JobEvent, type JobEventType, jobEvent, type NumberedJobEvent } from './events.ts';
+
+/** Channel of "job <id> has events up to <n>", payload `<id>:<n>`. */
+export const EVENTS_CHANNEL = 'asgard_job_events';
+/** Channel of transitions of all jobs, payload: a JSON `JobStatusChange`. */
+export const STATUS_CHANNEL = 'asgard_job_status';
+
+/** The most events and characters that one row holds: a reader takes whole rows, so they bound its memory. */
+const MAX_ROW_EVENTS = 500;
+const MAX_ROW_CHARACTERS = 256 * 1024;
+/** NOTIFY takes 8,000 bytes of payload. */
+const MAX_NOTIFIED_REASON = 500;
+
+export type DatabaseClient = PrismaClient | TransactionClient;
+
+const jobStatusChange = z.object({
+  jobId: z.string(),
+  sequence: z.int(),
+  status: jobEvent.options[0].shape.status,
+  at: z.iso.datetime(),
+  reason: z.string().optional(),
+});
+
+/** A transition of any job, as the feed of all jobs carries it. A long `reason` is cut; the job's own event has it whole. */
+export type JobStatusChange = z.infer<typeof jobStatusChange>;
+
+/** Parses a payload of `STATUS_CHANNEL`. */
+export function parseStatusChange(payload: string): JobStatusChange {
+  return jobStatusChange.parse(JSON.parse(payload));
+}
+
+/**
+ * Appends events to a job's sequence and wakes its readers, in one statement for each row. The numbers are taken by
+ * raising the job's `last_sequence` in the statement that inserts: the row lock makes writers on any replica wait for
+ * each other, so there is neither a hole nor a number that becomes visible before a smaller one.
+ *
+ * @param attemptId when given, nothing is written unless this attempt is still the job's open one
+ * @returns whether all was written; false when the attempt has ended or the job has
+ */
+export async function appendEvents(
+  database: DatabaseClient,
+  jobId: string,
+  events: readonly JobEvent[],
+  attemptId?: bigint,
+): Promise<boolean> {
+  for (const row of rowsOf(events)) {
+    const attempt = attemptId ?? null;
+    const written = await database.$queryRaw<{ first_sequence: number }[]>`
+      WITH numbered AS (
+        UPDATE training_jobs SET last_sequence = last_sequence + ${row.length}::int
+        WHERE id = ${jobId}
+          AND (${attempt}::bigint IS NULL AND completed_at IS NULL
+            OR EXISTS (SELECT 1 FROM job_attempts WHERE id = ${attempt}::bigint AND ended_at IS NULL))
+        RETURNING last_sequence
+      ), inserted AS (
+        INSERT INTO job_events (job_id, first_sequence, last_sequence, events)
+        SELECT ${jobId}, last_sequence - ${row.length}::int + 1, last_sequence, ${JSON.stringify(row)}::jsonb FROM numbered
+        RETURNING first_sequence, last_sequence
+      )
+      SELECT first_sequence, pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified FROM inserted`;
+    const first = written[0]?.first_sequence;
+    if (first === undefined) return false;
+    await notifyTransitions(database, jobId, row, first);
+  }
+  return true;
+}
+
+/** Reads events of a job with numbers above `after`, oldest first: whole rows until `limit` is reached, then cut to it. */
+export async function readEvents(
+  database: DatabaseClient,
+  jobId: string,
+  after: number,
+  limit: number,
+): Promise<NumberedJobEvent[]> {
+  const found: NumberedJobEvent[] = [];
+  let cursor = after;
+  while (found.length < limit) {
+    // The row that holds number cursor + 1 may begin before it; its key is found through the primary key alone.
+    const rows = await database.$queryRaw<{ first_sequence: number; events: unknown }[]>`
+      SELECT first_sequence, events FROM job_events
+      WHERE job_id = ${jobId} AND last_sequence > ${cursor}::int AND first_sequence >= coalesce((
+        SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::int + 1), 0)
+      ORDER BY first_sequence LIMIT 8`;
+    for (const row of rows) {
+      const events = z.array(jobEvent).parse(row.events);
+      for (const [index, event] of events.entries()) {
+        const sequence = row.first_sequence + index;
+        if (sequence > cursor) found.push({ ...event, sequence });
+      }
+    }
+    if (rows.length < 8) break;
+    cursor = found.at(-1)?.sequence ?? cursor;
+  }
+  return found.slice(0, limit);
+}
+
+/** Whether an event is one of the given types; no types means all. */
+export function isOfTypes(event: JobEvent, types: readonly JobEventType[] | undefined): boolean {
+  return types === undefined || types.includes(event.type);
+}
+
+async function notifyTransitions(database: DatabaseClient, jobId: string, row: readonly JobEvent[], first: number) {
+  for (const [index, event] of row.entries()) {
+    if (event.type !== 'status') continue;
+    const change: JobStatusChange = { jobId, sequence: first + index, status: event.status, at: event.at };
+    const payload = JSON.stringify({ ...change, reason: event.reason?.slice(0, MAX_NOTIFIED_REASON) });
+    await database.$queryRaw`SELECT pg_notify(${STATUS_CHANNEL}, ${payload})::text`;
+  }
+}
+
+function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
+  const rows: JobEvent[][] = [];
+  let characters = 0;
+  for (const event of events) {
+    const length = 'text' in event ? event.text.length : 100;
+    const row = rows.at(-1);
+    if (row === undefined || row.length >= MAX_ROW_EVENTS || characters + length > MAX_ROW_CHARACTERS) {
+      rows.push([event]);
+      characters = length;
+    } else {
+      row.push(event);
+      characters += length;
+    }
+  }
+  return rows;
+}

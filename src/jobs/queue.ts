@@ -1,0 +1,53 @@
+import type { JobAttempt, PrismaClient } from '../database/generated/client.ts';
+import { appendEvents } from './event-store.ts';
+
+/** A worker that has not renewed for this long has lost its jobs. */
+export const LEASE_SECONDS = 30;
+
+/** What a worker holds after a claim. Bigint ids travel between threads as they are. */
+export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
+
+/**
+ * Takes up to `limit` queued jobs, oldest first, each with a new attempt and its lease, in one transaction.
+ *
+ * `FOR UPDATE SKIP LOCKED` lets any number of workers claim at once without waiting for each other or taking the same
+ * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows
+ * that can be claimed, however many jobs have ended.
+ */
+export async function claimJobs(database: PrismaClient, workerId: string, limit: number): Promise<Claim[]> {
+  return database.$transaction(async (transaction) => {
+    const claims = await transaction.$queryRaw<Claim[]>`
+      WITH next AS (
+        SELECT id FROM training_jobs WHERE status = 'QUEUED'
+        ORDER BY created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
+      ), claimed AS (
+        UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
+        FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id
+      )
+      INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
+      SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
+        now() + make_interval(secs => ${LEASE_SECONDS}::int)
+      FROM claimed RETURNING id, job_id AS "jobId", number`;
+    const at = new Date().toISOString();
+    for (const claim of claims) {
+      const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;
+      await appendEvents(transaction, claim.jobId, [event], claim.id);
+    }
+    return claims;
+  });
+}
+
+/** Renews the lease of an attempt. @returns false when the attempt has ended: the worker holds the job no longer */
+export async function renewLease(database: PrismaClient, attemptId: bigint): Promise<boolean> {
+  const renewed = await database.$executeRaw`
+    UPDATE job_attempts SET lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int)
+    WHERE id = ${attemptId} AND ended_at IS NULL`;
+  return renewed === 1;
+}
+
+/** Open attempts whose worker stopped renewing, by the database's clock. */
+export async function expiredAttempts(database: PrismaClient): Promise<(Claim & { workerId: string })[]> {
+  return database.$queryRaw`
+    SELECT id, job_id AS "jobId", number, worker_id AS "workerId" FROM job_attempts
+    WHERE ended_at IS NULL AND lease_expires_at < now() ORDER BY id LIMIT 100`;
+}

@@ -1,0 +1,92 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { PrismaClient } from '../database/generated/client.ts';
+import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
+import type { Observation } from '../mlflow/observation.ts';
+import { assertNever } from '../platform/errors.ts';
+import { appendEvents } from './event-store.ts';
+import type { JobEvent } from './events.ts';
+
+/** Every job token begins so: the gateway tells it from other bearer tokens by it. */
+const TOKEN_PREFIX = 'asgard-job-';
+
+/** A token for one attempt's script, good while the attempt is open. Only its hash is stored. */
+export async function issueJobToken(database: PrismaClient, attemptId: bigint): Promise<string> {
+  const token = TOKEN_PREFIX + randomBytes(24).toString('base64url');
+  await database.jobAttempt.update({ where: { id: attemptId }, data: { tokenHash: hashOf(token) } });
+  return token;
+}
+
+/** What the MLflow gateway sees of jobs becomes rows and events: which runs, metrics, models and versions are whose. */
+export class JobTracking implements GatewayObserver {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  /** The job that a token speaks for; null when it is unknown or its attempt has ended. */
+  async authenticate(token: string): Promise<JobIdentity | null> {
+    const attempt = await this.#database.jobAttempt.findFirst({
+      where: { tokenHash: hashOf(token), endedAt: null },
+      select: { id: true, jobId: true },
+    });
+    return attempt === null ? null : { jobId: attempt.jobId, attemptId: attempt.id };
+  }
+
+  /** Stores what a job's script did. Safe to repeat, metrics apart. */
+  async record({ jobId, attemptId }: JobIdentity, observation: Observation): Promise<void> {
+    switch (observation.type) {
+      case 'run': {
+        const { runId, experimentId } = observation;
+        await this.#database.jobRun.createMany({ data: [{ jobId, runId, experimentId }], skipDuplicates: true });
+        return;
+      }
+      case 'metrics': {
+        const events = observation.metrics.map(({ runId, key, value, step, timestampMs }): JobEvent => {
+          return { type: 'metric', at: new Date(timestampMs).toISOString(), runId, key, value, step };
+        });
+        await appendEvents(this.#database, jobId, events, attemptId);
+        return;
+      }
+      case 'model-saved': {
+        const { source, path, runId } = observation;
+        // A model that is saved again moves to the end of the order: the last one saved is the job's.
+        await this.#database.$executeRaw`
+          INSERT INTO job_saved_models (job_id, source, path, run_id) VALUES (${jobId}, ${source}, ${path}, ${runId})
+          ON CONFLICT (job_id, source) DO UPDATE SET id = DEFAULT, path = excluded.path, run_id = excluded.run_id`;
+        return;
+      }
+      case 'version': {
+        const { name, version, runId } = observation;
+        await recordVersion(this.#database, { jobId, attemptId }, { name, version, runId, registeredBy: 'script' });
+        return;
+      }
+      default:
+        assertNever(observation);
+    }
+  }
+}
+
+/** Ties a registered version to the job it came out of, with its event. A version that is known already adds no event. */
+export async function recordVersion(
+  database: PrismaClient,
+  { jobId, attemptId }: JobIdentity,
+  version: { name: string; version: string; runId: string | null; registeredBy: 'script' | 'platform' },
+): Promise<void> {
+  await database.$transaction(async (transaction) => {
+    const row = { jobId, name: version.name, version: version.version };
+    const { count } = await transaction.jobModelVersion.createMany({ data: [row], skipDuplicates: true });
+    if (count === 0) return;
+    const { name: modelName, ...rest } = version;
+    await appendEvents(
+      transaction,
+      jobId,
+      [{ type: 'registration', at: new Date().toISOString(), modelName, ...rest }],
+      attemptId,
+    );
+  });
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}

@@ -1,0 +1,121 @@
+import type { JobAttempt, Prisma, PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { JobStatus } from '../database/generated/enums.ts';
+import { appendEvents, type DatabaseClient } from './event-store.ts';
+import type { JobEvent } from './events.ts';
+import { sourcesOf, type TerminalStatus } from './states.ts';
+
+/** What an ended script left: how it ended, and proof of its output. */
+export interface ScriptEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly lines: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** SHA-256 of nothing: the proof of a script that printed nothing or never started. */
+const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+export const NO_SCRIPT_END: ScriptEnd = { exitCode: null, signal: null, lines: 0, bytes: 0, sha256: EMPTY_SHA256 };
+
+/** How a job ends. `error` says why it did not complete. */
+export interface JobEnd {
+  readonly status: TerminalStatus;
+  readonly error?: string;
+  readonly runId?: string | null;
+  readonly modelVersion?: string | null;
+  readonly script?: ScriptEnd;
+}
+
+/**
+ * Moves a job, with its event, in one transaction. This and `endJob` are the only places that write a status.
+ * @param attempt the attempt in whose name it happens; nothing is written when it no longer is the job's open one
+ * @returns whether the move was made; false when the job's status does not allow it
+ */
+export async function moveJob(
+  database: PrismaClient,
+  jobId: string,
+  status: JobStatus,
+  attempt: Pick<JobAttempt, 'id' | 'number'>,
+  data: Prisma.TrainingJobUncheckedUpdateManyInput = {},
+): Promise<boolean> {
+  return database.$transaction(async (transaction) => {
+    const moved = await writeStatus(transaction, jobId, status, attempt, data);
+    if (!moved) return false;
+    const event: JobEvent = { type: 'status', at: new Date().toISOString(), status, attempt: attempt.number };
+    return appendEvents(transaction, jobId, [event], attempt.id);
+  });
+}
+
+/**
+ * Ends a job for good: its terminal status, its last two events, and its open attempt, in one transaction.
+ * @param attempt as for `moveJob`; null for a job that no attempt runs (a queued one)
+ * @returns whether it was ended by this call
+ */
+export async function endJob(
+  database: PrismaClient,
+  jobId: string,
+  attempt: Pick<JobAttempt, 'id' | 'number'> | null,
+  end: JobEnd,
+): Promise<boolean> {
+  const now = new Date();
+  const at = now.toISOString();
+  const { status, error = null, script = NO_SCRIPT_END } = end;
+  return database.$transaction(async (transaction) => {
+    const moved = await writeStatus(transaction, jobId, status, attempt, {
+      error,
+      runId: end.runId ?? null,
+      modelVersion: end.modelVersion ?? null,
+    });
+    if (!moved) return false;
+    await appendEvents(
+      transaction,
+      jobId,
+      [
+        { type: 'status', at, status, attempt: attempt?.number ?? 0, ...(error === null ? {} : { reason: error }) },
+        { type: 'end', at, status, ...script },
+      ],
+      attempt?.id,
+    );
+    await transaction.trainingJob.update({ where: { id: jobId }, data: { completedAt: now } });
+    if (attempt !== null) {
+      const { exitCode, signal } = script;
+      await transaction.jobAttempt.update({ where: { id: attempt.id }, data: { endedAt: now, exitCode, signal } });
+    }
+    return true;
+  });
+}
+
+/** Adds the row and its first event, so that a job is never seen without its beginning. */
+export async function insertJob(
+  database: PrismaClient,
+  data: Prisma.TrainingJobUncheckedCreateInput,
+): Promise<TrainingJob> {
+  return database.$transaction(async (transaction) => {
+    await transaction.trainingJob.create({ data });
+    const event: JobEvent = { type: 'status', at: new Date().toISOString(), status: 'QUEUED', attempt: 0 };
+    await appendEvents(transaction, data.id, [event]);
+    await transaction.$queryRaw`SELECT pg_notify(${QUEUED_CHANNEL}, ${data.id})::text`;
+    return transaction.trainingJob.findUniqueOrThrow({ where: { id: data.id } });
+  });
+}
+
+/** Channel of "a job was queued", payload its id. */
+export const QUEUED_CHANNEL = 'asgard_job_queued';
+
+async function writeStatus(
+  transaction: DatabaseClient,
+  jobId: string,
+  status: JobStatus,
+  attempt: Pick<JobAttempt, 'id'> | null,
+  data: Prisma.TrainingJobUncheckedUpdateManyInput,
+): Promise<boolean> {
+  const { count } = await transaction.trainingJob.updateMany({
+    where: {
+      id: jobId,
+      status: { in: sourcesOf(status) },
+      attempts: attempt === null ? { none: { endedAt: null } } : { some: { id: attempt.id, endedAt: null } },
+    },
+    data: { ...data, status },
+  });
+  return count === 1;
+}

@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { startApp } from './app.ts';
+import { type Config, ConfigError, parseConfig } from './config.ts';
+import { AsgardError } from './platform/errors.ts';
+import { createLogger } from './platform/logger.ts';
+
+const HELP = `Asgard: a Python training script goes in, a tracked, registered, served model comes out.
+
+usage: npm start            (all settings are environment variables)
+
+  PORT                 API: GraphQL, REST, and MLflow's API for clients      8000
+  MLFLOW_PORT          MLflow's UI and API                                   5000
+  ASGARD_HOME          data folder                                           .asgard
+  DATABASE_URL         a PostgreSQL to use in place of the embedded one
+  MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one
+  ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
+  ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
+  ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
+  ASGARD_LOG_LEVEL     trace, debug, info, warn, error, silent               info
+  ASGARD_LOG_FORMAT    json, pretty                                          pretty on a terminal
+`;
+
+/** Exit codes: 0 after an orderly end, 1 when the start failed, 2 for a bad configuration. */
+async function main(): Promise<number> {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const config = readConfig();
+  if (config === null) return 2;
+  const logger = createLogger(config.logLevel, config.logPretty);
+  const stop = new AbortController();
+  // The process may be ended while it is starting, too; a second signal is for someone who will not wait.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(1);
+      logger.info({ signal }, 'asgard.stopping');
+      stop.abort();
+    });
+  }
+  try {
+    await using app = await startApp(config, logger, stop.signal);
+    process.stdout.write(
+      `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
+    );
+    if (!stop.signal.aborted) await once(stop.signal, 'abort');
+    return 0;
+  } catch (error) {
+    if (stop.signal.aborted) return 0;
+    if (error instanceof AsgardError) process.stderr.write(`asgard: ${error.message}\n`);
+    else logger.fatal({ err: error }, 'asgard.start_failed');
+    return 1;
+  }
+}
+
+function readConfig(): Config | null {
+  try {
+    return parseConfig(process.env, process.stderr.isTTY);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`asgard: ${error.message}\n`);
+    return null;
+  }
+}
+
+process.exitCode = await main();

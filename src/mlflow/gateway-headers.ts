@@ -1,0 +1,84 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
+
+/** Begins every token of a job; any other `Authorization` is between the client and the MLflow server. */
+export const JOB_TOKEN_PREFIX = 'asgard-job-';
+
+/** They are of one connection, not of the message (RFC 9110, 7.6.1). `expect` was answered by our own server. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]);
+
+/** The token that a request bears as a job's script, or null. */
+export function jobToken(headers: IncomingHttpHeaders): string | null {
+  const token = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+  return token?.startsWith(JOB_TOKEN_PREFIX) === true ? token : null;
+}
+
+/**
+ * The headers to send upstream. Dropped: what belongs to the connection, and a job's token, which the upstream need
+ * not know. An Origin that is the gateway's own becomes the upstream's own, so that the UI is same-origin there too.
+ */
+export function requestHeaders(headers: IncomingHttpHeaders, upstream: URL): IncomingHttpHeaders {
+  const forwarded = withoutHopByHop(headers);
+  forwarded['host'] = upstream.host;
+  if (jobToken(headers) !== null) delete forwarded['authorization'];
+  if (isOwnOrigin(headers)) forwarded['origin'] = upstream.origin;
+  return forwarded;
+}
+
+/** The headers to answer with. A redirect to the upstream's own address becomes one that holds on ours. */
+export function answerHeaders(headers: IncomingHttpHeaders, upstream: URL): IncomingHttpHeaders {
+  const forwarded = withoutHopByHop(headers);
+  const location = forwarded['location'];
+  if (location?.startsWith(`${upstream.origin}/`) === true) {
+    forwarded['location'] = location.slice(upstream.origin.length);
+  }
+  return forwarded;
+}
+
+/**
+ * Why a request must not be forwarded, or null. MLflow's own server asks the same two questions, but what it would see
+ * is our rewriting; and MLflow 2 asks neither.
+ * - A name in Host that is not this machine's own could be a rebound one (the browser takes it for the page's own site).
+ * - A page of another site may not change anything. Pages of this machine may: MLflow allows them, and so do we.
+ */
+export function refusalOf(method: string, headers: IncomingHttpHeaders): string | null {
+  const host = hostnameOf(`http://${headers.host ?? ''}`);
+  if (host === null || !(isLoopbackName(host) || isAddress(host))) {
+    return 'the Host header names no address of this server: possibly DNS rebinding';
+  }
+  if (headers.origin === undefined || ['GET', 'HEAD', 'OPTIONS'].includes(method) || isOwnOrigin(headers)) return null;
+  const origin = hostnameOf(headers.origin);
+  return origin !== null && isLoopbackName(origin) ? null : `cross-origin request from ${headers.origin} refused`;
+}
+
+function withoutHopByHop(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !named.includes(name)));
+}
+
+function isOwnOrigin({ origin, host }: IncomingHttpHeaders): boolean {
+  return origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+}
+
+function isLoopbackName(hostname: string): boolean {
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\./.test(hostname);
+}
+
+function isAddress(hostname: string): boolean {
+  return isIP(hostname.replace(/^\[(.*)\]$/, '$1')) !== 0;
+}
+
+function hostnameOf(url: string): string | null {
+  return URL.canParse(url) ? new URL(url).hostname : null;
+}

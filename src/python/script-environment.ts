@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { inheritedEnvironment } from '../config.ts';
+
+/**
+ * Variables of the machine that a Python process gets when they are set: language, certificates, and what decides which
+ * kernels numerical libraries run. Everything else stays out: no secret of the platform's own environment reaches a script.
+ */
+const PASSED_ON =
+  /^(LANG|LC_[A-Z]+|TZ|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|(OMP|OPENBLAS|MKL|NUMEXPR|NVPL)_[A-Z_0-9]+)$/;
+
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The allow-listed environment of a Python process in an environment folder: a script, or a model worker.
+ * @param home the folder that is its HOME and holds its temporary files
+ */
+export function pythonVariables(environmentFolder: string, home: string): Record<string, string> {
+  return {
+    LANG: 'C.UTF-8',
+    ...passedOn(PASSED_ON),
+    PATH: `${join(environmentFolder, 'bin')}:${SYSTEM_PATH}`,
+    VIRTUAL_ENV: environmentFolder,
+    HOME: home,
+    TMPDIR: home,
+    PYTHONUNBUFFERED: '1',
+    MPLBACKEND: 'Agg',
+    GIT_PYTHON_REFRESH: 'quiet',
+    MLFLOW_DISABLE_TELEMETRY: 'true',
+    DO_NOT_TRACK: 'true',
+  };
+}
+
+/** What `uv` needs of the caller's environment: where packages come from, how to get there, and where its cache is. */
+const FOR_UV =
+  /^(PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|XDG_[A-Z_]+|UV_[A-Z_]+|SSL_CERT_FILE|SSL_CERT_DIR|(ALL|HTTP|HTTPS|NO)_PROXY)$/i;
+
+/** The environment of `uv`, which is a part of the platform: user code does not run in it. */
+export function uvVariables(): Record<string, string> {
+  return { ...passedOn(FOR_UV), UV_NO_PROGRESS: '1', UV_PYTHON_DOWNLOADS: 'never' };
+}
+
+function passedOn(pattern: RegExp): Record<string, string> {
+  const entries = Object.entries(inheritedEnvironment());
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => entry[1] !== undefined && pattern.test(entry[0])),
+  );
+}

@@ -1,0 +1,71 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AsgardError, ERROR_CODES, type InputIssue } from '../platform/errors.ts';
+import { MAX_BODY_BYTES } from './json-body.ts';
+import { WIRE_NAMES } from './wire.ts';
+
+/** When a client should ask again after a 503: the slowest part, MLflow, is up some seconds after its start. */
+const RETRY_AFTER_SECONDS = 2;
+
+/** One entry of a 422's `detail`, as FastAPI writes it. */
+export interface WireIssue {
+  readonly loc: readonly (string | number)[];
+  readonly msg: string;
+  readonly type: string;
+}
+
+/**
+ * Makes `app` answer every failure as FastAPI does: `{"detail": "…"}`, and for a 422 a list of issues. What nobody
+ * expected is logged once, as `rest.fault` with the request's id, and masked.
+ */
+export function installErrorReplies(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    // Here, before the body is read: whatever it is, the path is unknown.
+    return request.is404 ? replyNotFound(request, reply) : undefined;
+  });
+  app.setErrorHandler(replyToError);
+  app.setNotFoundHandler(replyNotFound);
+}
+
+/** An issue of the domain by the names of the wire: `['scriptName']` → `['body', 'script_name']`. */
+export function toWireIssue({ path: [first, ...rest], message, type }: InputIssue): WireIssue {
+  if (first === undefined) return { loc: ['body'], msg: message, type };
+  const name = typeof first === 'string' ? (WIRE_NAMES.get(first) ?? first) : first;
+  return { loc: ['body', name, ...rest], msg: message, type };
+}
+
+async function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  return reply.code(404).send({ detail: 'Not Found' });
+}
+
+async function replyToError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  if (error instanceof AsgardError) return replyToExpected(error, reply);
+  if (isClientFault(error)) return reply.code(error.statusCode).send({ detail: describeClientFault(error) });
+  request.log.error({ err: error, requestId: request.id }, 'rest.fault');
+  return reply.code(500).send({ detail: 'Internal Server Error' });
+}
+
+function replyToExpected(error: AsgardError, reply: FastifyReply): FastifyReply {
+  const { status } = ERROR_CODES[error.code];
+  if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+  if (error.code !== 'INVALID_INPUT') return reply.code(status).send({ detail: error.message });
+  const issues = error.issues.length > 0 ? error.issues : [{ path: [], message: error.message, type: 'value_error' }];
+  return reply.code(status).send({ detail: issues.map(toWireIssue) });
+}
+
+/** Fastify's own refusals: a body of another type, one too large, a bad URL. */
+function isClientFault(error: unknown): error is FastifyError & { statusCode: number } {
+  if (!(error instanceof Error) || !('code' in error) || !('statusCode' in error)) return false;
+  const { code, statusCode } = error;
+  return String(code).startsWith('FST_') && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500;
+}
+
+function describeClientFault(error: FastifyError): string {
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'send the body as JSON, with the header Content-Type: application/json';
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return `the body is larger than ${MAX_BODY_BYTES} bytes`;
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,137 @@
+import type { JobStatus, TrainingJob } from '../database/generated/client.ts';
+import type { Prediction } from '../inference/service.ts';
+import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
+import { assertNever } from '../platform/errors.ts';
+import type { PlatformStatus } from '../status/platform-status.ts';
+
+/** The guide's four words. Its client's `wait_for_job` waits for ever on any other. */
+export type WireStatus = 'queued' | 'running' | 'completed' | 'failed';
+
+/**
+ * A time as the guide writes it: UTC without a zone, whole seconds (`2025-11-03T10:00:00`). No fraction, since
+ * `strptime` with the guide's pattern refuses one, and so does `datetime.fromisoformat` before Python 3.11 unless it has
+ * 3 or 6 digits. Exact times are in the GraphQL API.
+ */
+export function naiveTime(time: Date): string {
+  return time.toISOString().slice(0, 19);
+}
+
+/** A job's status in the guide's words: preparing is a part of running, and every end but the good one is `failed`. */
+export function wireStatus(status: JobStatus): WireStatus {
+  switch (status) {
+    case 'QUEUED':
+      return 'queued';
+    case 'PREPARING':
+    case 'RUNNING':
+      return 'running';
+    case 'COMPLETED':
+      return 'completed';
+    case 'FAILED':
+    case 'CANCELLED':
+    case 'TIMED_OUT':
+    case 'LOST':
+      return 'failed';
+    default:
+      return assertNever(status);
+  }
+}
+
+/** A job without its log: the answer to an upload and to a cancel. */
+export function presentJob(job: TrainingJob) {
+  return {
+    job_id: job.id,
+    script_name: job.scriptName,
+    experiment_name: job.experimentName,
+    model_name: job.modelName,
+    status: wireStatus(job.status),
+    run_id: job.runId,
+    model_version: job.modelVersion,
+    error: presentError(job),
+    created_at: naiveTime(job.createdAt),
+    started_at: optionalTime(job.startedAt),
+    completed_at: optionalTime(job.completedAt),
+  };
+}
+
+/**
+ * A job with its log. `elapsed_seconds` is whole seconds from its upload to its end, or to `now` while it lasts;
+ * `duration_seconds` is exact to the millisecond from its start to its end, `null` while it has not had both.
+ */
+export function presentJobWithLog(job: TrainingJob, logs: string, now: Date) {
+  const { createdAt, startedAt, completedAt } = job;
+  return {
+    ...presentJob(job),
+    elapsed_seconds: Math.max(0, Math.floor(secondsBetween(createdAt, completedAt ?? now))),
+    duration_seconds: startedAt === null || completedAt === null ? null : secondsBetween(startedAt, completedAt),
+    logs,
+  };
+}
+
+/** One registered model with its newest version of each stage. */
+export function presentModel(model: RegisteredModel) {
+  return {
+    name: model.name,
+    description: model.description,
+    tags: model.tags,
+    latest_versions: model.latestVersions.map(presentVersion),
+    created_at: naiveTime(model.createdAt),
+    updated_at: naiveTime(model.updatedAt),
+  };
+}
+
+/** The answer to an inference request. `probabilities` is `null` when they were not asked for. */
+export function presentPrediction(prediction: Prediction, now: Date) {
+  return {
+    model_name: prediction.modelName,
+    model_version: prediction.modelVersion,
+    predictions: prediction.predictions,
+    probabilities: prediction.probabilities,
+    inference_time_ms: prediction.inferenceTimeMs,
+    timestamp: naiveTime(now),
+  };
+}
+
+/** `GET /mlops/status`. The counts are 0 while MLflow does not answer. */
+export function presentStatus(status: PlatformStatus, now: Date) {
+  return {
+    mlflow_tracking_uri: status.mlflowTrackingUri,
+    mlflow_available: status.mlflowAvailable,
+    feast_store_available: status.feastStoreAvailable,
+    registered_models: status.registeredModels,
+    active_experiments: status.activeExperiments,
+    feature_views: status.featureViews,
+    timestamp: naiveTime(now),
+  };
+}
+
+/** `GET /readyz`: which parts do not answer yet. */
+export function presentReadiness(status: PlatformStatus) {
+  return { ready: status.ready, not_ready: status.notReady };
+}
+
+function presentVersion(version: ModelVersion) {
+  return {
+    name: version.name,
+    version: version.version,
+    stage: version.stage,
+    run_id: version.runId,
+    description: version.description,
+    tags: version.tags,
+    created_at: naiveTime(version.createdAt),
+    updated_at: naiveTime(version.updatedAt),
+  };
+}
+
+/** `failed` alone would hide that a job was cancelled, timed out or lost: then `error` begins with that word. */
+function presentError({ status, error }: TrainingJob): string | null {
+  if (status !== 'CANCELLED' && status !== 'TIMED_OUT' && status !== 'LOST') return error;
+  return error === null ? status : `${status}: ${error}`;
+}
+
+function optionalTime(time: Date | null): string | null {
+  return time === null ? null : naiveTime(time);
+}
+
+function secondsBetween(from: Date, to: Date): number {
+  return (to.getTime() - from.getTime()) / 1000;
+}

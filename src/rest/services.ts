@@ -1,0 +1,12 @@
+import type { InferenceService } from '../inference/service.ts';
+import type { JobService } from '../jobs/service.ts';
+import type { ModelService } from '../models/service.ts';
+import type { PlatformStatus } from '../status/platform-status.ts';
+
+/** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
+export interface RestServices {
+  readonly jobs: Pick<JobService, 'submit' | 'get' | 'cancel' | 'logText'>;
+  readonly models: Pick<ModelService, 'list'>;
+  readonly inference: Pick<InferenceService, 'predict'>;
+  readonly status: () => Promise<PlatformStatus>;
+}

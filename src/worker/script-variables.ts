@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import type { TrainingJob } from '../database/generated/client.ts';
+
+/** Where a script finds its feature repository, as the guide names it. */
+const FEAST_REPO_PATH = '/tmp/feast_repo';
+
+/**
+ * The variables that a job's script gets beside those of every Python process: its own, as they were handed in, and the
+ * platform's, which it cannot replace. `MLFLOW_RUN_ID` is left out on purpose: with it, a script that chooses another
+ * experiment fails.
+ * @param token tells the gateway which job is talking
+ */
+export function scriptVariables(job: TrainingJob, gatewayUrl: string, token: string): Record<string, string> {
+  return {
+    ...z.record(z.string(), z.string()).parse(job.environmentVars),
+    MLFLOW_TRACKING_URI: gatewayUrl,
+    MLFLOW_TRACKING_TOKEN: token,
+    MLFLOW_EXPERIMENT_NAME: job.experimentName,
+    FEAST_REPO_PATH,
+    ASGARD_JOB_ID: job.id,
+    ASGARD_MODEL_NAME: job.modelName,
+  };
+}

@@ -1,0 +1,347 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+
+/** The first job of a fresh clone also waits for the environment to be built. */
+const END_LIMIT_MS = 220_000;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/;
+const MODEL = 'rest_churn';
+const EXAMPLE = join(import.meta.dirname, '../../examples/churn');
+
+const { url, mlflowUrl, python } = inject('platform');
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: what the public API answers is looked at by the expectations
+  readonly body: any;
+}
+
+async function call(method: string, path: string, body?: unknown): Promise<Answer> {
+  const content =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const answer = await fetch(`${url}${path}`, { method, ...content });
+  return { status: answer.status, headers: answer.headers, body: await answer.json() };
+}
+
+const upload = {
+  script_name: 'hello.py',
+  script_content: 'print("hello")\n',
+  experiment_name: 'rest',
+  model_name: 'rest',
+};
+
+async function submit(changes: object): Promise<string> {
+  const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, ...changes });
+  expect(status, JSON.stringify(body)).toBe(202);
+  return body.job_id;
+}
+
+/** Polls a job until it is as wished. */
+async function jobWhen(id: string, isWished: (job: Answer['body']) => boolean): Promise<Answer['body']> {
+  for (const deadline = Date.now() + END_LIMIT_MS; ; await delay(100)) {
+    const { body } = await call('GET', `/mlops/training/jobs/${id}`);
+    if (isWished(body)) return body;
+    if (Date.now() > deadline) throw new Error(`job ${id} is not as wished: ${JSON.stringify(body)}`);
+  }
+}
+
+const hasEnded = (job: Answer['body']) => job.status === 'completed' || job.status === 'failed';
+
+describe('the platform', () => {
+  test('GET /mlops/status has the fields of the guide', async () => {
+    const { status, body } = await call('GET', '/mlops/status');
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      mlflow_tracking_uri: expect.stringMatching(/^http:/),
+      mlflow_available: true,
+      feast_store_available: false,
+      registered_models: expect.any(Number),
+      active_experiments: expect.any(Number),
+      feature_views: 0,
+      timestamp: expect.stringMatching(TIME),
+    });
+    expect(new URL(body.mlflow_tracking_uri).port).toBe(new URL(mlflowUrl).port);
+  });
+
+  test('it is alive and ready', async () => {
+    expect(await call('GET', '/healthz')).toMatchObject({ status: 200, body: { status: 'ok' } });
+    expect(await call('GET', '/readyz')).toMatchObject({ status: 200, body: { ready: true, not_ready: [] } });
+  });
+
+  test.each([
+    ['POST', '/feast/features'],
+    ['GET', '/feast/features'],
+    ['GET', '/feast/status'],
+    ['POST', '/feast/features/service'],
+  ])('%s %s says that there is no feature store yet', async (method, path) => {
+    const answer = await call(method, path, method === 'POST' ? {} : undefined);
+    expect(answer).toMatchObject({ status: 501, body: { detail: expect.stringContaining('not implemented') } });
+  });
+
+  test('an unknown path is a 404', async () => {
+    expect(await call('GET', '/mlops/nothing')).toMatchObject({ status: 404, body: { detail: 'Not Found' } });
+  });
+
+  test.each([
+    ['POST', '/mlops/status', 'GET, HEAD'],
+    ['GET', '/mlops/training/upload', 'POST'],
+    ['DELETE', '/mlops/training/jobs/abc', 'GET, HEAD'],
+    ['GET', '/mlops/training/jobs/abc/cancel', 'POST'],
+    ['POST', '/mlops/models', 'GET, HEAD'],
+    ['GET', '/mlops/inference', 'POST'],
+  ])('%s %s is a 405 that names what is allowed', async (method, path, allowed) => {
+    const answer = await call(method, path);
+    expect(answer).toMatchObject({ status: 405, body: { detail: 'Method Not Allowed' } });
+    expect(answer.headers.get('allow')).toBe(allowed);
+  });
+});
+
+describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
+  test('is answered at once with the job, queued, and the job runs to its end', async () => {
+    const script = Buffer.from('print("hello from base64 ✅")\n').toString('base64');
+    const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, script_content: script });
+    expect(status).toBe(202);
+    expect(body).toEqual({
+      job_id: expect.any(String),
+      script_name: 'hello.py',
+      experiment_name: 'rest',
+      model_name: 'rest',
+      status: 'queued',
+      run_id: null,
+      model_version: null,
+      error: null,
+      created_at: expect.stringMatching(TIME),
+      started_at: null,
+      completed_at: null,
+    });
+    expect(await jobWhen(body.job_id, hasEnded)).toEqual({
+      ...body,
+      status: 'completed',
+      started_at: expect.stringMatching(TIME),
+      completed_at: expect.stringMatching(TIME),
+      elapsed_seconds: expect.any(Number),
+      duration_seconds: expect.any(Number),
+      logs: expect.stringContaining('hello from base64 ✅\n'),
+    });
+  });
+
+  test('may hold the script as plain text, and its variables reach the script as they are', async () => {
+    const odd = `'"\`$HOME \\ \n\t é✅ '''\n""" #{x} %s`;
+    const script_content = 'import os, json\nprint(json.dumps(os.environ["ODD"]))\n';
+    const id = await submit({ script_content, environment_vars: { ODD: odd }, timeout: '120' });
+    const { logs } = await jobWhen(id, hasEnded);
+    const line = logs.split('\n').find((text: string) => text.startsWith('"')) ?? 'null';
+    expect(JSON.parse(line)).toBe(odd);
+  });
+
+  test('of a script that fails ends as failed, with the reason and the traceback', async () => {
+    const job = await jobWhen(await submit({ script_content: 'raise ValueError("no such thing")' }), hasEnded);
+    expect(job).toMatchObject({ status: 'failed', error: expect.any(String), run_id: null, model_version: null });
+    expect(job.error).not.toBe('');
+    expect(job.logs).toContain('ValueError: no such thing');
+  });
+
+  test.each([
+    ['script_name', undefined, 'missing'],
+    ['script_name', '../x.py', 'string_pattern_mismatch'],
+    ['script_content', '', 'value_error'],
+    ['script_content', 'print("\0")', 'value_error'],
+    ['experiment_name', '', 'string_too_short'],
+    ['model_name', 'a/b', 'string_pattern_mismatch'],
+    ['model_name', 5, 'string_type'],
+    ['requirements', 'pandas', 'list_type'],
+    ['environment_vars', 'A=1', 'dict_type'],
+    ['timeout', 59, 'greater_than_equal'],
+    ['timeout', 3601, 'less_than_equal'],
+    ['timeout', 'soon', 'int_type'],
+    ['tags', [], 'dict_type'],
+  ])('with %s %j is refused and stores no job', async (field, value, type) => {
+    const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, [field]: value });
+    expect(status).toBe(422);
+    expect(body).toEqual({ detail: [{ loc: ['body', field], msg: expect.any(String), type }] });
+  });
+
+  test('with a bad requirement or variable is refused at its place', async () => {
+    const changes = { requirements: ['pandas', '--index-url=x'], environment_vars: { PATH: '/x', OK: 1 } };
+    const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, ...changes });
+    expect(status).toBe(422);
+    const places = body.detail.map(({ loc }: { loc: unknown[] }) => loc.slice(1).join('.'));
+    expect(places.toSorted()).toEqual(['environment_vars.OK', 'environment_vars.PATH', 'requirements.1']);
+  });
+
+  test('that is not JSON, or not said to be, is refused', async () => {
+    const send = (body: string, type: string) =>
+      fetch(`${url}/mlops/training/upload`, { method: 'POST', body, headers: { 'content-type': type } });
+    const broken = await send('{"script_name": }', 'application/json');
+    expect(broken.status).toBe(422);
+    expect(await broken.json()).toMatchObject({ detail: [{ loc: ['body', 16], type: 'json_invalid' }] });
+    expect((await send(JSON.stringify(upload), 'text/plain')).status).toBe(415);
+    const empty = await fetch(`${url}/mlops/training/upload`, { method: 'POST' });
+    expect(empty.status).toBe(422);
+    expect(await empty.json()).toMatchObject({ detail: [{ loc: ['body'], type: 'missing' }] });
+  });
+});
+
+describe('a job', { timeout: END_LIMIT_MS + 20_000 }, () => {
+  test.each(['0000000000000000', 'no%20such', '%00', 'x'.repeat(90)])(
+    'that does not exist (%s) is a 404',
+    async (id) => {
+      const unknown = { status: 404, body: { detail: expect.stringContaining('there is no job') } };
+      expect(await call('GET', `/mlops/training/jobs/${id}`)).toMatchObject(unknown);
+      expect(await call('POST', `/mlops/training/jobs/${id}/cancel`)).toMatchObject(unknown);
+    },
+  );
+
+  test('shows its log while it runs, and cancelled, ends as failed with the word', async () => {
+    const script_content = 'import time\nprint("waiting", flush=True)\ntime.sleep(600)\n';
+    const id = await submit({ script_content });
+    const running = await jobWhen(id, (job) => job.logs.includes('waiting\n'));
+    expect(running).toMatchObject({ status: 'running', completed_at: null, duration_seconds: null });
+
+    expect(await call('POST', `/mlops/training/jobs/${id}/cancel`)).toMatchObject({
+      status: 200,
+      body: { job_id: id },
+    });
+    const ended = await jobWhen(id, hasEnded);
+    expect(ended).toMatchObject({ status: 'failed', error: expect.stringMatching(/^CANCELLED/) });
+
+    const again = await call('POST', `/mlops/training/jobs/${id}/cancel`);
+    expect(again).toMatchObject({ status: 200, body: { status: 'failed' } });
+  });
+
+  test('that has ended cannot be cancelled', async () => {
+    const id = await submit({});
+    await jobWhen(id, hasEnded);
+    const answer = await call('POST', `/mlops/training/jobs/${id}/cancel`);
+    expect(answer).toMatchObject({ status: 409, body: { detail: expect.stringContaining(id) } });
+  });
+});
+
+describe('the churn example', () => {
+  const inputs = {
+    support_tickets_count: [9, 0],
+    days_since_last_purchase: [170, 3],
+    total_purchases: [2, 50],
+    customer_lifetime_value: [120.5, 2300],
+    account_age_days: [400, 900],
+    avg_purchase_value: [40.25, 60],
+  };
+  let folder: string;
+  let job: Answer['body'];
+
+  const infer = (changes: object = {}) => call('POST', '/mlops/inference', { model_name: MODEL, inputs, ...changes });
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'asgard-rest-'));
+    const file = join(folder, 'customers.csv');
+    await promisify(execFile)(python, [join(EXAMPLE, 'make_data.py'), file]);
+    const id = await submit({
+      script_name: 'train.py',
+      script_content: await readFile(join(EXAMPLE, 'train.py'), 'utf8'),
+      experiment_name: 'rest_churn',
+      model_name: MODEL,
+      environment_vars: { DATA_PATH: file },
+    });
+    job = await jobWhen(id, hasEnded);
+  });
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test('becomes a version of its model', () => {
+    expect(job).toMatchObject({
+      status: 'completed',
+      run_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+      model_version: '1',
+      error: null,
+    });
+    expect(job.logs).toContain('✓ Model artifact saved to MLflow (model/model.pkl)\n');
+    expect(job.logs.trimEnd().split('\n').at(-1)).toBe('✅ Training completed successfully!');
+  });
+
+  test('is listed with its version and run', async () => {
+    const { status, body } = await call('GET', '/mlops/models');
+    expect(status).toBe(200);
+    expect(body.find(({ name }: { name: string }) => name === MODEL)).toEqual({
+      name: MODEL,
+      description: null,
+      tags: expect.any(Object),
+      latest_versions: [
+        {
+          name: MODEL,
+          version: '1',
+          stage: 'None',
+          run_id: job.run_id,
+          description: null,
+          tags: expect.any(Object),
+          created_at: expect.stringMatching(TIME),
+          updated_at: expect.stringMatching(TIME),
+        },
+      ],
+      created_at: expect.stringMatching(TIME),
+      updated_at: expect.stringMatching(TIME),
+    });
+  });
+
+  test('predicts a value for each row, without probabilities unless they are asked for', async () => {
+    expect(await infer()).toMatchObject({
+      status: 200,
+      body: {
+        model_name: MODEL,
+        model_version: '1',
+        predictions: [1, 0],
+        probabilities: null,
+        inference_time_ms: expect.any(Number),
+        timestamp: expect.stringMatching(TIME),
+      },
+    });
+  });
+
+  test('gives each row its probabilities, which sum to 1', async () => {
+    const { body } = await infer({ return_probabilities: true });
+    expect(body.probabilities).toHaveLength(2);
+    for (const row of body.probabilities) {
+      expect(row).toHaveLength(2);
+      expect(row[0] + row[1]).toBeCloseTo(1);
+    }
+  });
+
+  test.each([1, '1', 'latest', null])('answers as version %j', async (model_version) => {
+    expect(await infer({ model_version })).toMatchObject({ status: 200, body: { model_version: '1' } });
+  });
+
+  test.each([
+    ['another model', { model_name: 'no_such_model' }, 'no_such_model'],
+    ['another version', { model_version: 7 }, '7'],
+  ])('%s is a 404 that names it', async (_what, changes, named) => {
+    expect(await infer(changes)).toMatchObject({ status: 404, body: { detail: expect.stringContaining(named) } });
+  });
+
+  const { support_tickets_count: _tickets, ...withoutTickets } = inputs;
+  test.each([
+    ['no model', { model_name: undefined }, ['model_name']],
+    ['an empty model name', { model_name: '' }, ['model_name']],
+    ['a version that is no number', { model_version: 'newest' }, ['model_version']],
+    ['no inputs', { inputs: undefined }, ['inputs']],
+    ['inputs without a column', { inputs: {} }, ['inputs']],
+    ['inputs as rows', { inputs: [[1, 2]] }, ['inputs']],
+    ['a column that is no list', { inputs: { ...inputs, account_age_days: 4 } }, ['inputs', 'account_age_days']],
+    ['a missing column', { inputs: withoutTickets }, ['inputs', 'support_tickets_count']],
+    ['an unknown column', { inputs: { ...inputs, tickets: [1, 2] } }, ['inputs', 'tickets']],
+    [
+      'a text in a column of numbers',
+      { inputs: { ...inputs, total_purchases: [1, 'two'] } },
+      ['inputs', 'total_purchases', 1],
+    ],
+    ['columns of unequal lengths', { inputs: { ...inputs, total_purchases: [1] } }, ['inputs', 'total_purchases']],
+    ['a word for a truth value', { return_probabilities: 'perhaps' }, ['return_probabilities']],
+  ])('%s is a 422 that names the field', async (_what, changes, place) => {
+    const { status, body } = await infer(changes);
+    expect(status).toBe(422);
+    expect(body.detail[0]).toEqual({ loc: ['body', ...place], msg: expect.any(String), type: expect.any(String) });
+  });
+});

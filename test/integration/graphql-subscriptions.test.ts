@@ -1,0 +1,263 @@
+import { type Client, createClient } from 'graphql-ws';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
+import { appendEvents } from '../../src/jobs/event-store.ts';
+import type { JobEvent as StoredEvent } from '../../src/jobs/events.ts';
+import { type GraphqlForTests, SUBMISSION, startGraphql, until } from '../support/graphql-for-tests.ts';
+
+let api: GraphqlForTests;
+let jobId: string;
+
+beforeAll(async () => {
+  api = await startGraphql();
+});
+
+afterAll(async () => {
+  await api?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  jobId = (await api.services.jobs.submit(SUBMISSION)).id;
+});
+
+const line = (text: string): StoredEvent => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
+const append = (...texts: string[]) => appendEvents(api.database, jobId, texts.map(line));
+const end = () => api.services.jobs.cancel(jobId);
+
+describe.each(['graphql-ws', 'SSE by POST', 'SSE by GET'] as const)('a subscription over %s', (transport) => {
+  let socket: Client;
+  beforeEach(() => {
+    socket = createClient({
+      url: `${api.url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+    });
+  });
+  afterEach(async () => socket.dispose());
+
+  const subscribe = (query: string, variables: Record<string, unknown>, signal?: AbortSignal) =>
+    transport === 'graphql-ws'
+      ? overSocket(socket, query, variables, signal)
+      : overSse(api.url, query, variables, transport === 'SSE by GET' ? 'GET' : 'POST', signal);
+
+  const EVENTS = `subscription ($id: ID!, $after: Int) { jobEvents(id: $id, after: $after) {
+    __typename sequence ... on LogLine { text } } }`;
+
+  it('gives what happened, then what happens, in order, and completes after the end event', async () => {
+    await append('one', 'two');
+    const sequences: number[] = [];
+    const types: string[] = [];
+    let isLive = false;
+    for await (const { data } of subscribe(EVENTS, { id: jobId })) {
+      for (const event of data.jobEvents) {
+        sequences.push(event.sequence);
+        types.push(event.__typename);
+      }
+      if (!isLive && sequences.includes(3)) {
+        isLive = true;
+        await append('three', 'four');
+        await end();
+      }
+    }
+    expect(sequences).toEqual(sequences.map((_, index) => index + 1));
+    expect(types.at(-1)).toBe('JobEnded');
+    expect(types.filter((type) => type === 'LogLine')).toHaveLength(4);
+  });
+
+  it('goes on after the number that it is given', async () => {
+    await append('one', 'two', 'three');
+    await end();
+    const found: string[] = [];
+    const LOG = 'subscription ($id: ID!, $after: Int) { jobLog(id: $id, after: $after) { sequence text } }';
+    for await (const { data } of subscribe(LOG, { id: jobId, after: 2 })) {
+      found.push(...data.jobLog.map(({ sequence, text }: { sequence: number; text: string }) => `${sequence} ${text}`));
+    }
+    expect(found).toEqual(['3 two', '4 three']);
+  });
+
+  it('of transitions gives those alone', async () => {
+    await append('one');
+    await end();
+    const found: string[] = [];
+    const STATUS = 'subscription ($id: ID!) { jobStatus(id: $id) { sequence status } }';
+    for await (const { data } of subscribe(STATUS, { id: jobId })) {
+      found.push(
+        ...data.jobStatus.map(({ sequence, status }: { sequence: number; status: string }) => `${sequence} ${status}`),
+      );
+    }
+    expect(found).toEqual(['1 QUEUED', '3 CANCELLED']);
+  });
+
+  it('of an unknown job is an error with the code NOT_FOUND', async () => {
+    const payloads: Payload[] = [];
+    for await (const payload of subscribe(EVENTS, { id: 'nope' })) payloads.push(payload);
+    expect(payloads).toHaveLength(1);
+    expect(payloads[0]?.errors).toMatchObject([
+      { message: expect.stringContaining('nope'), extensions: { code: 'NOT_FOUND' } },
+    ]);
+  });
+
+  it('ends its work on the server soon after its client has gone', async () => {
+    const leaving = new AbortController();
+    for await (const { data } of subscribe(EVENTS, { id: jobId }, leaving.signal)) {
+      expect(data.jobEvents).toHaveLength(1);
+      break;
+    }
+    leaving.abort();
+    await until(() => api.open.events === 0);
+  });
+});
+
+describe('jobStatusChanges', () => {
+  it('tells of every job, with the job as it is by then', async () => {
+    await using client = createClientOf(api);
+    const found: unknown[] = [];
+    const CHANGES = 'subscription { jobStatusChanges { jobId status reason job { id status error } } }';
+    const following = (async () => {
+      for await (const { data } of overSocket(client.socket, CHANGES, {})) {
+        found.push(...data.jobStatusChanges.filter((change: { jobId: string }) => change.jobId === jobId));
+        if (found.length > 0) return;
+      }
+    })();
+    await until(() => api.open.changes === 1);
+    await api.services.jobs.cancel(jobId, 'enough');
+    await following;
+    expect(found).toEqual([
+      { jobId, status: 'CANCELLED', reason: 'enough', job: { id: jobId, status: 'CANCELLED', error: 'enough' } },
+    ]);
+  });
+});
+
+describe('the client', () => {
+  it('follows a job over a restart of the server without loss or repetition', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    const sequences: number[] = [];
+    for await (const event of client.jobEvents(jobId)) {
+      sequences.push(event.sequence);
+      if (event.sequence === 1) await append('one', 'two');
+      if (event.sequence === 2) {
+        const restarting = api.restart();
+        await append('three');
+        await restarting;
+        await append('four');
+        await end();
+      }
+    }
+    expect(sequences).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('gives the log lines and ends with the job', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    await append('one', 'two');
+    await end();
+    const texts: string[] = [];
+    for await (const { text } of client.jobLog(jobId)) texts.push(text);
+    expect(texts).toEqual(['one', 'two']);
+  });
+
+  it('ends at once for a reader that has everything', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    await end();
+    const events: JobEvent[] = [];
+    for await (const event of client.jobEvents(jobId, { after: 3 })) events.push(event);
+    expect(events).toEqual([]);
+  });
+
+  it('stops with the reason of its signal', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    const stop = new AbortController();
+    const reading = (async () => {
+      for await (const _ of client.jobEvents(jobId, { signal: stop.signal })) stop.abort(new Error('seen enough'));
+    })();
+    await expect(reading).rejects.toThrow('seen enough');
+    await until(() => api.open.events === 0);
+  });
+
+  it('throws what the platform refuses by its code', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    await expect(client.job('nope')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(client.cancel('nope')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('nope'),
+    });
+    await expect(client.jobEvents('nope').next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const input = { scriptName: 'a/b.py', script: 'x', experimentName: 'e', modelName: 'm' };
+    await expect(client.submit(input)).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      issues: [{ path: ['scriptName'] }],
+    });
+  });
+
+  it('gives up with UNAVAILABLE when nothing answers', async () => {
+    await using client = new AsgardClient({ url: 'http://127.0.0.1:1', giveUpAfterMs: 300 });
+    await expect(client.status()).rejects.toMatchObject({ code: 'UNAVAILABLE', isRetryable: true });
+    await expect(client.jobEvents('x').next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('hands in, lists and looks up jobs', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    const { id } = await client.submit({ scriptName: 'a.py', script: 'x', experimentName: 'e', modelName: 'listed' });
+    await expect(client.job(id)).resolves.toMatchObject({ id, status: 'QUEUED', run: null, modelVersion: null });
+    const { items, endCursor } = await client.jobs({ filter: { modelName: 'listed' } });
+    expect(items.map((job) => job.id)).toEqual([id]);
+    expect(endCursor).toBeNull();
+    await expect(client.cancel(id)).resolves.toMatchObject({ status: 'CANCELLED' });
+  });
+});
+
+// What a test asks for decides the shape of what it gets.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Payload = { data: any; errors?: readonly unknown[] };
+
+async function* overSocket(
+  client: Client,
+  query: string,
+  variables: Record<string, unknown>,
+  signal?: AbortSignal,
+): AsyncGenerator<Payload> {
+  const payloads = client.iterate({ query, variables });
+  signal?.addEventListener('abort', () => void payloads.return?.());
+  try {
+    for await (const payload of payloads)
+      yield { data: payload.data, ...(payload.errors && { errors: payload.errors }) };
+  } catch (error) {
+    if (!Array.isArray(error)) throw error;
+    yield { data: null, errors: error };
+  }
+}
+
+async function* overSse(
+  url: string,
+  query: string,
+  variables: Record<string, unknown>,
+  method: 'GET' | 'POST',
+  signal = new AbortController().signal,
+): AsyncGenerator<Payload> {
+  const search = new URLSearchParams({ query, variables: JSON.stringify(variables) });
+  const response = await fetch(method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`, {
+    method,
+    signal,
+    headers: { accept: 'text/event-stream', 'content-type': 'application/json' },
+    ...(method === 'GET' ? {} : { body: JSON.stringify({ query, variables }) }),
+  });
+  expect(response.headers.get('content-type')).toContain('text/event-stream');
+  let buffer = '';
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) {
+    buffer += read.value;
+    const parts = buffer.split('\n\n');
+    buffer = parts.pop() ?? '';
+    for (const part of parts) {
+      if (part.startsWith('event: complete')) return;
+      const data = /^data: (.*)$/m.exec(part)?.[1];
+      if (part.startsWith('event: next') && data !== undefined) yield JSON.parse(data);
+    }
+  }
+  throw new Error('the stream was cut before it was complete');
+}
+
+function createClientOf({ url }: GraphqlForTests) {
+  const socket = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket });
+  return { socket, [Symbol.asyncDispose]: async () => socket.dispose() };
+}

@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { z } from 'zod';
+import type { Services } from '../../schema/context.ts';
+import { createDatabase } from '../../src/database/client.ts';
+import type { PrismaClient } from '../../src/database/generated/client.ts';
+import { Listener } from '../../src/database/listen.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
+import { ExperimentService } from '../../src/experiments/service.ts';
+import { createGraphqlServer } from '../../src/http/graphql.ts';
+import { buildHttpServer, listen } from '../../src/http/server.ts';
+import { ModelWorkers } from '../../src/inference/model-workers.ts';
+import { InferenceService } from '../../src/inference/service.ts';
+import { JobEventFeed } from '../../src/jobs/event-feed.ts';
+import { JobService } from '../../src/jobs/service.ts';
+import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelService } from '../../src/models/service.ts';
+import { freePort } from '../../src/platform/process.ts';
+import { PythonEnvironments } from '../../src/python/environments.ts';
+import { PlatformStatusService } from '../../src/status/platform-status.ts';
+import { Readiness } from '../../src/status/readiness.ts';
+
+/** The GraphQL API on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
+export interface GraphqlForTests extends AsyncDisposable {
+  readonly url: string;
+  readonly database: PrismaClient;
+  readonly services: Services;
+  /** `METHOD path` of every request that was sent to MLflow; empty it at will. */
+  readonly mlflowRequests: string[];
+  /** The lines that were logged so far, parsed. */
+  readonly log: Record<string, unknown>[];
+  /** How many iterations of the event feed are open: of one job's events, and of all jobs' transitions. */
+  readonly open: { events: number; changes: number };
+  /** Closes the server and listens again on the same port. */
+  restart(): Promise<void>;
+}
+
+/** @param mlflowUrl absent: nothing answers where MLflow should be */
+export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests> {
+  await using stack = new AsyncDisposableStack();
+  const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
+  stack.defer(() => rm(home, { recursive: true, force: true }));
+  const postgres = stack.use(
+    await EmbeddedPostgres.start({ folder: join(home, 'postgres'), logFile: join(home, 'logs', 'postgres.log') }),
+  );
+  await migrate(postgres.url('asgard'));
+  const { client: database } = stack.use(createDatabase(postgres.url('asgard'), { poolSize: 5 }));
+  const listener = stack.use(await Listener.start({ url: postgres.url('asgard') }));
+  const upstream = mlflowUrl ?? `http://127.0.0.1:${await freePort()}`;
+  const mlflowRequests: string[] = [];
+  const mlflow = stack.use(
+    new MlflowClient({
+      baseUrl: () => upstream,
+      onRequest: ({ method, path }) => void mlflowRequests.push(`${method} ${path}`),
+    }),
+  );
+  const log: Record<string, unknown>[] = [];
+  const logger = pino({ level: 'debug', base: null }, { write: (line) => void log.push(JSON.parse(line)) });
+  const experiments = new ExperimentService(mlflow);
+  const models = new ModelService(mlflow);
+  const jobs = new JobService(database);
+  const events = stack.use(await JobEventFeed.start(database, listener));
+  const open = countOpen(events);
+  const status = new PlatformStatusService({
+    mlflowTrackingUri: upstream,
+    mlflow,
+    experiments,
+    models,
+    jobs,
+    readiness: new Readiness(),
+  });
+  const workers = stack.use(
+    new ModelWorkers({
+      database,
+      environments: new PythonEnvironments({ folder: join(home, 'environments'), toolchain: join(home, 'toolchain') }),
+      folder: join(home, 'models'),
+      trackingUri: upstream,
+      logger,
+    }),
+  );
+  const inference = new InferenceService(models, workers);
+  const services = { jobs, events, experiments, models, inference, status: () => status.current(), database };
+  const start = async (port: number) => {
+    const app = await buildHttpServer({ log: logger, graphql: createGraphqlServer({ services, log: logger }) });
+    return { app, port: await listen(app, '127.0.0.1', port) };
+  };
+  let server = await start(0);
+  stack.defer(() => server.app.close());
+  const owned = stack.move();
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    database,
+    services,
+    mlflowRequests,
+    log,
+    open,
+    restart: async () => {
+      await server.app.close();
+      server = await start(server.port);
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Sends an operation over HTTP, as any client would. */
+export async function post(
+  url: string,
+  query: string,
+  variables: Record<string, unknown> = {},
+  headers: Record<string, string> = {},
+): Promise<{ status: number; headers: Headers; body: GraphqlBody }> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ query, variables }),
+  });
+  return { status: response.status, headers: response.headers, body: graphqlBody.parse(await response.json()) };
+}
+
+const graphqlBody = z.object({
+  data: z.any().optional(),
+  errors: z
+    .array(z.object({ message: z.string(), extensions: z.record(z.string(), z.unknown()).default({}) }))
+    .optional(),
+});
+type GraphqlBody = z.infer<typeof graphqlBody>;
+
+/** A submission that is whole. */
+export const SUBMISSION = {
+  scriptName: 'train.py',
+  script: 'print("hello")\n',
+  experimentName: 'churn',
+  modelName: 'churn_model',
+  requirements: [],
+  environmentVars: {},
+  timeoutSeconds: 300,
+  tags: {},
+};
+
+/** Counts a feed's open iterations; it gives what it gave before. */
+function countOpen(feed: JobEventFeed): { events: number; changes: number } {
+  const open = { events: 0, changes: 0 };
+  const counted = <Args extends unknown[], T>(
+    name: keyof typeof open,
+    method: (...args: Args) => AsyncGenerator<T, void>,
+  ) =>
+    async function* (...args: Args): AsyncGenerator<T, void> {
+      open[name] += 1;
+      try {
+        yield* method.apply(feed, args);
+      } finally {
+        open[name] -= 1;
+      }
+    };
+  feed.follow = counted('events', feed.follow);
+  feed.statusChanges = counted('changes', feed.statusChanges);
+  return open;
+}
+
+/** Resolves once the condition holds. @throws when it does not within 5 s */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('it did not come to that within 5 s');
+    await delay(10);
+  }
+}

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest';
+import { AsgardError } from '../../src/platform/errors.ts';
+import { toWireIssue, type WireIssue } from '../../src/rest/errors.ts';
+import { decodeScript, parseInference, parseUpload } from '../../src/rest/wire.ts';
+
+const SCRIPT = 'import mlflow\nprint("✅ done")\n';
+const upload = {
+  script_name: 'train.py',
+  script_content: Buffer.from(SCRIPT).toString('base64'),
+  experiment_name: 'customer_churn',
+  model_name: 'churn_predictor',
+};
+const inference = { model_name: 'churn_predictor', inputs: { age: [1, 2] } };
+
+function issuesOf(action: () => unknown): WireIssue[] {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof AsgardError) return error.issues.map(toWireIssue);
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('an upload', () => {
+  test("the guide's request becomes a submission, field by field", () => {
+    const submission = parseUpload({
+      ...upload,
+      requirements: ['scikit-learn', 'pandas'],
+      environment_vars: { DATA_PATH: '/data/customers.csv' },
+      timeout: 600,
+      tags: { team: 'data-science' },
+    });
+    expect(submission).toEqual({
+      scriptName: 'train.py',
+      script: SCRIPT,
+      experimentName: 'customer_churn',
+      modelName: 'churn_predictor',
+      requirements: ['scikit-learn', 'pandas'],
+      environmentVars: { DATA_PATH: '/data/customers.csv' },
+      timeoutSeconds: 600,
+      tags: { team: 'data-science' },
+    });
+  });
+
+  test('what is left out, or null, takes its default', () => {
+    const defaults = { requirements: [], environmentVars: {}, timeoutSeconds: 300, tags: {} };
+    expect(parseUpload(upload)).toMatchObject(defaults);
+    const nulls = { requirements: null, environment_vars: null, timeout: null, tags: null };
+    expect(parseUpload({ ...upload, ...nulls })).toMatchObject(defaults);
+  });
+
+  test('unknown fields are ignored, and the names of the domain are unknown here', () => {
+    expect(parseUpload({ ...upload, priority: 9, timeoutSeconds: 900 }).timeoutSeconds).toBe(300);
+  });
+
+  test.each(['600', ' 600 ', '600.0', 600, 600.0])('the timeout %j is 600 seconds', (timeout) => {
+    expect(parseUpload({ ...upload, timeout }).timeoutSeconds).toBe(600);
+  });
+
+  test.each([
+    ['timeout', 59, 'greater_than_equal', 'Input should be greater than or equal to 60'],
+    ['timeout', 3601, 'less_than_equal', 'Input should be less than or equal to 3600'],
+    ['timeout', 90.5, 'int_type', 'Input should be a valid integer'],
+    ['timeout', 'soon', 'int_type', 'Input should be a valid integer'],
+    ['timeout', true, 'int_type', 'Input should be a valid integer'],
+    ['script_name', undefined, 'missing', 'Field required'],
+    ['script_name', null, 'missing', 'Field required'],
+    ['script_name', 7, 'string_type', 'Input should be a valid string'],
+    ['script_name', '', 'string_too_short', 'String should have at least 1 character'],
+    ['script_content', undefined, 'missing', 'Field required'],
+    ['script_content', '', 'value_error', 'must not be empty'],
+    ['script_content', 'ICAg', 'value_error', 'must not be empty'],
+    ['experiment_name', ['a'], 'string_type', 'Input should be a valid string'],
+    ['model_name', {}, 'string_type', 'Input should be a valid string'],
+    ['requirements', 'pandas', 'list_type', 'Input should be a valid list'],
+    ['environment_vars', [], 'dict_type', 'Input should be a valid dictionary'],
+    ['tags', 'team', 'dict_type', 'Input should be a valid dictionary'],
+  ])('%s: %j is refused as %s', (field, value, type, msg) => {
+    const issues = issuesOf(() => parseUpload({ ...upload, [field]: value }));
+    expect(issues[0]).toEqual({ loc: ['body', field], msg: expect.stringContaining(msg), type });
+  });
+
+  test('a refusal inside a list or a map names the place in it', () => {
+    const body = { ...upload, requirements: ['pandas', 3], environment_vars: { timeoutSeconds: 5, '1st': 'x' } };
+    const locations = issuesOf(() => parseUpload(body)).map(({ loc }) => loc);
+    expect(locations).toContainEqual(['body', 'requirements', 1]);
+    expect(locations).toContainEqual(['body', 'environment_vars', 'timeoutSeconds']);
+    expect(locations).toContainEqual(['body', 'environment_vars', '1st']);
+  });
+
+  test('a bad variable name is told by what is wrong with it', () => {
+    const issues = issuesOf(() => parseUpload({ ...upload, environment_vars: { '1st': 'x' } }));
+    expect(issues).toEqual([
+      {
+        loc: ['body', 'environment_vars', '1st'],
+        msg: expect.stringContaining('must be a variable name'),
+        type: 'string_pattern_mismatch',
+      },
+    ]);
+  });
+
+  test('every problem is told at once', () => {
+    const fields = issuesOf(() => parseUpload({ script_content: 'x', timeout: 1 })).map(({ loc }) => loc[1]);
+    expect(fields.toSorted()).toEqual(['experiment_name', 'model_name', 'script_name', 'timeout']);
+  });
+
+  test.each([
+    [undefined, 'missing'],
+    [null, 'model_attributes_type'],
+    ['text', 'model_attributes_type'],
+    [[], 'model_attributes_type'],
+  ])('the body %j is refused as a whole', (body, type) => {
+    expect(issuesOf(() => parseUpload(body))).toEqual([{ loc: ['body'], msg: expect.any(String), type }]);
+  });
+});
+
+describe('script_content', () => {
+  test('base64 is decoded, also when it is wrapped into lines', () => {
+    const long = SCRIPT.repeat(20);
+    const packed = Buffer.from(long).toString('base64');
+    expect(decodeScript(packed)).toBe(long);
+    expect(decodeScript(`${packed.replace(/.{76}/g, '$&\n')}\n`)).toBe(long);
+  });
+
+  test.each([SCRIPT, 'print(1)', 'import os', 'quit', 'abc', 'aGk', 'pass\n'])(
+    'the plain text %j stands for itself',
+    (text) => {
+      expect(decodeScript(text)).toBe(text);
+    },
+  );
+
+  test('base64 of what is no UTF-8 text stands for itself', () => {
+    const packed = Buffer.from([0xff, 0xfe, 0x00]).toString('base64');
+    expect(decodeScript(packed)).toBe(packed);
+  });
+});
+
+describe('an inference request', () => {
+  test('is parsed, asking for no probabilities unless told to', () => {
+    expect(parseInference(inference)).toEqual({
+      modelName: 'churn_predictor',
+      inputs: { age: [1, 2] },
+      returnProbabilities: false,
+    });
+    expect(parseInference({ ...inference, return_probabilities: 'true' }).returnProbabilities).toBe(true);
+  });
+
+  test.each([
+    [3, '3'],
+    ['3', '3'],
+    ['latest', 'latest'],
+    [null, undefined],
+    [undefined, undefined],
+  ])('model_version %j is the version %j', (given, version) => {
+    expect(parseInference({ ...inference, model_version: given }).modelVersion).toBe(version);
+  });
+
+  test.each([
+    ['model_name', '', 'string_too_short'],
+    ['model_name', undefined, 'missing'],
+    ['model_version', 'newest', 'string_pattern_mismatch'],
+    ['model_version', 0, 'string_pattern_mismatch'],
+    ['model_version', 1.5, 'string_pattern_mismatch'],
+    ['model_version', true, 'string_type'],
+    ['inputs', undefined, 'missing'],
+    ['inputs', [[1, 2]], 'dict_type'],
+    ['return_probabilities', 'perhaps', 'bool_type'],
+  ])('%s: %j is refused as %s', (field, value, type) => {
+    const issues = issuesOf(() => parseInference({ ...inference, [field]: value }));
+    expect(issues).toEqual([{ loc: ['body', field], msg: expect.any(String), type }]);
+  });
+
+  test('a column that is no list is named', () => {
+    const issues = issuesOf(() => parseInference({ ...inference, inputs: { age: 5 } }));
+    expect(issues).toEqual([
+      { loc: ['body', 'inputs', 'age'], msg: 'Input should be a valid list', type: 'list_type' },
+    ]);
+  });
+});
