@@ -63,7 +63,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { client: database } = shutdown.own('database', 1000, createDatabase(databaseUrl, { poolSize: 16 }));
   const listener = shutdown.own('listener', 500, await Listener.start({ url: databaseUrl, logger }));
 
-  const mlflow = new MlflowClient({ baseUrl: () => upstream });
+  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream }));
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
   const jobs = new JobService(database);
@@ -106,7 +106,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const settings = {
     databaseUrl,
     mlflowUrl: upstream,
-    gatewayUrl: url,
+    // This port rather than the API's: the links that MLflow's client prints lead to its UI.
+    gatewayUrl: mlflowUrl,
     jobsFolder,
     environmentsFolder: config.environments,
     toolchain,

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import math
 import os
 import resource
@@ -34,12 +33,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 # Run with -I, Python looks for modules in its own library alone. The package's folder is added for these imports only.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
 from asgard.process_tree import ProcessTree, become_subreaper, die_with_parent  # noqa: E402
+from asgard.runner_spec import Spec  # noqa: E402
 from asgard.spool import LineCutter, Spool, SpoolInUseError, Stream  # noqa: E402
 
 sys.path.remove(_package_root)
@@ -51,40 +51,6 @@ _UNKILLABLE_SECONDS = 10.0  # a process in an uninterruptible wait must not keep
 _DRAIN_SECONDS = 1.0
 _SCAN_SECONDS = 0.03
 _EXIT_FRAME_RETRY_SECONDS = 10.0
-
-
-class Spec(NamedTuple):
-    """What to run, and how long."""
-
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    spool: str
-    timeout_seconds: float
-    grace_seconds: float
-
-    @staticmethod
-    def parse(text: bytes) -> Spec:
-        """Reads a spec. Raises ValueError that says what is wrong with it."""
-        given = json.loads(text)
-        if not isinstance(given, dict):
-            raise ValueError("the spec is not a JSON object")
-        missing = [name for name in Spec._fields if name not in given]
-        if missing:
-            raise ValueError(f"the spec lacks {', '.join(missing)}")
-        spec = Spec(**{name: given[name] for name in Spec._fields})
-        if not (isinstance(spec.argv, list) and spec.argv and all(isinstance(word, str) for word in spec.argv)):
-            raise ValueError("argv is not a list of one or more strings")
-        if not (isinstance(spec.env, dict) and all(isinstance(value, str) for value in spec.env.values())):
-            raise ValueError("env is not an object of strings")
-        for name in ("cwd", "spool"):
-            if not isinstance(given[name], str):
-                raise ValueError(f"{name} is not a string")
-        for name in ("timeout_seconds", "grace_seconds"):
-            value = given[name]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} is not a number of seconds")
-        return spec
 
 
 def main() -> int:

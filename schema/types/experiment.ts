@@ -7,7 +7,14 @@ import { Tag } from './tag.ts';
 
 /** A field of this type may give an `experimentKey` instead of an experiment. */
 export const Experiment = builder.loadableObjectRef('Experiment', {
-  load: loadExperiments,
+  load: async (keys: string[], context) => {
+    const experiments = await loadExperiments(keys, context);
+    // One that was asked for by its name may be asked for by its id next.
+    for (const experiment of experiments) {
+      if (experiment !== null) Experiment.getDataloader(context).prime(experimentKey.ofId(experiment.id), experiment);
+    }
+    return experiments;
+  },
   cacheResolved: ({ id }) => experimentKey.ofId(id),
 });
 

@@ -1,8 +1,150 @@
+import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { execa } from 'execa';
+import { promisify } from 'node:util';
+import { z } from 'zod';
 import { AsgardClient } from '../client/client.ts';
-import { PROJECT_ROOT, parseConfig } from '../config.ts';
+import { ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
 import { messageOf } from '../platform/errors.ts';
-import { startPlatform } from './start-platform.ts';
+import { type StartedPlatform, startPlatform } from './start-platform.ts';
+
+const HELP = `usage: npm run demo [-- --exit]
+
+Starts the platform and takes a training script through it: upload, live log, registered model, predictions.
+Keeps the platform running until Ctrl-C; with --exit it ends by itself, with exit code 0 only if every step held.
+Settings are those of npm start (npm start -- --help).
+`;
+
+const MODEL_NAME = 'churn_predictor';
+const EXPERIMENT_NAME = 'customer_churn';
+/** The first start makes the base environment, which downloads some 200 MB. */
+const READY_LIMIT_MS = 15 * 60_000;
+const CHURN = join(PROJECT_ROOT, 'examples', 'churn');
+
+/** Two customers: one who calls support and stays away, one who buys. */
+const CUSTOMERS = {
+  total_purchases: [2, 40],
+  avg_purchase_value: [25.5, 80],
+  days_since_last_purchase: [90, 3],
+  customer_lifetime_value: [51, 3200],
+  account_age_days: [200, 1500],
+  support_tickets_count: [9, 0],
+};
+
+const prediction = z.object({
+  model_version: z.string(),
+  predictions: z.array(z.number()).length(2),
+  probabilities: z.array(z.array(z.number())).length(2),
+  inference_time_ms: z.number(),
+});
+
+/** Exit codes: 0 when every step held, 1 when one did not, 2 for a bad configuration. */
+async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  const { home, toolchain } = parseConfig(inheritedEnvironment(), false);
+
+  step('Starting the platform');
+  await using platform = await startPlatform({ ASGARD_LOG_LEVEL: 'warn', ...inheritedEnvironment() }, (line) =>
+    process.stderr.write(`   ${line}\n`),
+  );
+  await using client = new AsgardClient({ url: platform.url });
+  await untilReady(client, stop.signal);
+
+  step('Making the data set: 2,000 customers, six features, a fixed seed');
+  const dataPath = join(home, 'demo', 'customers.csv');
+  await mkdir(join(home, 'demo'), { recursive: true });
+  await promisify(execFile)(join(toolchain, 'python', 'bin', 'python'), [join(CHURN, 'make_data.py'), dataPath]);
+  print(dataPath);
+
+  const jobId = await runJob(client, dataPath, stop.signal);
+  await showModel(client, jobId);
+  await predict(platform);
+
+  step('Look around');
+  print(`GraphiQL    ${platform.url}/graphql`);
+  print(`MLflow UI   ${platform.mlflowUrl}`);
+  if (process.argv.includes('--exit')) return 0;
+  print('The platform keeps running. Ctrl-C ends it.');
+  await Promise.race([new Promise((resolve) => stop.signal.addEventListener('abort', resolve)), platform.exited]);
+  return 0;
+}
+
+async function untilReady(client: AsgardClient, signal: AbortSignal): Promise<void> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(READY_LIMIT_MS)]);
+  for (let shown = ''; ; ) {
+    const { ready, notReady } = await client.status();
+    if (ready) return;
+    const waitingFor = notReady.join(', ');
+    if (waitingFor !== shown) print(`waiting for ${waitingFor}`);
+    shown = waitingFor;
+    await delay(200, undefined, { signal: deadline });
+  }
+}
+
+async function runJob(client: AsgardClient, dataPath: string, signal: AbortSignal): Promise<string> {
+  step('Uploading examples/churn/train.py');
+  const job = await client.submit({
+    scriptName: 'train.py',
+    script: await readFile(join(CHURN, 'train.py'), 'utf8'),
+    experimentName: EXPERIMENT_NAME,
+    modelName: MODEL_NAME,
+    requirements: ['scikit-learn', 'pandas', 'numpy'],
+    environmentVariables: [{ name: 'DATA_PATH', value: dataPath }],
+    tags: [{ key: 'team', value: 'data-science' }],
+  });
+  print(`job ${job.id}`);
+  step('Its events, as they happen (a GraphQL subscription)');
+  for await (const event of client.jobEvents(job.id, { signal })) {
+    if (event.__typename === 'StatusChanged') print(`[${event.status}]`);
+    if (event.__typename === 'LogLine' || event.__typename === 'EnvironmentLine') print(`| ${event.text}`);
+    if (event.__typename === 'JobEnded') print(`${event.lines} lines, sha256 ${event.sha256.slice(0, 16)}…`);
+  }
+  return job.id;
+}
+
+async function showModel(client: AsgardClient, jobId: string): Promise<void> {
+  step('The registered model and its metrics');
+  const { status, error, modelVersion, run } = await client.job(jobId);
+  if (status !== 'COMPLETED') throw new Error(`the job is ${status}: ${error ?? 'no reason given'}`);
+  if (modelVersion == null || run == null) throw new Error('the job completed without a registered model');
+  print(`${modelVersion.name} version ${modelVersion.version}, run ${run.id}`);
+  if (run.metrics.length === 0) throw new Error('the run has no metrics');
+  for (const { key, value } of run.metrics) print(`${key} = ${value}`);
+}
+
+async function predict({ url }: StartedPlatform): Promise<void> {
+  step('Predictions from POST /mlops/inference');
+  const response = await fetch(`${url}/mlops/inference`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true }),
+  });
+  if (!response.ok) throw new Error(`inference answered ${response.status}: ${await response.text()}`);
+  const answer = prediction.parse(await response.json());
+  for (const [index, churned] of answer.predictions.entries()) {
+    const probability = answer.probabilities[index]?.[1] ?? Number.NaN;
+    print(`customer ${index + 1}: churned = ${churned} (probability ${probability.toFixed(2)})`);
+  }
+  print(`version ${answer.model_version}, ${answer.inference_time_ms} ms with the model's start`);
+}
+
+function step(title: string): void {
+  process.stdout.write(`\n== ${title}\n`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`   ${line}\n`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = error instanceof ConfigError ? 2 : 1;
+  if (!(error instanceof Error && error.name === 'AbortError')) process.stderr.write(`demo: ${messageOf(error)}\n`);
+}

@@ -7,6 +7,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A connection that was cut without a word is found by asking. */
 const PROBE_EVERY_MS = 15_000;
 const PROBE_TIMEOUT_MS = 5_000;
+const END_TIMEOUT_MS = 300;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 const databaseError = z.object({ code: z.string() });
@@ -79,7 +80,8 @@ export class Listener implements AsyncDisposable {
     this.#stopping.abort();
     clearInterval(this.#probe);
     await this.#reconnecting;
-    await this.#client.end().catch(() => undefined);
+    // A connection whose other end is silent is not waited for.
+    await Promise.race([this.#client.end(), delay(END_TIMEOUT_MS, undefined, { ref: false })]).catch(() => undefined);
   }
 
   #unsubscribe(channel: string, handler: NotificationHandler): void {

@@ -105,6 +105,7 @@ export async function endLeftoverServer(folder: string): Promise<void> {
 async function run(argv: readonly string[], runAs: Unprivileged, signal: AbortSignal): Promise<void> {
   const [program = '', ...args] = argv;
   const bound = AbortSignal.any([signal, AbortSignal.timeout(INITDB_TIMEOUT_MS)]);
+  bound.throwIfAborted();
   await using child = await ChildProcess.start({
     argv: [program, ...args],
     env: SYSTEM_ENVIRONMENT,

@@ -1,4 +1,4 @@
-import { chown, lstat, readdir, readFile, stat } from 'node:fs/promises';
+import { chmod, chown, lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AsgardError } from '../platform/errors.ts';
 import { ChildProcess } from '../platform/process.ts';
@@ -48,12 +48,21 @@ export async function unprivileged(program: string, folder: string): Promise<Unp
   const namespace = ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'];
   if (await answers([...namespace, program])) return { prefix: namespace, own: (path) => ownTree(path, 0, 0) };
 
-  const capability = '+dac_override';
-  const account_ = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
-  const setpriv = ['setpriv', ...account_, `--inh-caps=${capability}`, `--ambient-caps=${capability}`, '--'];
   const own = (path: string) => ownTree(path, uid, gid);
+  const setpriv = [
+    'setpriv',
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    '--clear-groups',
+    '--inh-caps=+dac_override',
+    '--ambient-caps=+dac_override',
+    // Without it access(2), by which initdb looks for its companions, goes by the account alone.
+    '--securebits=+no_setuid_fixup',
+    '--',
+  ];
   if (await answers([...setpriv, program])) return { prefix: setpriv, own };
 
+  await allowPassing(dirname(resolve(folder)));
   for (const path of [program, folder]) {
     const blocked = await firstClosedFolder(dirname(resolve(path)), account);
     if (blocked !== undefined) throw unavailable(`the account ${account.name} cannot enter ${blocked}`);
@@ -97,6 +106,12 @@ async function firstClosedFolder(folder: string, account: Account): Promise<stri
   const { mode, uid, gid } = await stat(folder);
   const mask = uid === account.uid ? 0o100 : gid === account.gid ? 0o010 : 0o001;
   return (mode & mask) === 0 ? folder : undefined;
+}
+
+/** The data folder is closed to others when it is made; here they may pass through it, and still not list it. */
+async function allowPassing(folder: string): Promise<void> {
+  const { mode } = await stat(folder);
+  if ((mode & 0o011) !== 0o011) await chmod(folder, (mode & 0o777) | 0o011);
 }
 
 async function ownTree(path: string, uid: number, gid: number): Promise<void> {

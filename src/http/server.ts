@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import { AsgardError } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { type GraphqlServer, graphqlRoutes } from './graphql.ts';

@@ -1,17 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
+import { JOB_TOKEN_PREFIX } from '../mlflow/gateway-headers.ts';
 import type { Observation } from '../mlflow/observation.ts';
 import { assertNever } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
 import type { JobEvent } from './events.ts';
 
-/** Every job token begins so: the gateway tells it from other bearer tokens by it. */
-const TOKEN_PREFIX = 'asgard-job-';
-
 /** A token for one attempt's script, good while the attempt is open. Only its hash is stored. */
 export async function issueJobToken(database: PrismaClient, attemptId: bigint): Promise<string> {
-  const token = TOKEN_PREFIX + randomBytes(24).toString('base64url');
+  const token = JOB_TOKEN_PREFIX + randomBytes(24).toString('base64url');
   await database.jobAttempt.update({ where: { id: attemptId }, data: { tokenHash: hashOf(token) } });
   return token;
 }

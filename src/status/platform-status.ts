@@ -8,7 +8,7 @@ import type { Readiness } from './readiness.ts';
 /** MLflow is asked for this long before it counts as not available: a status page must not hang. */
 const MLFLOW_LIMIT_MS = 2000;
 
-/** What the platform says of itself. Counts of what is in MLflow are 0 while it is not available. */
+/** What the platform says of itself. Counts are 0 while the part that has them does not answer. */
 export interface PlatformStatus {
   /** Where MLflow clients, and browsers for its UI, find it. */
   readonly mlflowTrackingUri: string;
@@ -43,8 +43,14 @@ export class PlatformStatusService {
   /** Answers within some seconds also when MLflow does not. */
   async current(): Promise<PlatformStatus> {
     const { mlflowTrackingUri, jobs, readiness } = this.#options;
-    const [counts, tracking] = await Promise.all([jobs.counts(), this.#tracking()]);
     const notReady = readiness.notReady;
+    const [counts, tracking] = await Promise.all([
+      jobs.counts().catch(() => {
+        notReady.push('database: does not answer');
+        return { queued: 0, running: 0 };
+      }),
+      this.#tracking(),
+    ]);
     const isMlflowPending = notReady.some((line) => line.startsWith('mlflow:'));
     if (!tracking.mlflowAvailable && !isMlflowPending) notReady.push('mlflow: does not answer');
     return {

@@ -1,0 +1,41 @@
+"""What the runner is told on its standard input."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import NamedTuple
+
+
+class Spec(NamedTuple):
+    """What to run, and how long."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    spool: str
+    timeout_seconds: float
+    grace_seconds: float
+
+    @staticmethod
+    def parse(text: bytes) -> Spec:
+        """Reads a spec. Raises ValueError that says what is wrong with it."""
+        given = json.loads(text)
+        if not isinstance(given, dict):
+            raise ValueError("the spec is not a JSON object")
+        missing = [name for name in Spec._fields if name not in given]
+        if missing:
+            raise ValueError(f"the spec lacks {', '.join(missing)}")
+        spec = Spec(**{name: given[name] for name in Spec._fields})
+        if not (isinstance(spec.argv, list) and spec.argv and all(isinstance(word, str) for word in spec.argv)):
+            raise ValueError("argv is not a list of one or more strings")
+        if not (isinstance(spec.env, dict) and all(isinstance(value, str) for value in spec.env.values())):
+            raise ValueError("env is not an object of strings")
+        for name in ("cwd", "spool"):
+            if not isinstance(given[name], str):
+                raise ValueError(f"{name} is not a string")
+        for name in ("timeout_seconds", "grace_seconds"):
+            value = given[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is not a number of seconds")
+        return spec
