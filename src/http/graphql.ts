@@ -10,7 +10,7 @@ import { maskFault, presentErrors } from './present-errors.ts';
 export const GRAPHQL_PATH = '/graphql';
 
 /** What an operation's transport knows of it. */
-export interface Transport {
+interface Transport {
   readonly requestId: string;
 }
 
@@ -70,7 +70,7 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
       url: GRAPHQL_PATH,
       method: ['GET', 'POST', 'OPTIONS'],
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
-        const response = await graphql.handleNodeRequestAndResponse(request, reply, { requestId: request.id });
+        const response = await graphql.handleRequest(fetchRequest(graphql, request, reply), { requestId: request.id });
         reply.code(response.status);
         for (const [name, value] of response.headers) reply.header(name, value);
         const { body } = response;
@@ -84,6 +84,25 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
       },
     });
   };
+}
+
+/** Yoga's own way from a Node request makes an array of the body's characters: 0.7 s for a script of 1 MiB. */
+function fetchRequest(
+  { fetchAPI }: GraphqlServer,
+  { method, url, headers, body }: FastifyRequest,
+  reply: FastifyReply,
+) {
+  const departure = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) departure.abort();
+  });
+  const pairs = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]);
+  return new fetchAPI.Request(new URL(url, 'http://localhost').href, {
+    method,
+    headers: pairs,
+    signal: departure.signal,
+    ...(typeof body === 'string' ? { body } : {}),
+  });
 }
 
 /** Fetch's type of a body does not say that it can be iterated. */

@@ -32,6 +32,8 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   const loggerInstance: FastifyBaseLogger = log.child({}, { level: log.levelVal < 40 ? 'warn' : log.level });
   const app = fastify({
     loggerInstance,
+    // `onResponse` below says the same in one event.
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',

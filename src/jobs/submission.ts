@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** The longest script in bytes of UTF-8. */
-export const MAX_SCRIPT_BYTES = 1024 * 1024;
+const MAX_SCRIPT_BYTES = 1024 * 1024;
 
 /** Text that every store on the way can hold: PostgreSQL and a process's environment refuse NUL, UTF-8 a lone surrogate. */
 const text = (maxLength: number) =>

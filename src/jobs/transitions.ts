@@ -15,7 +15,7 @@ export interface ScriptEnd {
 
 /** SHA-256 of nothing: the proof of a script that printed nothing or never started. */
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-export const NO_SCRIPT_END: ScriptEnd = { exitCode: null, signal: null, lines: 0, bytes: 0, sha256: EMPTY_SHA256 };
+const NO_SCRIPT_END: ScriptEnd = { exitCode: null, signal: null, lines: 0, bytes: 0, sha256: EMPTY_SHA256 };
 
 /** How a job ends. `error` says why it did not complete. */
 export interface JobEnd {

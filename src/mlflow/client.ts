@@ -15,7 +15,7 @@ import {
   runWire,
 } from './wire.ts';
 
-export interface PageRequest {
+interface PageRequest {
   /** From 1 to MLflow's limit for the list: 1,000 registered models, 50,000 of the others. */
   readonly maxResults: number;
   readonly pageToken?: string | undefined;

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isIP } from 'node:net';
 
 /** Begins every token of a job; any other `Authorization` is between the client and the MLflow server. */
 export const JOB_TOKEN_PREFIX = 'asgard-job-';
@@ -46,22 +45,6 @@ export function answerHeaders(headers: IncomingHttpHeaders, upstream: URL): Inco
   return forwarded;
 }
 
-/**
- * Why a request must not be forwarded, or null. MLflow's own server asks the same two questions, but what it would see
- * is our rewriting; and MLflow 2 asks neither.
- * - A name in Host that is not this machine's own could be a rebound one (the browser takes it for the page's own site).
- * - A page of another site may not change anything. Pages of this machine may: MLflow allows them, and so do we.
- */
-export function refusalOf(method: string, headers: IncomingHttpHeaders): string | null {
-  const host = hostnameOf(`http://${headers.host ?? ''}`);
-  if (host === null || !(isLoopbackName(host) || isAddress(host))) {
-    return 'the Host header names no address of this server: possibly DNS rebinding';
-  }
-  if (headers.origin === undefined || ['GET', 'HEAD', 'OPTIONS'].includes(method) || isOwnOrigin(headers)) return null;
-  const origin = hostnameOf(headers.origin);
-  return origin !== null && isLoopbackName(origin) ? null : `cross-origin request from ${headers.origin} refused`;
-}
-
 function withoutHopByHop(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !named.includes(name)));
@@ -69,16 +52,4 @@ function withoutHopByHop(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 
 function isOwnOrigin({ origin, host }: IncomingHttpHeaders): boolean {
   return origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
-}
-
-function isLoopbackName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\./.test(hostname);
-}
-
-function isAddress(hostname: string): boolean {
-  return isIP(hostname.replace(/^\[(.*)\]$/, '$1')) !== 0;
-}
-
-function hostnameOf(url: string): string | null {
-  return URL.canParse(url) ? new URL(url).hostname : null;
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import type { Logger } from '../platform/logger.ts';
 import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
-import { answerHeaders, jobToken, refusalOf, requestHeaders } from './gateway-headers.ts';
+import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
 import { socketCode } from './upstream-error.ts';
@@ -103,8 +103,6 @@ class Forwarding {
   async run(): Promise<FastifyReply> {
     const { method, headers } = this.#request;
     try {
-      const refusal = refusalOf(method, headers);
-      if (refusal !== null) return this.#refuse(403, 'PERMISSION_DENIED', refusal);
       if (Number(headers['content-length'] ?? 0) > this.#bodyLimitBytes)
         throw new BodyTooLargeError(this.#bodyLimitBytes);
       const token = jobToken(headers);

@@ -25,7 +25,7 @@ export interface Metric {
   readonly at: Date;
 }
 
-export type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED';
+type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED';
 
 /** One tracked execution inside an experiment. */
 export interface Run {
@@ -43,7 +43,7 @@ export interface Run {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export type ModelVersionStatus = 'PENDING_REGISTRATION' | 'FAILED_REGISTRATION' | 'READY';
+type ModelVersionStatus = 'PENDING_REGISTRATION' | 'FAILED_REGISTRATION' | 'READY';
 
 /** One version of a registered model. */
 export interface ModelVersion {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { type GatewayObserver, type JobIdentity, MAX_API_BODY_BYTES, mlflowGateway } from '../../src/mlflow/gateway.ts';
 import type { Observation } from '../../src/mlflow/observation.ts';
 import { createLogger } from '../../src/platform/logger.ts';
@@ -31,9 +32,12 @@ class Gateway implements AsyncDisposable {
   readonly #app: FastifyInstance;
 
   static async start(upstream: () => string, everything = false): Promise<Gateway> {
-    const app = fastify({ forceCloseConnections: true });
-    await app.register(mlflowGateway, { upstream, everything, observer, log: createLogger('silent', false) });
-    return new Gateway(app, await app.listen({ host: '127.0.0.1', port: 0 }));
+    const log = createLogger('silent', false);
+    const register = async (instance: FastifyInstance) => {
+      await instance.register(mlflowGateway, { upstream, everything, observer, log });
+    };
+    const app = await buildHttpServer({ log, routes: [register] });
+    return new Gateway(app, `http://127.0.0.1:${await listen(app, '127.0.0.1', 0)}`);
   }
 
   private constructor(app: FastifyInstance, url: string) {

@@ -12,7 +12,7 @@ export interface MlflowForTests extends AsyncDisposable {
 }
 
 /** The toolchain's interpreter, which has mlflow, scikit-learn and pandas. */
-export const PYTHON = join(parseConfig(inheritedEnvironment(), false).toolchain, 'python', 'bin', 'python');
+const PYTHON = join(parseConfig(inheritedEnvironment(), false).toolchain, 'python', 'bin', 'python');
 
 /** Resolves when the server answers. */
 export async function startMlflow(): Promise<MlflowForTests> {
