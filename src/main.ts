@@ -63,4 +63,5 @@ function readConfig(): Config | null {
   }
 }
 
-process.exitCode = await main();
+// Everything has been ended by now: a timer that a library forgot must not hold the process.
+process.exit(await main());

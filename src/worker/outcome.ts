@@ -5,7 +5,7 @@ import type { Claim } from '../jobs/queue.ts';
 import { recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
-import type { SupervisorContext } from './supervise-job.ts';
+import type { SupervisorContext } from './supervisor-context.ts';
 
 /** A tracking server that is away is waited for this long before the job fails for it. */
 const REGISTRATION_TRIES = 20;

@@ -14,7 +14,7 @@ import { EventWriter } from './event-writer.ts';
 import type { CancelRequest } from './messages.ts';
 import { concludeSuccess } from './outcome.ts';
 import { scriptVariables } from './script-variables.ts';
-import type { SupervisorContext } from './supervise-job.ts';
+import type { SupervisorContext } from './supervisor-context.ts';
 
 /** Between asking a script to end and killing it. */
 const GRACE_SECONDS = 3;

@@ -1,0 +1,35 @@
+import { createDatabase } from '../database/client.ts';
+import type { PrismaClient } from '../database/generated/client.ts';
+import type { Executor } from '../executors/executor.ts';
+import { LocalExecutor } from '../executors/local.ts';
+import { MlflowClient } from '../mlflow/client.ts';
+import { ModelService } from '../models/service.ts';
+import { createLogger, type Logger } from '../platform/logger.ts';
+import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
+import type { SupervisorSettings } from './messages.ts';
+
+/** What every supervision of a thread shares. */
+export interface SupervisorContext {
+  readonly database: PrismaClient;
+  readonly executor: Executor;
+  readonly environments: PythonEnvironments;
+  readonly mlflow: MlflowClient;
+  readonly models: ModelService;
+  readonly gatewayUrl: string;
+  readonly logger: Logger;
+}
+
+/** Built once a thread, which holds it for as long as it lives. */
+export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
+  const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl } = settings;
+  const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
+  return {
+    database: createDatabase(settings.databaseUrl, { poolSize: 8 }).client,
+    executor: new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) }),
+    environments: new PythonEnvironments({ folder, toolchain }),
+    mlflow,
+    models: new ModelService(mlflow),
+    gatewayUrl,
+    logger: createLogger(settings.logLevel, settings.logPretty),
+  };
+}

@@ -1,0 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { JobEvent } from '../../src/client/client.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { DataFolder, MAIN, type TestPlatform, until } from '../support/data-folder.ts';
+import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
+import { isPortFree } from '../support/processes.ts';
+
+const LIMIT_SECONDS = 10;
+const REASON = 'the platform was shut down';
+
+describe.sequential('a platform with much going on', { timeout: 120_000 }, () => {
+  let folder: DataFolder;
+  let platform: TestPlatform;
+
+  beforeAll(async () => {
+    folder = await DataFolder.make();
+    platform = await folder.start({ ASGARD_WORKER_SLOTS: '1' });
+    await platform.ready();
+    await eventsOf(platform.client, await submit(platform.client, MODEL_SCRIPT, 'doubler'));
+  });
+
+  afterAll(async () => {
+    await platform?.[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    `ends within ${LIMIT_SECONDS} s of %s and leaves no process; the next start tells each job's truth`,
+    async (signal) => {
+      const { client, url, mlflowUrl } = platform;
+      const prediction = await client.predict({ modelName: 'doubler', inputs: { x: [1, 21] } });
+      expect(prediction.predictions).toEqual([expect.closeTo(2), expect.closeTo(42)]);
+      const running = await submit(client, STUBBORN_SCRIPT);
+      const queued = await submit(client, 'print("at last")');
+      const followed: JobEvent[] = [];
+      // This subscription lives through the restart: the client goes on where it was.
+      const following = (async () => {
+        for await (const event of client.jobEvents(running)) followed.push(event);
+      })();
+      const lines = () => followed.flatMap((event) => (event.__typename === 'LogLine' ? [event.text] : []));
+      await until(() => lines().includes('child') && lines().includes('tick 5'), 'the stubborn job runs');
+      const stream = await openStream(url);
+      expect((await client.job(queued)).status).toBe('QUEUED');
+      const programs = folder.processes().map(({ command }) => command);
+      for (const name of ['main.ts', 'postgres', 'mlflow_server.py', 'runner.py', 'model_worker.py', 'script.py']) {
+        expect(programs).toContainEqual(expect.stringContaining(name));
+      }
+
+      const { seconds, ...ending } = await platform.end(signal);
+      console.info(`${signal}: ended after ${seconds.toFixed(1)} s`);
+      expect(ending).toEqual({ code: 0, signal: null });
+      expect(seconds).toBeLessThan(LIMIT_SECONDS);
+      expect(folder.processes()).toEqual([]);
+      const ports = [url, mlflowUrl].map((address) => new URL(address).port);
+      expect(await Promise.all(ports.map(isPortFree))).toEqual([true, true]);
+      await stream.closed;
+
+      const [PORT, MLFLOW_PORT] = ports;
+      platform = await folder.start({ ASGARD_WORKER_SLOTS: '1', PORT, MLFLOW_PORT });
+      const next = platform.client;
+      expect(await next.job(running)).toMatchObject({ status: 'CANCELLED', error: REASON });
+      const events = await eventsOf(next, running);
+      expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_event, index) => index + 1));
+      expect(events.slice(-2)).toMatchObject([
+        { __typename: 'StatusChanged', status: 'CANCELLED', reason: REASON },
+        { __typename: 'JobEnded', status: 'CANCELLED' },
+      ]);
+      const printed = events.filter((event) => event.__typename === 'LogLine' && event.stream !== 'PLATFORM');
+      expect(events.at(-1)).toMatchObject({ lines: printed.length });
+      await following;
+      expect(followed).toEqual(events);
+      await client[Symbol.asyncDispose]();
+
+      expect((await eventsOf(next, queued)).at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
+      expect(await next.logText(queued)).toContain('at last\n');
+    },
+  );
+});
+
+describe('a platform that is still starting', { timeout: 60_000 }, () => {
+  let folder: DataFolder;
+  beforeAll(async () => {
+    folder = await DataFolder.make();
+  });
+  afterAll(() => folder?.[Symbol.asyncDispose]());
+
+  // The first start makes the database and migrates it; from 2.5 s on it listens and MLflow starts.
+  test.each([
+    ['SIGTERM', 0],
+    ['SIGINT', 300],
+    ['SIGTERM', 600],
+    ['SIGINT', 900],
+    ['SIGTERM', 1200],
+    ['SIGTERM', 1600],
+    ['SIGTERM', 2500],
+  ] as const)('ends within 10 s of %s sent %d ms into its start, and leaves no process', async (signal, afterMs) => {
+    await using child = await ChildProcess.start({ argv: [process.execPath, MAIN], env: folder.variables() });
+    await until(() => folder.processes().some(({ pid }) => pid === child.pid), 'it runs');
+    await delay(afterMs);
+    process.kill(child.pid, signal);
+    const sent = performance.now();
+    const ending = await child.exited;
+    const seconds = (performance.now() - sent) / 1000;
+    console.info(`${signal} after ${afterMs} ms: ended after ${seconds.toFixed(1)} s`, ending, child.tail);
+    expect(seconds).toBeLessThan(LIMIT_SECONDS);
+    expect(folder.processes()).toEqual([]);
+  });
+});
+
+/** Follows all status changes over SSE. `closed` settles when the platform cuts the stream. */
+async function openStream(url: string): Promise<{ closed: Promise<void> }> {
+  const query = encodeURIComponent('subscription { jobStatusChanges { jobId status } }');
+  const response = await fetch(`${url}/graphql?query=${query}`, { headers: { accept: 'text/event-stream' } });
+  expect(response.status).toBe(200);
+  const closed = response.text().then(
+    () => undefined,
+    () => undefined,
+  );
+  return { closed };
+}

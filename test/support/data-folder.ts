@@ -1,0 +1,157 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startPlatform } from '../../src/cli/start-platform.ts';
+import { AsgardClient } from '../../src/client/client.ts';
+import { inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { type FoundProcess, processesOf } from './processes.ts';
+
+export const MAIN = join(PROJECT_ROOT, 'src', 'main.ts');
+export const { toolchain: TOOLCHAIN } = parseConfig(inheritedEnvironment(), false);
+/** The first start on a machine makes the base environment. */
+const READY_LIMIT_MS = 240_000;
+const POLL_MS = 50;
+
+/** How a process ended. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly seconds: number;
+}
+
+/** A program that ran to its end. */
+export interface Finished extends Ending {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A platform in a process of its own, on a test's data folder. Disposing ends it and its client. */
+export interface TestPlatform extends AsyncDisposable {
+  readonly url: string;
+  readonly mlflowUrl: string;
+  readonly pid: number;
+  readonly client: AsgardClient;
+  /** The lines of its log so far. */
+  readonly log: readonly string[];
+  /** Resolves with how the process ended, whoever ended it; the time counts from this call. */
+  readonly ended: () => Promise<Ending>;
+  /** Sends a signal to the platform's process alone and waits for its end. */
+  readonly end: (signal: NodeJS.Signals) => Promise<Ending>;
+  /** Resolves when `/readyz` says so. */
+  readonly ready: () => Promise<void>;
+}
+
+/**
+ * An empty data folder of a test's own, whose unique name finds every process that belongs to it. Disposing kills what a
+ * failed test left running there, and removes it.
+ */
+export class DataFolder implements AsyncDisposable {
+  /** The folder that holds it: what else a test needs may go here. */
+  readonly parent: string;
+  /** What `ASGARD_HOME` is. It does not exist yet. */
+  readonly path: string;
+
+  static async make(): Promise<DataFolder> {
+    // The real path: what /proc shows of a working directory has no links in it.
+    return new DataFolder(await realpath(await mkdtemp(join(tmpdir(), 'asgard-life-'))));
+  }
+
+  private constructor(parent: string) {
+    this.parent = parent;
+    this.path = join(parent, 'home');
+  }
+
+  /** The environment of a platform here: free ports, and the Python environments that all tests share. */
+  variables(changes: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+    const { PYTHONDONTWRITEBYTECODE: _slow, ...inherited } = inheritedEnvironment();
+    return {
+      ...inherited,
+      ASGARD_HOME: this.path,
+      ASGARD_TOOLCHAIN: TOOLCHAIN,
+      ASGARD_ENVIRONMENTS: join(TOOLCHAIN, 'environments'),
+      PORT: '0',
+      MLFLOW_PORT: '0',
+      ASGARD_LOG_FORMAT: 'json',
+      ...changes,
+    };
+  }
+
+  /** Starts a platform here and resolves when it listens. */
+  async start(changes: NodeJS.ProcessEnv = {}): Promise<TestPlatform> {
+    const log: string[] = [];
+    const platform = await startPlatform(this.variables(changes), (line) => void log.push(line));
+    const client = new AsgardClient({ url: platform.url });
+    const ended = () => endingOf(platform.exited);
+    return {
+      ...platform,
+      client,
+      log,
+      ended,
+      end: async (signal) => {
+        process.kill(platform.pid, signal);
+        return ended();
+      },
+      ready: () => untilReady(platform.url, log),
+      [Symbol.asyncDispose]: async () => {
+        await client[Symbol.asyncDispose]();
+        await platform[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  /** Runs a program with this folder's variables to its end; by default the platform. */
+  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN]): Promise<Finished> {
+    const output = { stdout: '', stderr: '' };
+    await using child = await ChildProcess.start({
+      argv: [process.execPath, ...args],
+      env: this.variables(changes),
+      onLine: (stream, line) => {
+        output[stream] += `${line}\n`;
+      },
+    });
+    return { ...(await endingOf(child.exited)), ...output };
+  }
+
+  /** What runs with this folder in its arguments, environment or working directory. */
+  processes(): FoundProcess[] {
+    return processesOf(this.path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { pid } of processesOf(this.parent)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended by itself.
+      }
+    }
+    await until(() => processesOf(this.parent).length === 0, 'the processes of the data folder end');
+    await rm(this.parent, { recursive: true, force: true });
+  }
+}
+
+async function endingOf(exited: Promise<{ code: number | null; signal: string | null }>): Promise<Ending> {
+  const started = performance.now();
+  const ending = await exited;
+  return { ...ending, seconds: (performance.now() - started) / 1000 };
+}
+
+async function untilReady(url: string, log: readonly string[]): Promise<void> {
+  const isReady = async () => (await fetch(`${url}/readyz`)).ok;
+  await until(isReady, `the platform is ready; its log ends with\n${log.slice(-20).join('\n')}`, READY_LIMIT_MS);
+}
+
+/** Polls until the condition holds. @throws after the limit, naming what was waited for */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  limitMs = 30_000,
+): Promise<void> {
+  const deadline = Date.now() + limitMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`it did not come to this within ${limitMs / 1000} s: ${what}`);
+    await delay(POLL_MS);
+  }
+}

@@ -1,0 +1,170 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import { AsgardClient, type Job, type JobEvent } from '../../src/client/client.ts';
+import type { SubmitTrainingJobInput } from '../../src/client/generated/graphql.ts';
+import { poll } from './poll.ts';
+
+/** The first job of a fresh clone also waits for the base environment to be built. */
+export const JOB_LIMIT_MS = 220_000;
+
+/** A kind of event, by its GraphQL name. */
+export type EventOf<Type extends JobEvent['__typename']> = Extract<JobEvent, { readonly __typename: Type }>;
+
+/** Jobs of one test file on the shared platform, through its public client. Disposing ends those that still run. */
+export class JobsForTests implements AsyncDisposable {
+  readonly client: AsgardClient;
+  readonly #submitted: string[] = [];
+
+  constructor() {
+    this.client = new AsgardClient({ url: inject('platform').url });
+  }
+
+  /** Hands in a script under names of its own, unless `changes` gives them. @returns the job's id */
+  async submit(script: string, changes: Partial<SubmitTrainingJobInput> = {}): Promise<string> {
+    const name = uniqueName('job');
+    const input = { scriptName: `${name}.py`, script, experimentName: name, modelName: name, ...changes };
+    const { id } = await this.client.submit(input);
+    this.#submitted.push(id);
+    return id;
+  }
+
+  /** Follows a job to its end. @throws when it does not end in time */
+  async end(id: string): Promise<EndedJob> {
+    const events: JobEvent[] = [];
+    const signal = AbortSignal.timeout(JOB_LIMIT_MS);
+    for await (const event of this.client.jobEvents(id, { signal })) events.push(event);
+    return new EndedJob(await this.client.job(id), events);
+  }
+
+  /** `submit` and `end`. */
+  async run(script: string, changes: Partial<SubmitTrainingJobInput> = {}): Promise<EndedJob> {
+    return this.end(await this.submit(script, changes));
+  }
+
+  /** Resolves with the first line of the script's that contains `text`, as soon as it arrives. @throws when none does */
+  async line(id: string, text: string): Promise<EventOf<'LogLine'>> {
+    const signal = AbortSignal.timeout(JOB_LIMIT_MS);
+    for await (const line of this.client.jobLog(id, { signal })) if (line.text.includes(text)) return line;
+    throw new Error(`job ${id} ended without a line that contains ${JSON.stringify(text)}`);
+  }
+
+  /** Resolves once the job has the status. @throws when it does not get it in time */
+  status(id: string, wanted: Job['status']): Promise<Job> {
+    return poll(
+      () => this.client.job(id),
+      ({ status }) => status === wanted,
+      JOB_LIMIT_MS,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Refused for a job that has ended, as nearly all have.
+    await Promise.allSettled(this.#submitted.map((id) => this.client.cancel(id, 'the test is over')));
+    await this.client[Symbol.asyncDispose]();
+  }
+}
+
+/** A job that has ended, and all its events. */
+export class EndedJob {
+  readonly job: Job;
+  readonly events: readonly JobEvent[];
+
+  constructor(job: Job, events: readonly JobEvent[]) {
+    this.job = job;
+    this.events = events;
+  }
+
+  of<Type extends JobEvent['__typename']>(type: Type): EventOf<Type>[] {
+    return this.events.filter((event): event is EventOf<Type> => event.__typename === type);
+  }
+
+  /** The script's lines, without the platform's own. */
+  get output(): EventOf<'LogLine'>[] {
+    return this.of('LogLine').filter(({ stream }) => stream !== 'PLATFORM');
+  }
+
+  /** The script's lines on stdout. */
+  get stdout(): string[] {
+    return this.output.filter(({ stream }) => stream === 'STDOUT').map(({ text }) => text);
+  }
+
+  /** What the platform said in the job's log. */
+  get said(): string[] {
+    return this.of('LogLine').flatMap(({ stream, text }) => (stream === 'PLATFORM' ? [text] : []));
+  }
+
+  /** The last event. @throws when it is no end event */
+  get ending(): EventOf<'JobEnded'> {
+    const last = this.events.at(-1);
+    if (last?.__typename !== 'JobEnded') throw new Error(`the last event is ${JSON.stringify(last)}`);
+    return last;
+  }
+
+  /** What the end event must say of the lines that came. */
+  get proof(): { lines: number; bytes: number; sha256: string } {
+    const bytes = Buffer.from(this.output.map(({ text }) => `${text}\n`).join(''));
+    return {
+      lines: this.output.length,
+      bytes: bytes.length,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+    };
+  }
+}
+
+/** A file that scripts wait for. Disposing removes it, which ends no wait. */
+export class Gate implements AsyncDisposable {
+  readonly #folder: string;
+
+  static async create(): Promise<Gate> {
+    return new Gate(await mkdtemp(join(tmpdir(), 'asgard-gate-')));
+  }
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, and `tell(name)`. */
+  get python(): string {
+    return `
+import os, sys, time
+def wait(name="open"):
+    deadline = time.monotonic() + 100
+    while not os.path.exists(os.path.join(${JSON.stringify(this.#folder)}, name)):
+        if time.monotonic() > deadline:
+            sys.exit("nobody opened the gate")
+        time.sleep(0.01)
+def tell(name):
+    open(os.path.join(${JSON.stringify(this.#folder)}, name), "w").close()
+`;
+  }
+
+  open(name = 'open'): Promise<void> {
+    return writeFile(join(this.#folder, name), '');
+  }
+
+  /** Resolves once a script has called `tell(name)`. */
+  async told(name: string): Promise<void> {
+    await poll(
+      () =>
+        access(join(this.#folder, name)).then(
+          () => true,
+          () => false,
+        ),
+      (isThere) => isThere,
+      JOB_LIMIT_MS,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.open();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A name that no other test uses. */
+export function uniqueName(prefix: string): string {
+  return `${prefix}-${randomBytes(6).toString('hex')}`;
+}
