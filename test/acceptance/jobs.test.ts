@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import { Gate, JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
-import { processesWith } from '../support/processes.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());

@@ -1,26 +1,46 @@
-import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
 
-/** Ids of the processes (zombies apart) whose arguments contain `marker`; this process is never among them. */
-export async function processesWith(marker: string): Promise<number[]> {
-  const found = process.platform === 'linux' ? await fromProc(marker) : await fromPs(marker);
-  return found.filter((pid) => pid !== process.pid);
+/** A process that belongs to a test's data folder. */
+export interface FoundProcess {
+  readonly pid: number;
+  /** Its arguments, with spaces between them. */
+  readonly command: string;
 }
 
-async function fromProc(marker: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const matches = await Promise.all(
-    // The arguments of a zombie are empty, as are those of what ended since the folder was read.
-    pids.map(async (pid) => (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(marker)),
-  );
-  return pids.filter((_, index) => matches[index]).map(Number);
+/** The processes (zombies and this one apart) with `folder` in their arguments, environment or working directory. */
+export function processesOf(folder: string): FoundProcess[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((name) => {
+      // A zombie's arguments are empty, as are those of what has just ended.
+      const command = text(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim();
+      const places = [command, text(`/proc/${name}/environ`), workingDirectory(name)];
+      return command !== '' && places.some((place) => place.includes(folder)) ? [{ pid: Number(name), command }] : [];
+    });
 }
 
-async function fromPs(marker: string): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,args=']);
-  return stdout
-    .split('\n')
-    .filter((line) => line.includes(marker))
-    .map((line) => Number.parseInt(line, 10));
+/** Whether nothing listens on a port of 127.0.0.1. */
+export function isPortFree(port: string | number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(Number(port), '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function workingDirectory(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return '';
+  }
 }
