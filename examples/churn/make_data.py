@@ -49,6 +49,7 @@ def write_customers(path: Path, rows: int, seed: int) -> None:
 
 
 def positive(text: str) -> int:
+    """Read a whole number from 1 on, as argparse wants it."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
@@ -56,6 +57,7 @@ def positive(text: str) -> int:
 
 
 def main() -> None:
+    """Write the file that the arguments name."""
     parser = argparse.ArgumentParser(description="Write a made-up customer table as CSV.")
     parser.add_argument("output", type=Path, help="the CSV file to write")
     parser.add_argument("--rows", type=positive, default=2000, help="customers (default: %(default)s)")

@@ -23,14 +23,17 @@ IGNORES_TERM = (
 DAEMON = """
 import os, signal, sys, time
 def daemon(seconds):
+    up, tell = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             signal.signal(15, signal.SIG_IGN)
             print('daemon', os.getpid())
+            os.write(tell, b'.')
             time.sleep(seconds)
         os._exit(0)
     os.wait()
+    os.read(up, 1)  # until the daemon is up
 daemon(60)
 """
 

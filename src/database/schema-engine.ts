@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
-import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
+import type { SchemaEngine as Engine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import type pg from 'pg';
 
 /** PostgreSQL's numbers of the types `"char"` and `text`. */
@@ -12,7 +12,7 @@ const TEXT_OID = 25;
 
 /** Disposing frees the engine and closes its connections. */
 export interface LoadedSchemaEngine extends AsyncDisposable {
-  readonly engine: SchemaEngine;
+  readonly engine: Engine;
 }
 
 /**
@@ -20,17 +20,11 @@ export interface LoadedSchemaEngine extends AsyncDisposable {
  * @param schema the text of `schema.prisma`
  */
 export async function loadSchemaEngine(url: string, schema: string): Promise<LoadedSchemaEngine> {
-  const bindings = await import('@prisma/schema-engine-wasm/schema_engine_bg');
-  const file = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
-  const code = await readFile(join(file, '..', 'schema_engine_bg.wasm'));
-  // The package's own entry imports the .wasm file as a module, which Node does not do without a flag.
-  const { instance } = await WebAssembly.instantiate(code, { './schema_engine_bg.js': { ...bindings } });
-  bindings.__wbg_set_wasm(instance.exports);
-  const start = instance.exports['__wbindgen_start'];
-  if (typeof start === 'function') start();
+  bindings ??= instantiate();
+  const { SchemaEngine } = await bindings;
   const factory = new MigrationAdapter({ connectionString: url, max: 2 });
   const adapter = bindMigrationAwareSqlAdapterFactory(factory);
-  const engine = await bindings.SchemaEngine.new({ datamodels: [['schema.prisma', schema]] }, () => undefined, adapter);
+  const engine = await SchemaEngine.new({ datamodels: [['schema.prisma', schema]] }, () => undefined, adapter);
   return {
     engine,
     [Symbol.asyncDispose]: async () => {
@@ -38,6 +32,21 @@ export async function loadSchemaEngine(url: string, schema: string): Promise<Loa
       await Promise.all(factory.pools.map((pool) => (pool.ending ? undefined : pool.end())));
     },
   };
+}
+
+/** Once a process: the package's JavaScript keeps views of one instance's memory. */
+let bindings: ReturnType<typeof instantiate> | undefined;
+
+async function instantiate() {
+  const module = await import('@prisma/schema-engine-wasm/schema_engine_bg');
+  const file = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
+  const code = await readFile(join(file, '..', 'schema_engine_bg.wasm'));
+  // The package's own entry imports the .wasm file as a module, which Node does not do without a flag.
+  const { instance } = await WebAssembly.instantiate(code, { './schema_engine_bg.js': { ...module } });
+  module.__wbg_set_wasm(instance.exports);
+  const start = instance.exports['__wbindgen_start'];
+  if (typeof start === 'function') start();
+  return module;
 }
 
 type Connection = Awaited<ReturnType<PrismaPg['connect']>>;

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../src/client/client.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
-import { DataFolder, MAIN, type TestPlatform, until } from '../support/data-folder.ts';
+import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
+import { poll } from '../support/poll.ts';
 import { isPortFree } from '../support/processes.ts';
 
 const LIMIT_SECONDS = 10;
@@ -39,7 +40,7 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
         for await (const event of client.jobEvents(running)) followed.push(event);
       })();
       const lines = () => followed.flatMap((event) => (event.__typename === 'LogLine' ? [event.text] : []));
-      await until(() => lines().includes('child') && lines().includes('tick 5'), 'the stubborn job runs');
+      await poll(lines, (seen) => seen.includes('child') && seen.includes('tick 5'), 30_000);
       const stream = await openStream(url);
       expect((await client.job(queued)).status).toBe('QUEUED');
       const programs = folder.processes().map(({ command }) => command);
@@ -96,7 +97,10 @@ describe('a platform that is still starting', { timeout: 60_000 }, () => {
     ['SIGTERM', 2500],
   ] as const)('ends within 10 s of %s sent %d ms into its start, and leaves no process', async (signal, afterMs) => {
     await using child = await ChildProcess.start({ argv: [process.execPath, MAIN], env: folder.variables() });
-    await until(() => folder.processes().some(({ pid }) => pid === child.pid), 'it runs');
+    await poll(
+      () => folder.processes(),
+      (found) => found.some(({ pid }) => pid === child.pid),
+    );
     await delay(afterMs);
     process.kill(child.pid, signal);
     const sent = performance.now();

@@ -1,18 +1,17 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { startPlatform } from '../../src/cli/start-platform.ts';
 import { AsgardClient } from '../../src/client/client.ts';
 import { inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
+import { poll } from './poll.ts';
 import { type FoundProcess, processesOf } from './processes.ts';
 
 export const MAIN = join(PROJECT_ROOT, 'src', 'main.ts');
 export const { toolchain: TOOLCHAIN } = parseConfig(inheritedEnvironment(), false);
 /** The first start on a machine makes the base environment. */
 const READY_LIMIT_MS = 240_000;
-const POLL_MS = 50;
 
 /** How a process ended. */
 export interface Ending {
@@ -127,7 +126,10 @@ export class DataFolder implements AsyncDisposable {
         // It has just ended by itself.
       }
     }
-    await until(() => processesOf(this.parent).length === 0, 'the processes of the data folder end');
+    await poll(
+      () => processesOf(this.parent),
+      (left) => left.length === 0,
+    );
     await rm(this.parent, { recursive: true, force: true });
   }
 }
@@ -139,19 +141,9 @@ async function endingOf(exited: Promise<{ code: number | null; signal: string | 
 }
 
 async function untilReady(url: string, log: readonly string[]): Promise<void> {
-  const isReady = async () => (await fetch(`${url}/readyz`)).ok;
-  await until(isReady, `the platform is ready; its log ends with\n${log.slice(-20).join('\n')}`, READY_LIMIT_MS);
-}
-
-/** Polls until the condition holds. @throws after the limit, naming what was waited for */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  limitMs = 30_000,
-): Promise<void> {
-  const deadline = Date.now() + limitMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to this within ${limitMs / 1000} s: ${what}`);
-    await delay(POLL_MS);
-  }
+  const look = async () => {
+    const response = await fetch(`${url}/readyz`);
+    return { isReady: response.ok, answer: await response.text(), log: log.slice(-10) };
+  };
+  await poll(look, ({ isReady }) => isReady, READY_LIMIT_MS);
 }

@@ -1,4 +1,4 @@
-import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
+import type { AsgardClient, JobEvent } from '../../src/client/client.ts';
 
 /** Prints its own process ids and refuses to end: it ignores SIGTERM, and so does a child in a session of its own. */
 export const STUBBORN_SCRIPT = `

@@ -1,23 +1,42 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 
-/** A process that belongs to a test's data folder. */
 export interface FoundProcess {
   readonly pid: number;
-  /** Its arguments, with spaces between them. */
+  /** Its arguments, with blanks between them. */
   readonly command: string;
 }
 
-/** The processes (zombies and this one apart) with `folder` in their arguments, environment or working directory. */
+/**
+ * The running processes that have to do with a folder: it is in their arguments, their environment or their working
+ * directory, so that one which changed any two of them is still found. The caller itself does not count.
+ */
 export function processesOf(folder: string): FoundProcess[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .flatMap((name) => {
-      // A zombie's arguments are empty, as are those of what has just ended.
-      const command = text(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim();
-      const places = [command, text(`/proc/${name}/environ`), workingDirectory(name)];
-      return command !== '' && places.some((place) => place.includes(folder)) ? [{ pid: Number(name), command }] : [];
-    });
+  const found = process.platform === 'linux' ? fromProc(folder) : fromPs(folder);
+  return found.filter(({ pid }) => pid !== process.pid);
+}
+
+function fromProc(folder: string): FoundProcess[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      const texts = [command, readFileSync(`/proc/${name}/environ`, 'utf8'), readlinkSync(`/proc/${name}/cwd`)];
+      return texts.some((text) => text.includes(folder)) ? [{ pid: Number(name), command }] : [];
+    } catch {
+      return []; // it has ended, or belongs to another user
+    }
+  });
+}
+
+function fromPs(folder: string): FoundProcess[] {
+  // With "e" the environment follows the arguments.
+  const lines = execFileSync('ps', ['axeww', '-o', 'pid=,command='], { encoding: 'utf8' }).split('\n');
+  return lines.flatMap((line) => {
+    const [, pid, command = ''] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+    return pid !== undefined && command.includes(folder) ? [{ pid: Number(pid), command }] : [];
+  });
 }
 
 /** Whether nothing listens on a port of 127.0.0.1. */
@@ -27,20 +46,4 @@ export function isPortFree(port: string | number): Promise<boolean> {
     server.once('error', () => resolve(false));
     server.listen(Number(port), '127.0.0.1', () => server.close(() => resolve(true)));
   });
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function workingDirectory(pid: string): string {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return '';
-  }
 }

@@ -1,0 +1,76 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
+
+const jobs = new JobsForTests();
+afterAll(() => jobs[Symbol.asyncDispose]());
+
+describe('an environment', { timeout: JOB_LIMIT_MS }, () => {
+  test('of a job with a requirement has that package and the base ones, and is kept for the next job', async () => {
+    const base = await jobs.run(`
+import importlib.util
+print([importlib.util.find_spec(name) is not None for name in ("mlflow", "sklearn", "pandas", "numpy", "text_unidecode")])
+`);
+    expect(base.stdout).toEqual(['[True, True, True, True, False]']);
+
+    const script = 'import numpy, text_unidecode\nprint(text_unidecode.unidecode("Ünïcödé"))\n';
+    // Whether it is built now or was by an earlier run of the tests.
+    const first = await jobs.run(script, { requirements: ['text-unidecode'] });
+    expect(first.job).toMatchObject({ status: 'COMPLETED', requirements: ['text-unidecode'] });
+    expect(first.stdout).toEqual(['Unicode']);
+    expect(first.job.environmentHash).toMatch(/^[0-9a-f]{16}$/);
+    expect(first.job.environmentHash).not.toBe(base.job.environmentHash);
+
+    const [again, spelt] = await Promise.all([
+      jobs.run(script, { requirements: ['text-unidecode'] }),
+      jobs.run(script, { requirements: [' text-unidecode ', 'text-unidecode'] }),
+    ]);
+    for (const job of [again, spelt]) {
+      expect(job.stdout).toEqual(['Unicode']);
+      expect(job.job.environmentHash).toBe(first.job.environmentHash);
+      expect(job.of('EnvironmentLine')).toEqual([]);
+    }
+  });
+
+  test('of packages that the base has already is the base', async () => {
+    const [base, named] = await Promise.all([
+      jobs.run('pass\n'),
+      jobs.run('pass\n', { requirements: ['pandas', 'scikit-learn', 'numpy>=1.26'] }),
+    ]);
+    expect(named.job.environmentHash).toBe(base.job.environmentHash);
+  });
+
+  test('that cannot be resolved fails its job, with what uv says of it in the log', async () => {
+    const ended = await jobs.run('print("never")\n', { requirements: ['text-unidecode==99.0', 'pandas'] });
+    expect(ended.job).toMatchObject({
+      status: 'FAILED',
+      environmentHash: null,
+      error: expect.stringContaining('resolve'),
+    });
+    expect(ended.of('StatusChanged').map(({ status }) => status)).toEqual(['QUEUED', 'PREPARING', 'FAILED']);
+    const said = ended
+      .of('EnvironmentLine')
+      .map(({ text }) => text)
+      .join(' ');
+    expect(said).toMatch(/No solution found/);
+    expect(said).toMatch(/text-unidecode==99\.0/);
+    expect(await jobs.client.logText(ended.job.id)).toContain('text-unidecode==99.0');
+    expect(ended.output).toEqual([]);
+    expect(ended.ending).toMatchObject({ status: 'FAILED', exitCode: null, signal: null, ...ended.proof });
+  });
+
+  test('of a requirement that does not hold on this machine is the base', async () => {
+    const [base, other] = await Promise.all([
+      jobs.run('pass\n'),
+      jobs.run('pass\n', { requirements: ['text-unidecode ; python_version < "3"'] }),
+    ]);
+    expect(other.job).toMatchObject({ status: 'COMPLETED', environmentHash: base.job.environmentHash });
+  });
+
+  test('cannot be written to through the names that pip and uv go by', async () => {
+    const ended = await jobs.run(`
+import os
+print(sorted(name for name in os.environ if name.startswith(("UV_", "PIP_", "CONDA_"))))
+`);
+    expect(ended.stdout).toEqual(['[]']);
+  });
+});
