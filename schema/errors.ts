@@ -1,6 +1,7 @@
 import { PothosValidationError } from '@pothos/core';
 import { GraphQLError } from 'graphql';
 import type { ZodError } from 'zod';
+import { expectedFailure } from '../src/database/failure.ts';
 import { AsgardError, assertNever, ERROR_CODES, type ErrorCode, type InputIssue } from '../src/platform/errors.ts';
 import { builder } from './builder.ts';
 
@@ -85,7 +86,8 @@ export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw (error instanceof AsgardError ? failureOf(error) : undefined) ?? error;
+    const expected = expectedFailure(error);
+    throw (expected === undefined ? undefined : failureOf(expected)) ?? error;
   }
 }
 
@@ -96,16 +98,17 @@ export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
 export function presentError(error: unknown): GraphQLError | undefined {
   if (error instanceof GraphQLError && error.originalError == null) return error;
   const original = error instanceof GraphQLError ? error.originalError : error;
-  const expected = original instanceof Failure ? original.cause : original;
+  const thrown = original instanceof Failure ? original.cause : original;
+  const expected = expectedFailure(thrown);
   const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
-  if (expected instanceof AsgardError) {
+  if (expected !== undefined) {
     const { retryable } = ERROR_CODES[expected.code];
     const issues = expected.issues.length === 0 ? {} : { issues: expected.issues };
     return new GraphQLError(expected.message, { ...place, extensions: { code: expected.code, retryable, ...issues } });
   }
   // Bad arguments of a connection, e.g. a cursor that none of ours is.
-  if (expected instanceof PothosValidationError) {
-    return new GraphQLError(expected.message, { ...place, extensions: { code: 'INVALID_INPUT', retryable: false } });
+  if (thrown instanceof PothosValidationError) {
+    return new GraphQLError(thrown.message, { ...place, extensions: { code: 'INVALID_INPUT', retryable: false } });
   }
   if (original instanceof GraphQLError) return presentError(original);
   return undefined;

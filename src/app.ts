@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
@@ -17,6 +17,7 @@ import { JobTracking } from './jobs/tracking.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
+import type { AsgardError } from './platform/errors.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
@@ -33,6 +34,8 @@ export interface App extends AsyncDisposable {
   readonly url: string;
   /** `http://<HOST>:<MLFLOW_PORT>` */
   readonly mlflowUrl: string;
+  /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
+  readonly failed: Promise<AsgardError>;
 }
 
 /**
@@ -44,8 +47,8 @@ export interface App extends AsyncDisposable {
 export async function startApp(config: Config, logger: Logger, stop: AbortSignal): Promise<App> {
   const shutdown = new Shutdown(logger);
   try {
-    const urls = await build(config, logger, stop, shutdown);
-    return { ...urls, [Symbol.asyncDispose]: () => shutdown.run() };
+    const parts = await build(config, logger, stop, shutdown);
+    return { ...parts, [Symbol.asyncDispose]: () => shutdown.run() };
   } catch (error) {
     await shutdown.run();
     throw error;
@@ -69,7 +72,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const jobs = new JobService(database);
   const events = await JobEventFeed.start(database, listener);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
-  const observer = new JobTracking(database);
+  const observer = new JobTracking(database, mlflow);
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
     await app.register(mlflowGateway, { upstream: () => upstream, everything, observer, log: logger });
   };
@@ -81,6 +84,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const mlflowUrl = `http://${host}:${await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT')}`;
 
   const modelsFolder = join(home, 'models');
+  // What workers of a killed Asgard left there.
+  await rm(modelsFolder, { recursive: true, force: true });
   const workers = new ModelWorkers({ database, environments, folder: modelsFolder, trackingUri: mlflowUrl, logger });
   const inference = new InferenceService(models, workers);
   const platform = new PlatformStatusService({
@@ -117,5 +122,5 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { workerSlots: slots } = config;
   const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
   shutdown.own('jobs', 6000, work);
-  return { url, mlflowUrl };
+  return { url, mlflowUrl, failed: servers.failed };
 }

@@ -30,6 +30,7 @@ async function main(): Promise<number> {
   if (config === null) return 2;
   const logger = createLogger(config.logLevel, config.logPretty);
   const stop = new AbortController();
+  const stopped = once(stop.signal, 'abort').then(() => undefined);
   // The process may be ended while it is starting, too; a second signal is for someone who will not wait.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -43,8 +44,10 @@ async function main(): Promise<number> {
     process.stdout.write(
       `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
-    if (!stop.signal.aborted) await once(stop.signal, 'abort');
-    return 0;
+    const failure = await Promise.race([stopped, app.failed]);
+    if (failure === undefined) return 0;
+    process.stderr.write(`asgard: ${failure.message}\n`);
+    return 1;
   } catch (error) {
     if (stop.signal.aborted) return 0;
     if (error instanceof AsgardError) process.stderr.write(`asgard: ${error.message}\n`);

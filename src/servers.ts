@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { ManagedMlflow } from './embedded/mlflow-server.ts';
 import { EmbeddedPostgres } from './embedded/postgres.ts';
-import { messageOf } from './platform/errors.ts';
+import { AsgardError, messageOf } from './platform/errors.ts';
 import type { Logger } from './platform/logger.ts';
 import { toolchainPython } from './python/environments.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -16,26 +16,42 @@ export interface ServersOptions {
   readonly readiness: Readiness;
 }
 
+export interface Servers {
+  readonly databaseUrl: string;
+  readonly mlflowUrl: string;
+  /** Resolves when a server of ours, that the platform cannot be without, has ended unasked; says so in one line. */
+  readonly failed: Promise<AsgardError>;
+}
+
 /**
  * The servers that the platform stands on, each ours unless the configuration names another: PostgreSQL, which answers
  * when this resolves, and MLflow, which still starts.
  */
-export async function startServers(options: ServersOptions): Promise<{ databaseUrl: string; mlflowUrl: string }> {
+export async function startServers(options: ServersOptions): Promise<Servers> {
   const { config, logger, stop, shutdown } = options;
   if (config.databaseUrl !== undefined && config.mlflowTrackingUri !== undefined) {
-    return { databaseUrl: config.databaseUrl, mlflowUrl: config.mlflowTrackingUri };
+    const { promise: failed } = Promise.withResolvers<AsgardError>();
+    return { databaseUrl: config.databaseUrl, mlflowUrl: config.mlflowTrackingUri, failed };
   }
+  const logFile = join(config.home, 'logs', 'postgres.log');
   // A managed MLflow keeps its tables in the embedded PostgreSQL, also when Asgard's own are elsewhere.
   const postgres = await EmbeddedPostgres.start({
     folder: join(config.home, 'postgres'),
-    logFile: join(config.home, 'logs', 'postgres.log'),
+    logFile,
     logger,
     signal: stop,
   });
   shutdown.own('postgres', 5000, postgres);
+  const failed = postgres.exited.then(({ code, signal }) => {
+    const how = signal ?? `exit code ${code}`;
+    return new AsgardError(
+      'UNAVAILABLE',
+      `PostgreSQL ended (${how}), so the platform ends too; ${logFile} may say why`,
+    );
+  });
   const databaseUrl = config.databaseUrl ?? postgres.url('asgard');
   const mlflowUrl = config.mlflowTrackingUri ?? (await startMlflow(options, postgres.url('mlflow')));
-  return { databaseUrl, mlflowUrl };
+  return { databaseUrl, mlflowUrl, failed };
 }
 
 async function startMlflow({ config, logger, shutdown, readiness }: ServersOptions, databaseUrl: string) {
@@ -51,6 +67,7 @@ async function startMlflow({ config, logger, shutdown, readiness }: ServersOptio
   mlflow.ready.then(
     () => readiness.clear('mlflow'),
     (error: unknown) => {
+      if (shutdown.isRunning) return;
       readiness.set('mlflow', `did not start: ${messageOf(error)}`);
       logger.error({ err: error }, 'mlflow.start_failed');
     },

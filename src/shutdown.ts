@@ -25,6 +25,11 @@ export class Shutdown {
     return resource;
   }
 
+  /** Whether it has begun: what ends from now on was asked to. */
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Runs every step once, however often it is called. Never rejects. */
   run(): Promise<void> {
     this.#running ??= this.#run();

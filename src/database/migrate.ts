@@ -35,7 +35,7 @@ export async function migrate(url: string, folder = PRISMA_FOLDER): Promise<stri
   client.on('error', () => undefined); // a connection that breaks while idle shows in the next query
   await client.connect();
   try {
-    if (missing(migrations, await appliedRows(client)).length === 0) return [];
+    if (isUpToDate(migrations, await appliedRows(client))) return [];
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY]);
     // Another replica may have applied them while this one waited.
@@ -57,6 +57,13 @@ export async function migrate(url: string, folder = PRISMA_FOLDER): Promise<stri
   } finally {
     await client.end(); // which releases the lock too
   }
+}
+
+/** Read without the lock: another replica may be in the middle of a migration, so anything else than "all done" says nothing. */
+function isUpToDate(migrations: readonly Migration[], rows: readonly AppliedRow[]): boolean {
+  return migrations.every(({ name, checksum }) =>
+    rows.some((row) => row.migration_name === name && row.checksum === checksum && row.finished_at !== null),
+  );
 }
 
 /** What is still to be applied. @throws when what was applied is not what the folder holds */

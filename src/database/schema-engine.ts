@@ -42,11 +42,25 @@ async function instantiate() {
   const file = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const code = await readFile(join(file, '..', 'schema_engine_bg.wasm'));
   // The package's own entry imports the .wasm file as a module, which Node does not do without a flag.
-  const { instance } = await WebAssembly.instantiate(code, { './schema_engine_bg.js': { ...module } });
+  const { instance } = await WebAssembly.instantiate(code, { './schema_engine_bg.js': importsOf(module) });
   module.__wbg_set_wasm(instance.exports);
   const start = instance.exports['__wbindgen_start'];
   if (typeof start === 'function') start();
   return module;
+}
+
+/** The engine never clears the timer that bounds its wait for a lock: left as it is, that keeps a process up for 10 seconds. */
+function importsOf(module: object): WebAssembly.ModuleImports {
+  const imports = Object.entries(module).map(([name, value]) => {
+    if (!name.startsWith('__wbg_setTimeout_') || typeof value !== 'function') return [name, value];
+    const setTimer = (...values: unknown[]) => {
+      const timer: unknown = value(...values);
+      if (timer instanceof Object && 'unref' in timer && typeof timer.unref === 'function') timer.unref();
+      return timer;
+    };
+    return [name, setTimer];
+  });
+  return Object.fromEntries(imports);
 }
 
 type Connection = Awaited<ReturnType<PrismaPg['connect']>>;

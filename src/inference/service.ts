@@ -66,7 +66,7 @@ export class InferenceService {
     const worker = await this.#workers.get(modelName, modelVersion);
     const answer = await worker.predict({ inputs, return_probabilities: returnProbabilities });
     const { predictions, probabilities } = answer;
-    const inferenceTimeMs = performance.now() - startedAt;
+    const inferenceTimeMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
     return { modelName, modelVersion, predictions, probabilities, inferenceTimeMs };
   }
 

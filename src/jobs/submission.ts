@@ -49,8 +49,11 @@ const environmentVars = z
   )
   .refine((value) => Object.keys(value).length <= 200, 'must have at most 200 variables');
 
+/** Tags go to the job's MLflow runs and model version: names are those that MLflow takes. */
+const tagName = text(250).regex(/^[\w.:/ -]+$/, 'must be made of letters, digits and "_", "-", ".", ":", "/", " "');
+
 const tags = z
-  .record(text(250).min(1), text(5000))
+  .record(tagName, text(5000))
   .refine((value) => Object.keys(value).length <= 100, 'must have at most 100 tags');
 
 /** What a user hands in, parsed and complete with defaults. The one schema behind REST, GraphQL and the client. */

@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { PrismaClient } from '../database/generated/client.ts';
+import { z } from 'zod';
+import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { MlflowClient } from '../mlflow/client.ts';
 import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
 import { JOB_TOKEN_PREFIX } from '../mlflow/gateway-headers.ts';
 import type { Observation } from '../mlflow/observation.ts';
-import { assertNever } from '../platform/errors.ts';
+import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
 import type { JobEvent } from './events.ts';
 
@@ -17,9 +19,11 @@ export async function issueJobToken(database: PrismaClient, attemptId: bigint): 
 /** What the MLflow gateway sees of jobs becomes rows and events: which runs, metrics, models and versions are whose. */
 export class JobTracking implements GatewayObserver {
   readonly #database: PrismaClient;
+  readonly #mlflow: MlflowClient;
 
-  constructor(database: PrismaClient) {
+  constructor(database: PrismaClient, mlflow: MlflowClient) {
     this.#database = database;
+    this.#mlflow = mlflow;
   }
 
   /** The job that a token speaks for; null when it is unknown or its attempt has ended. */
@@ -37,6 +41,7 @@ export class JobTracking implements GatewayObserver {
       case 'run': {
         const { runId, experimentId } = observation;
         await this.#database.jobRun.createMany({ data: [{ jobId, runId, experimentId }], skipDuplicates: true });
+        await this.#tagRun(runId, { jobId, attemptId });
         return;
       }
       case 'metrics': {
@@ -63,6 +68,22 @@ export class JobTracking implements GatewayObserver {
         assertNever(observation);
     }
   }
+
+  /** The run is there already, so a failure is told in the job's log rather than to the script, which would make it again. */
+  async #tagRun(runId: string, { jobId, attemptId }: JobIdentity): Promise<void> {
+    const select = { id: true, tags: true };
+    const job = await this.#database.trainingJob.findUniqueOrThrow({ where: { id: jobId }, select });
+    await this.#mlflow.setRunTags(runId, mlflowTags(job)).catch(async (error: unknown) => {
+      const text = `The job's tags could not be set on run ${runId}: ${messageOf(error)}`;
+      const event = { type: 'log', at: new Date().toISOString(), stream: 'platform', text } as const;
+      await appendEvents(this.#database, jobId, [event], attemptId);
+    });
+  }
+}
+
+/** The tags that everything of a job bears in MLflow: those it was handed in with, and its id. */
+export function mlflowTags(job: Pick<TrainingJob, 'id' | 'tags'>): Record<string, string> {
+  return { ...z.record(z.string(), z.string()).parse(job.tags), 'asgard.job_id': job.id };
 }
 
 /** Ties a registered version to the job it came out of, with its event. A version that is known already adds no event. */

@@ -100,6 +100,11 @@ export class MlflowClient implements AsyncDisposable {
     return (await this.#get('runs/get', { run_id: id }, z.object({ run: runWire }), signal)).run;
   }
 
+  /** Sets tags of a run; tags of other names stay. */
+  async setRunTags(runId: string, tags: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
+    await this.#post('runs/log-batch', { run_id: runId, tags: tagList(tags) }, z.object({}), signal);
+  }
+
   /** Files and folders directly in `path` (default: the root) of a run's artifacts. */
   async listArtifacts(runId: string, path?: string, signal?: AbortSignal): Promise<Artifact[]> {
     const answer = z.object({ files: z.array(artifactWire).default([]) });

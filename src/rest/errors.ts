@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { AsgardError, ERROR_CODES, type InputIssue } from '../platform/errors.ts';
+import { expectedFailure } from '../database/failure.ts';
+import { type AsgardError, ERROR_CODES, type InputIssue } from '../platform/errors.ts';
 import { MAX_BODY_BYTES } from './json-body.ts';
 import { WIRE_NAMES } from './wire.ts';
 
@@ -38,7 +39,8 @@ async function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Pro
 }
 
 async function replyToError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  if (error instanceof AsgardError) return replyToExpected(error, reply);
+  const expected = expectedFailure(error);
+  if (expected !== undefined) return replyToExpected(expected, reply);
   if (isClientFault(error)) return reply.code(error.statusCode).send({ detail: describeClientFault(error) });
   request.log.error({ err: error, requestId: request.id }, 'rest.fault');
   return reply.code(500).send({ detail: 'Internal Server Error' });

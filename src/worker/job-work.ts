@@ -46,7 +46,11 @@ export class JobWork implements AsyncDisposable {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const onLine = (line: string) => logger.info({ line }, 'environment.base');
+        const onLine = (line: string) => {
+          logger.info({ line }, 'environment.base');
+          // One line for each package would hide what is being done.
+          if (!line.startsWith(' ')) readiness.set(BASE_ENVIRONMENT, `is being made (${line})`);
+        };
         await environments.prepare({ requirements: [], signal, onLine });
         readiness.clear(BASE_ENVIRONMENT);
         this.#claimer = await Claimer.start(this.#options);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { JobModelVersion, JobSavedModel, TrainingJob } from '../database/generated/client.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { Claim } from '../jobs/queue.ts';
-import { recordVersion } from '../jobs/tracking.ts';
+import { mlflowTags, recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -58,7 +58,7 @@ async function versionOf(
       name: job.modelName,
       source: saved.source,
       ...(saved.runId === null ? {} : { runId: saved.runId }),
-      tags: { 'asgard.job_id': job.id },
+      tags: mlflowTags(job),
     }),
   );
   const { name } = version;

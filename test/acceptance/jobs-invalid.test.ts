@@ -40,6 +40,7 @@ describe.concurrent('a submission', () => {
     ['no script', { script: '' }, 'script'],
     ['a script of white space', { script: ' \n\t\n' }, 'script'],
     ['a NUL in the script', { script: 'print("\0")' }, 'script'],
+    ['half a character in the script', { script: 'print("\ud83d")' }, 'script'],
     ['a script of more than 1 MiB', { script: `#${'x'.repeat(1024 * 1024)}` }, 'script'],
     ['a script of more than 1 MiB in UTF-8', { script: `#${'✅'.repeat(400_000)}` }, 'script'],
     ['an empty experiment', { experimentName: '' }, 'experimentName'],

@@ -107,11 +107,10 @@ test('a server that dies is started again on the same port', async () => {
   });
 });
 
-test('a server that cannot reach its database rejects ready with the end of its own words, and is not tried for ever', async () => {
-  const databaseUrl = 'postgresql://mlflow:wrong@127.0.0.1:1/mlflow';
-  await using mlflow = await ManagedMlflow.start({ ...options(), databaseUrl });
+test('a server that ends before it answers rejects ready with its own words, and is not tried for ever', async () => {
+  await using mlflow = await ManagedMlflow.start({ ...options(), python: process.execPath }); // which is no Python
   await expect(mlflow.ready).rejects.toThrow(
-    /the MLflow server ended; .*mlflow\.log ends with:\n[\s\S]*(refused|OperationalError)/,
+    /the MLflow server ended; .*mlflow\.log ends with:\n.*Unknown file extension/s,
   );
   expect(identityOfProcess(mlflow.pid)).toBeNull();
 });

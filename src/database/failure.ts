@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { AsgardError } from '../platform/errors.ts';
+
+/** How the driver says that the server is not there, or left in the middle of a statement. */
+const unreachable = z.object({
+  meta: z.object({
+    driverAdapterError: z.object({
+      cause: z.object({ kind: z.enum(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']) }),
+    }),
+  }),
+});
+
+/**
+ * What was thrown, as an expected failure: an AsgardError as it is, a database that cannot be reached as UNAVAILABLE.
+ * Undefined for a fault of ours.
+ */
+export function expectedFailure(error: unknown): AsgardError | undefined {
+  if (error instanceof AsgardError) return error;
+  if (!unreachable.safeParse(error).success) return undefined;
+  return new AsgardError('UNAVAILABLE', 'the database does not answer; try again', { cause: error });
+}

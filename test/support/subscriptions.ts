@@ -1,0 +1,65 @@
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+
+/** What one message of a subscription holds. */
+// biome-ignore lint/suspicious/noExplicitAny: a test's own document decides the shape of what it gets
+export type Payload = { readonly data?: any; readonly errors?: readonly unknown[] };
+
+/**
+ * The payloads of a subscription over graphql-ws, on a socket of its own, until the server completes it. The errors of
+ * a refused operation come as a payload, as they do over SSE.
+ */
+export async function* overSocket(
+  url: string,
+  query: string,
+  variables: Record<string, unknown> = {},
+): AsyncGenerator<Payload, void> {
+  const client = createClient({ url: graphqlUrl(url, 'ws'), webSocketImpl: WebSocket, retryAttempts: 0 });
+  try {
+    for await (const { data, errors } of client.iterate({ query, variables })) {
+      yield errors === undefined ? { data } : { data, errors };
+    }
+  } catch (error) {
+    if (!Array.isArray(error)) throw error;
+    yield { errors: error };
+  } finally {
+    await client.dispose();
+  }
+}
+
+/** The same over server-sent events, by a plain POST. @throws when the stream ends before it is complete */
+export async function* overSse(
+  url: string,
+  query: string,
+  variables: Record<string, unknown> = {},
+): AsyncGenerator<Payload, void> {
+  const leaving = new AbortController();
+  try {
+    const response = await fetch(graphqlUrl(url, 'http'), {
+      method: 'POST',
+      headers: { accept: 'text/event-stream', 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables }),
+      signal: leaving.signal,
+    });
+    if (response.headers.get('content-type')?.startsWith('text/event-stream') !== true || response.body === null) {
+      throw new Error(`no event stream but ${response.status}: ${await response.text()}`);
+    }
+    let rest = '';
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      const messages = (rest + text).split('\n\n');
+      rest = messages.pop() ?? '';
+      for (const message of messages) {
+        if (message.startsWith('event: complete')) return;
+        const data = /^data: (.*)$/m.exec(message)?.[1];
+        if (message.startsWith('event: next') && data !== undefined) yield JSON.parse(data);
+      }
+    }
+    throw new Error('the stream was cut before it was complete');
+  } finally {
+    leaving.abort();
+  }
+}
+
+function graphqlUrl(url: string, scheme: 'ws' | 'http'): string {
+  return `${url.replace(/^http/, scheme)}/graphql`;
+}
