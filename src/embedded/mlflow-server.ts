@@ -92,11 +92,6 @@ export class ManagedMlflow implements AsyncDisposable {
     );
   }
 
-  /** Aborted once this object is being disposed of: a `ready` that rejects then is no failure. */
-  get stopping(): AbortSignal {
-    return this.#stopping.signal;
-  }
-
   /** The process id of the server that runs now, or ran last. */
   get pid(): number {
     return this.#server.pid;

@@ -1,8 +1,8 @@
 """Runs MLflow's web application as a single process: `python mlflow_server.py HOST PORT ARTIFACTS_FOLDER`.
 
 `mlflow server` imports MLflow twice, once to prepare its tables and once in the web server that it then starts. Doing
-both here halves the time to the first answer (2.7 s against 5.4 s) and the memory. The address of the database comes as
-MLFLOW_BACKEND_STORE_URI, since the arguments of a process can be read by every user of the machine.
+both here takes 3.1 s to the first answer instead of 5.4 s, and 260 MB instead of 510 MB. The address of the database
+comes as MLFLOW_BACKEND_STORE_URI, since the arguments of a process can be read by every user of the machine.
 """
 
 import os

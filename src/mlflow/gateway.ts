@@ -103,6 +103,13 @@ class Forwarding {
   async run(): Promise<FastifyReply> {
     const { method, headers } = this.#request;
     try {
+      if (isForTheServersOwnMachine(this.#url)) {
+        return this.#refuse(
+          403,
+          'PERMISSION_DENIED',
+          "MLflow's assistant is not served: it runs commands on the server",
+        );
+      }
       if (Number(headers['content-length'] ?? 0) > this.#bodyLimitBytes)
         throw new BodyTooLargeError(this.#bodyLimitBytes);
       const token = jobToken(headers);
@@ -213,6 +220,19 @@ class Forwarding {
 
   #path(): string {
     return this.#url.split('?', 1)[0] ?? this.#url;
+  }
+}
+
+/**
+ * MLflow's assistant runs shell commands for whoever calls from the server's own machine, which behind the gateway
+ * everybody seems to do. A path that cannot be decoded is none that the server could read either.
+ */
+function isForTheServersOwnMachine(url: string): boolean {
+  const path = url.split('?', 1)[0] ?? url;
+  try {
+    return decodeURIComponent(path).toLowerCase().includes('/mlflow/assistant');
+  } catch {
+    return false;
   }
 }
 

@@ -32,11 +32,24 @@ export function pythonVariables(environmentFolder: string, home: string): Record
 
 /** What `uv` needs of the caller's environment: where packages come from, how to get there, and where its cache is. */
 const FOR_UV =
-  /^(PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|XDG_[A-Z_]+|UV_[A-Z_]+|SSL_CERT_FILE|SSL_CERT_DIR|(ALL|HTTP|HTTPS|NO)_PROXY)$/i;
+  /^(PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|XDG_[A-Z_]+|UV_(?!PYTHON$)[A-Z_]+|SSL_CERT_FILE|SSL_CERT_DIR|(ALL|HTTP|HTTPS|NO)_PROXY)$/i;
+
+/** pip's names of the settings that uv calls otherwise: a machine that is set up for pip serves uv too. */
+const PIP_NAMES = { PIP_INDEX_URL: 'UV_DEFAULT_INDEX', PIP_EXTRA_INDEX_URL: 'UV_INDEX', PIP_CERT: 'SSL_CERT_FILE' };
 
 /** The environment of `uv`, which is a part of the platform: user code does not run in it. */
 export function uvVariables(): Record<string, string> {
-  return { ...passedOn(FOR_UV), UV_NO_PROGRESS: '1', UV_PYTHON_DOWNLOADS: 'never' };
+  const given = inheritedEnvironment();
+  const fromPip = Object.entries(PIP_NAMES).flatMap(([pip, uv]) => {
+    const value = given[pip];
+    return value === undefined ? [] : [[uv, value] as const];
+  });
+  return {
+    ...Object.fromEntries(fromPip),
+    ...passedOn(FOR_UV),
+    UV_NO_PROGRESS: '1',
+    UV_PYTHON_DOWNLOADS: 'never',
+  };
 }
 
 function passedOn(pattern: RegExp): Record<string, string> {

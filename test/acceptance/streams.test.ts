@@ -120,6 +120,8 @@ describe.each([
   test('of all jobs tells every transition of each, with the job', async () => {
     const query = 'subscription { jobStatusChanges { jobId sequence status reason job { id scriptName } } }';
     const changes: Record<string, unknown>[] = [];
+    const ids: string[] = [];
+    const statusesOf = (id: string) => changes.filter(({ jobId }) => jobId === id).map(({ status }) => status);
     const feed = subscribe(url, query);
     const reading = (async () => {
       for await (const { data } of feed) {
@@ -127,8 +129,6 @@ describe.each([
         if (ids.length > 0 && ids.every((id) => statusesOf(id).at(-1) === 'COMPLETED')) return;
       }
     })();
-    const ids: string[] = [];
-    const statusesOf = (id: string) => changes.filter(({ jobId }) => jobId === id).map(({ status }) => status);
     // A feed without a past tells nothing when it begins: it has begun once a job's transition came.
     await poll(
       async () => {
@@ -165,7 +165,8 @@ for i in range(300):
 
     const ended = await jobs.end(id);
     expect(sequencesOf(ended.events)).toEqual(sequencesOf(socket));
-    expect(ended.ending).toMatchObject({ lines: 600, ...ended.proof });
+    expect(ended.ending).toMatchObject(ended.proof);
+    expect(ended.proof.lines).toBe(600);
     const texts = socket.flatMap(({ text }) => (typeof text === 'string' ? [`${text}\n`] : []));
     expect(await jobs.client.logText(id)).toBe(texts.join(''));
     const rest = await fetch(`${url}/mlops/training/jobs/${id}`);

@@ -326,6 +326,12 @@ describe('MLflow’s UI on a port of its own', () => {
     expect(await create(`http://evil.example:${port}`, `evil.example:${port}`)).toBe(403);
   });
 
+  it('does not serve the assistant, which would run commands for any caller', async () => {
+    for (const path of ['/ajax-api/3.0/mlflow/assistant/status', '/ajax-api/3.0/mlflow/%61ssistant/message']) {
+      expect((await fetch(`${everything.url}${path}`)).status).toBe(403);
+    }
+  });
+
   it('is not mounted beside the platform’s own routes', async () => {
     expect((await fetch(`${gateway.url}/`)).status).toBe(404);
     expect((await fetch(`${gateway.url}/graphql`)).status).toBe(404);

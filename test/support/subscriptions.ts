@@ -45,8 +45,9 @@ export async function* overSse(
       throw new Error(`no event stream but ${response.status}: ${await response.text()}`);
     }
     let rest = '';
-    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-      const messages = (rest + text).split('\n\n');
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const messages = (rest + read.value).split('\n\n');
       rest = messages.pop() ?? '';
       for (const message of messages) {
         if (message.startsWith('event: complete')) return;

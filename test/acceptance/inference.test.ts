@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
+import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
+
+const jobs = new JobsForTests();
+afterAll(() => jobs[Symbol.asyncDispose]());
+
+const { url } = inject('platform');
+const pickle = uniqueName('pickle');
+const classifier = uniqueName('classifier');
+/** The classifier's rows: one who stays, one who leaves. */
+const people = { age: [22, 66], visits: [1, 9] };
+
+beforeAll(async () => {
+  const ended = await Promise.all([
+    jobs.run(pickleScript(2), { modelName: pickle }),
+    jobs.run(CLASSIFIER_SCRIPT, { modelName: classifier }),
+  ]);
+  expect(ended.map(({ job }) => [job.status, job.modelVersion?.version])).toEqual(ended.map(() => ['COMPLETED', '1']));
+}, JOB_LIMIT_MS);
+
+// biome-ignore lint/suspicious/noExplicitAny: what the public API answers is looked at by the expectations
+async function infer(body: object): Promise<{ status: number; body: any }> {
+  const answer = await fetch(`${url}/mlops/inference`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return { status: answer.status, body: await answer.json() };
+}
+
+describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
+  test("by the guide's pickle answers a value for each row", async () => {
+    const answer = await infer({ model_name: pickle, inputs: { a: [1, 10, -2], b: [1, 0.5, 2] } });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { model_name: pickle, model_version: '1', probabilities: null },
+    });
+    expect(answer.body.predictions).toEqual([expect.closeTo(4), expect.closeTo(21), expect.closeTo(0)]);
+  });
+
+  test('takes columns by name, in whichever order they come', async () => {
+    const answer = await infer({ model_name: pickle, inputs: { b: [3], a: [1] } });
+    expect(answer.body.predictions).toEqual([expect.closeTo(8)]);
+  });
+
+  test('by a pyfunc model of MLflow 3 answers labels, and probabilities when asked', async () => {
+    const plain = await infer({ model_name: classifier, inputs: people });
+    expect(plain).toMatchObject({ status: 200, body: { predictions: ['stays', 'leaves'], probabilities: null } });
+    const { body } = await infer({ model_name: classifier, inputs: people, return_probabilities: true });
+    expect(body.predictions).toEqual(['stays', 'leaves']);
+    expect(body.probabilities).toHaveLength(2);
+    for (const row of body.probabilities) expect(row[0] + row[1]).toBeCloseTo(1);
+    // Classes are in the model's own order: "leaves" comes before "stays".
+    expect(body.probabilities[0][1]).toBeGreaterThan(0.5);
+    expect(body.probabilities[1][0]).toBeGreaterThan(0.5);
+  });
+
+  test('through GraphQL is the same', async () => {
+    const rest = await infer({ model_name: classifier, inputs: people, return_probabilities: true });
+    const { predictions, probabilities } = rest.body;
+    await expect(
+      jobs.client.predict({ modelName: classifier, inputs: people, returnProbabilities: true }),
+    ).resolves.toMatchObject({ modelName: classifier, modelVersion: '1', predictions, probabilities });
+  });
+
+  test('of many rows and of many requests at once answers each its own', async () => {
+    const rows = Array.from({ length: 5000 }, (_, index) => index);
+    const big = await infer({ model_name: pickle, inputs: { a: rows, b: rows } });
+    expect(big.body.predictions).toHaveLength(rows.length);
+    expect(big.body.predictions[4999]).toBeCloseTo(4 * 4999);
+    const answers = await Promise.all(
+      rows.slice(0, 30).map((row) => infer({ model_name: pickle, inputs: { a: [row], b: [0] } })),
+    );
+    expect(answers.map(({ body }) => body.predictions[0])).toEqual(
+      rows.slice(0, 30).map((row) => expect.closeTo(2 * row)),
+    );
+  });
+});
+
+describe('a request that is wrong', { timeout: JOB_LIMIT_MS }, () => {
+  const columns = { a: [1, 2], b: [3, 4] };
+
+  test.each<[string, object, number, string]>([
+    ['a model that is not there', { model_name: 'no_such_model', inputs: columns }, 404, 'no_such_model'],
+    ['a version that is not there', { model_name: pickle, model_version: '77', inputs: columns }, 404, '77'],
+    [
+      'a version that is no number',
+      { model_name: pickle, model_version: 'newest', inputs: columns },
+      422,
+      'model_version',
+    ],
+    ['a missing column', { model_name: pickle, inputs: { a: [1, 2] } }, 422, 'b'],
+    ['an unknown column', { model_name: pickle, inputs: { ...columns, extra: [1, 2] } }, 422, 'extra'],
+    ['a text for a number', { model_name: pickle, inputs: { ...columns, b: [3, 'four'] } }, 422, 'four'],
+    ['a list for a number', { model_name: pickle, inputs: { ...columns, b: [3, [4]] } }, 422, 'b'],
+    ['columns of unequal lengths', { model_name: pickle, inputs: { a: [1, 2], b: [3] } }, 422, 'b'],
+    ['columns without rows', { model_name: pickle, inputs: { a: [], b: [] } }, 422, 'a'],
+    ['no columns', { model_name: pickle, inputs: {} }, 422, 'inputs'],
+    ['a column that is no list', { model_name: pickle, inputs: { a: 1, b: 2 } }, 422, 'a'],
+    [
+      'a fraction for a whole number',
+      { model_name: classifier, inputs: { ...people, visits: [1, 2.5] } },
+      422,
+      'visits',
+    ],
+    ['a missing column of a signature', { model_name: classifier, inputs: { age: [1] } }, 422, 'visits'],
+    ['an unknown column of a signature', { model_name: classifier, inputs: { ...people, x: [1, 2] } }, 422, 'x'],
+  ])('with %s is answered with what is wrong', async (_what, request, expected, named) => {
+    const { status, body } = await infer(request);
+    expect(status, JSON.stringify(body)).toBe(expected);
+    if (expected === 404) expect(body.detail).toContain(named);
+    else expect(JSON.stringify(body.detail[0].loc) + body.detail[0].msg).toContain(named);
+  });
+
+  test.each<[string, { modelName: string; inputs: unknown; modelVersion?: string }, string, string[]]>([
+    ['a model that is not there', { modelName: 'no_such_model', inputs: columns }, 'NOT_FOUND', []],
+    ['a version that is not there', { modelName: pickle, modelVersion: '77', inputs: columns }, 'NOT_FOUND', []],
+    ['a missing column', { modelName: pickle, inputs: { a: [1] } }, 'INVALID_INPUT', ['inputs', 'b']],
+    ['an unknown column', { modelName: pickle, inputs: { ...columns, c: [1, 2] } }, 'INVALID_INPUT', ['inputs', 'c']],
+    ['a wrong type', { modelName: pickle, inputs: { a: [1], b: ['x'] } }, 'INVALID_INPUT', ['inputs', 'b', '0']],
+    ['unequal lengths', { modelName: pickle, inputs: { a: [1], b: [1, 2] } }, 'INVALID_INPUT', ['inputs', 'b']],
+  ])('with %s is a failure of its code in GraphQL', async (_what, input, code, path) => {
+    const issues = path.length === 0 ? [] : [{ path }];
+    await expect(jobs.client.predict(input)).rejects.toMatchObject({ code, issues });
+  });
+
+  test('does not keep the next one from its answer', async () => {
+    const answer = await infer({ model_name: pickle, inputs: { a: [1], b: [1] } });
+    expect(answer.body.predictions).toEqual([expect.closeTo(4)]);
+  });
+});
+
+describe('versions', { timeout: JOB_LIMIT_MS }, () => {
+  test('the second becomes the latest, and the first can still be asked', async () => {
+    const name = uniqueName('versions');
+    await jobs.run(pickleScript(2), { modelName: name });
+    const inputs = { a: [1], b: [1] };
+    const ask = async (model_version?: unknown) => {
+      const { body } = await infer({ model_name: name, inputs, model_version });
+      return [body.model_version, Math.round(body.predictions?.[0])];
+    };
+    expect(await ask()).toEqual(['1', 4]);
+    const { job } = await jobs.run(pickleScript(5), { modelName: name });
+    expect(job.modelVersion).toMatchObject({ name, version: '2' });
+    expect(await ask()).toEqual(['2', 10]);
+    expect(await ask('latest')).toEqual(['2', 10]);
+    expect(await ask('1')).toEqual(['1', 4]);
+    expect(await ask(2)).toEqual(['2', 10]);
+  });
+});
+
+describe("a model's process", { timeout: JOB_LIMIT_MS }, () => {
+  test('that is killed between two requests is replaced for the next', async () => {
+    const request = { model_name: pickle, inputs: { a: [1], b: [1] } };
+    expect((await infer(request)).status).toBe(200);
+    const before = await processesWith(`models:/${pickle}/1`);
+    expect(before).toHaveLength(1);
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    const { status, body } = await infer(request);
+    expect(status, JSON.stringify(body)).toBe(200);
+    expect(body.predictions).toEqual([expect.closeTo(4)]);
+    const after = await processesWith(`models:/${pickle}/1`);
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+  });
+});
