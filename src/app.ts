@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
@@ -17,7 +17,7 @@ import { JobTracking } from './jobs/tracking.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
-import type { AsgardError } from './platform/errors.ts';
+import { AsgardError, messageOf } from './platform/errors.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
@@ -57,12 +57,14 @@ export async function startApp(config: Config, logger: Logger, stop: AbortSignal
 
 async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown: Shutdown) {
   const { home, host, toolchain } = config;
-  await mkdir(join(home, 'logs'), { recursive: true, mode: 0o700 });
+  await checkToolchain(toolchain);
+  await makeDataFolder(home);
   shutdown.own('lock', 500, await FolderLock.acquire(join(home, 'lock')));
   const readiness = new Readiness();
+  if (config.databaseUrl !== undefined) await migrateOwn(config.databaseUrl);
   const servers = await startServers({ config, logger, stop, shutdown, readiness });
   const { databaseUrl, mlflowUrl: upstream } = servers;
-  await migrate(databaseUrl);
+  if (config.databaseUrl === undefined) await migrate(databaseUrl);
   const { client: database } = shutdown.own('database', 1000, createDatabase(databaseUrl, { poolSize: 16 }));
   const listener = shutdown.own('listener', 500, await Listener.start({ url: databaseUrl, logger }));
 
@@ -123,4 +125,28 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
   shutdown.own('jobs', 6000, work);
   return { url, mlflowUrl, failed: servers.failed };
+}
+
+async function checkToolchain(toolchain: string): Promise<void> {
+  await access(toolchainPython(toolchain)).catch((cause: unknown) => {
+    const hint = 'run the set-up (npm run setup), or set ASGARD_TOOLCHAIN to the folder that it made';
+    throw new AsgardError('UNAVAILABLE', `there is no Python environment in ${toolchain}: ${hint}`, { cause });
+  });
+}
+
+async function makeDataFolder(home: string): Promise<void> {
+  await mkdir(join(home, 'logs'), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    const message = `the data folder ${home} cannot be made: set ASGARD_HOME to a folder that you may write (${messageOf(cause)})`;
+    throw new AsgardError('UNAVAILABLE', message, { cause });
+  });
+}
+
+/** Before anything else is started: whoever names a database wants to know at once that it cannot be used. */
+async function migrateOwn(databaseUrl: string): Promise<void> {
+  await migrate(databaseUrl).catch((cause: unknown) => {
+    const { host, pathname } = new URL(databaseUrl);
+    throw new AsgardError('UNAVAILABLE', `DATABASE_URL (${host}${pathname}) cannot be used: ${messageOf(cause)}`, {
+      cause,
+    });
+  });
 }

@@ -9,7 +9,17 @@ const folder = z
   .string()
   .min(1)
   .transform((path) => (isAbsolute(path) ? path : resolve(path)));
-const port = z.coerce.number().int().min(0).max(65_535);
+
+function wholeNumber(from: number, to: number) {
+  const rule = `must be a whole number from ${from} to ${to}`;
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, rule)
+    .transform(Number)
+    .refine((value) => value >= from && value <= to, rule);
+}
+
+const port = wholeNumber(0, 65_535);
 
 const environment = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
@@ -20,7 +30,7 @@ const environment = z.object({
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
   MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
-  ASGARD_WORKER_SLOTS: z.coerce.number().int().min(1).max(1000).default(Math.max(2, availableParallelism())),
+  ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });

@@ -26,6 +26,11 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  const [unknown] = process.argv.slice(2);
+  if (unknown !== undefined) {
+    process.stderr.write(`asgard: unknown argument ${unknown}; see --help\n`);
+    return 2;
+  }
   const config = readConfig();
   if (config === null) return 2;
   const logger = createLogger(config.logLevel, config.logPretty);

@@ -45,6 +45,11 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  const unknown = process.argv.slice(2).find((argument) => argument !== '--exit');
+  if (unknown !== undefined) {
+    process.stderr.write(`demo: unknown argument ${unknown}; see --help\n`);
+    return 2;
+  }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const { home, toolchain } = parseConfig(inheritedEnvironment(), false);

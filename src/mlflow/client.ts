@@ -80,6 +80,11 @@ export class MlflowClient implements AsyncDisposable {
     return (await this.#get('experiments/get-by-name', { experiment_name: name }, answer, signal)).experiment;
   }
 
+  /** @throws AsgardError CONFLICT when there is one of this name, also a deleted one */
+  async createExperiment(name: string, signal?: AbortSignal): Promise<void> {
+    await this.#post('experiments/create', { name }, z.object({ experiment_id: z.string() }), signal, false);
+  }
+
   /** Runs of any of the experiments (none: no runs, no request), in the order asked for, else the newest first. */
   async searchRuns(
     request: SearchRequest & { readonly experimentIds: readonly string[]; readonly isDeletedIncluded?: boolean },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AsgardError, type ErrorCode } from '../platform/errors.ts';
+import { AsgardError, type ErrorCode, hasCode } from '../platform/errors.ts';
 
 const errorBody = z.object({
   error_code: z.union([z.string(), z.number()]).transform(String),
@@ -36,7 +36,7 @@ export async function orNull<T>(found: Promise<T>): Promise<T | null> {
   try {
     return await found;
   } catch (error) {
-    if (error instanceof AsgardError && error.code === 'NOT_FOUND') return null;
+    if (hasCode(error, 'NOT_FOUND')) return null;
     throw error;
   }
 }
@@ -46,7 +46,7 @@ export async function searchOrEach<T>(search: () => Promise<T>, eachAlone: () =>
   try {
     return await search();
   } catch (error) {
-    if (error instanceof AsgardError && error.code === 'INVALID_INPUT') return await eachAlone();
+    if (hasCode(error, 'INVALID_INPUT')) return await eachAlone();
     throw error;
   }
 }

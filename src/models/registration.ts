@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MlflowClient, NewModelVersion } from '../mlflow/client.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
-import { AsgardError } from '../platform/errors.ts';
+import { AsgardError, hasCode } from '../platform/errors.ts';
 
 /** MLflow numbers versions by reading the highest, tries that three times, and gives up when others were faster. */
 const MAX_NUMBERING_ATTEMPTS = 8;
@@ -18,7 +18,7 @@ const READY_POLL_MS = 250;
 export async function registerVersion(mlflow: MlflowClient, version: NewModelVersion): Promise<ModelVersion> {
   const resolved = await resolveSource(mlflow, version);
   await mlflow.createRegisteredModel(version.name).catch((error: unknown) => {
-    if (!(error instanceof AsgardError && error.code === 'CONFLICT')) throw error;
+    if (!hasCode(error, 'CONFLICT')) throw error;
   });
   return untilReady(mlflow, await createNumbered(mlflow, resolved));
 }

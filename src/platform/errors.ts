@@ -37,6 +37,11 @@ export class AsgardError extends Error {
   }
 }
 
+/** Whether something that was thrown is the expected failure of this code. */
+export function hasCode(error: unknown, code: ErrorCode): error is AsgardError {
+  return error instanceof AsgardError && error.code === code;
+}
+
 /** An `INVALID_INPUT` error about one field. */
 export function invalidInput(path: readonly (string | number)[], message: string, type = 'value_error'): AsgardError {
   return new AsgardError('INVALID_INPUT', message, { issues: [{ path, message, type }] });

@@ -4,7 +4,7 @@ import { appendEvents } from '../jobs/event-store.ts';
 import type { Claim } from '../jobs/queue.ts';
 import { mlflowTags, recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
-import { AsgardError, messageOf } from '../platform/errors.ts';
+import { hasCode, messageOf } from '../platform/errors.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
 /** A tracking server that is away is waited for this long before the job fails for it. */
@@ -98,8 +98,7 @@ async function whileUnavailable<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      const isPassing = error instanceof AsgardError && error.code === 'UNAVAILABLE';
-      if (!isPassing || tries === REGISTRATION_TRIES) throw error;
+      if (!hasCode(error, 'UNAVAILABLE') || tries === REGISTRATION_TRIES) throw error;
       await delay(REGISTRATION_RETRY_MS);
     }
   }

@@ -7,7 +7,7 @@ import { type Claim, LEASE_SECONDS, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
-import { AsgardError, messageOf } from '../platform/errors.ts';
+import { AsgardError, hasCode, messageOf } from '../platform/errors.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
@@ -72,6 +72,7 @@ export class Supervision {
     );
     const environment = await this.#prepareEnvironment(job);
     await this.#awaitMlflow();
+    await this.#makeExperiment(job.experimentName);
     await this.#startScript(job, environment, deadline);
     const exit = await this.#followScript();
     return this.#endOfScript(job, exit);
@@ -100,6 +101,21 @@ export class Supervision {
       await new Promise((resolve) => setTimeout(resolve, MLFLOW_POLL_MS));
       signal.throwIfAborted();
     }
+  }
+
+  /**
+   * MLflow's client looks for the experiment and then makes it, and fails when another was faster in between: scripts that
+   * start together in a new experiment would fail each other.
+   */
+  async #makeExperiment(name: string): Promise<void> {
+    const { mlflow } = this.#context;
+    const { signal } = this.#interruption;
+    await mlflow.getExperimentByName(name, signal).catch(async (error: unknown) => {
+      if (!hasCode(error, 'NOT_FOUND')) throw error;
+      await mlflow.createExperiment(name, signal).catch((failure: unknown) => {
+        if (!hasCode(failure, 'CONFLICT')) throw failure;
+      });
+    });
   }
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {

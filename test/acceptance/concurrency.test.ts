@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type EndedJob, Gate, JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { type EndedJob, Gate, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const JOBS = 10;
 /** As many run at once on the shared platform. */

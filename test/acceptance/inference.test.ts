@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
 import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());

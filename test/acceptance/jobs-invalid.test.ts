@@ -1,5 +1,5 @@
 import { describe, expect, inject, test } from 'vitest';
-import { uniqueName } from '../support/jobs-for-tests.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const { url } = inject('platform');
 

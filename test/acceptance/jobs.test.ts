@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import { Gate, JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { Gate, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());

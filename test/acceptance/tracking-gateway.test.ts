@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import { Gate, JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { Gate, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { runScript } from '../support/mlflow-for-tests.ts';
 import { MLFLOW_REST } from '../support/training-scripts.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type EndedJob, JOB_LIMIT_MS, JobsForTests, uniqueName } from '../support/jobs-for-tests.ts';
+import { type EndedJob, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { CLASSIFIER_SCRIPT, pickleScript, TEXT_MODEL } from '../support/training-scripts.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const DONE = '✅ Training completed successfully!';
 

@@ -100,8 +100,8 @@ export class DataFolder implements AsyncDisposable {
     };
   }
 
-  /** Runs a program with this folder's variables to its end; by default the platform. */
-  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN]): Promise<Finished> {
+  /** Runs a program with this folder's variables to its end; by default the platform. @throws when it does not end */
+  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN], limitMs = 30_000): Promise<Finished> {
     const output = { stdout: '', stderr: '' };
     await using child = await ChildProcess.start({
       argv: [process.execPath, ...args],
@@ -110,7 +110,11 @@ export class DataFolder implements AsyncDisposable {
         output[stream] += `${line}\n`;
       },
     });
-    return { ...(await endingOf(child.exited)), ...output };
+    const limit = setTimeout(() => void child.terminate({ graceMs: 10_000 }), limitMs);
+    const ending = await endingOf(child.exited);
+    clearTimeout(limit);
+    if (ending.seconds * 1000 >= limitMs) throw new Error(`it did not end within ${limitMs} ms:\n${child.tail}`);
+    return { ...ending, ...output };
   }
 
   /** What runs with this folder in its arguments, environment or working directory. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { inject } from 'vitest';
 import { AsgardClient, type Job, type JobEvent } from '../../src/client/client.ts';
 import type { SubmitTrainingJobInput } from '../../src/client/generated/graphql.ts';
 import { poll } from './poll.ts';
+import { uniqueName } from './unique-name.ts';
 
 /** The first job of a fresh clone also waits for the base environment to be built. */
 export const JOB_LIMIT_MS = 220_000;
@@ -162,9 +163,4 @@ def tell(name):
     await this.open();
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-/** A name that no other test uses. */
-export function uniqueName(prefix: string): string {
-  return `${prefix}-${randomBytes(6).toString('hex')}`;
 }

@@ -1,0 +1,271 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
+import { type RunHandle, RunnerLostError, type RunSpec } from '../../src/executors/executor.ts';
+import { LocalExecutor } from '../../src/executors/local.ts';
+import { identityOfProcess } from '../../src/platform/process-identity.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import type { ExitRecord, Frame } from '../../src/python/frames.ts';
+import { poll } from '../support/poll.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+const LIMIT_MS = 20_000;
+const { toolchain } = parseConfig(inheritedEnvironment(), false);
+
+let folder: string;
+let executor: LocalExecutor;
+let handle: RunHandle;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'asgard-executor-'));
+  executor = new LocalExecutor({ folder, python: toolchainPython(toolchain) });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+beforeEach(() => {
+  handle = { jobId: uniqueName('job'), attempt: 1 };
+  return () => executor.forget(handle);
+});
+
+const specOf = (script: string, changes: Partial<RunSpec> = {}): RunSpec => ({
+  // Its name is in its arguments: so it is found among the processes.
+  scriptName: `${handle.jobId}.py`,
+  script,
+  environmentFolder: join(toolchain, 'python'),
+  variables: {},
+  timeoutSeconds: 60,
+  graceSeconds: 0.3,
+  ...changes,
+});
+
+const submit = (script: string, changes: Partial<RunSpec> = {}) => executor.submit(handle, specOf(script, changes));
+
+async function allFrames(from = executor): Promise<Frame[]> {
+  return (await Array.fromAsync(from.frames(handle, AbortSignal.timeout(LIMIT_MS)))).flat();
+}
+
+const textsOf = (frames: readonly Frame[]) => frames.flatMap((frame) => ('text' in frame ? [frame.text] : []));
+
+function exitOf(frames: readonly Frame[]): ExitRecord {
+  const last = frames.at(-1);
+  if (last === undefined || !('exit' in last)) throw new Error('there is no exit frame');
+  return last.exit;
+}
+
+async function runnerPid(): Promise<number> {
+  return JSON.parse(await readFile(join(folder, handle.jobId, '1', 'runner.json'), 'utf8')).pid;
+}
+
+describe('frames', () => {
+  it('come while the script runs, numbered from 1, and end with how it ended', async () => {
+    const open = join(folder, `${handle.jobId}.open`);
+    await submit(`
+import os, sys, time
+print("first")
+while not os.path.exists(${JSON.stringify(open)}):
+    time.sleep(0.01)
+print("second", file=sys.stderr)
+sys.exit(3)
+`);
+    const frames: Frame[] = [];
+    for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+      expect(list.length).toBeGreaterThan(0);
+      frames.push(...list);
+      if (frames.length === 1) await writeFile(open, '');
+    }
+    expect(frames).toMatchObject([
+      { number: 1, stream: 'stdout', text: 'first' },
+      { number: 2, stream: 'stderr', text: 'second' },
+      { number: 3, exit: { code: 3, signal: null, reason: 'exited', lines: 2, bytes: 13 } },
+    ]);
+  });
+
+  it('can be read again, from another process too, with the same numbers', async () => {
+    await submit('for i in range(3000):\n    print(i)\n');
+    const frames = await allFrames();
+    expect(frames).toHaveLength(3001);
+    expect(await allFrames()).toEqual(frames);
+    expect(await allFrames(new LocalExecutor({ folder, python: toolchainPython(toolchain) }))).toEqual(frames);
+  });
+
+  it('of two readers at once are the same', async () => {
+    await submit('import time\nfor i in range(200):\n    print(i, flush=True)\n    time.sleep(0.001)\n');
+    const [first, second] = await Promise.all([allFrames(), allFrames()]);
+    expect(second).toEqual(first);
+    expect(textsOf(first)).toEqual(Array.from({ length: 200 }, (_, index) => String(index)));
+  });
+
+  it('stop with the reason of the signal', async () => {
+    await submit('import time\nprint(1, flush=True)\ntime.sleep(60)\n');
+    const stop = new AbortController();
+    const reading = (async () => {
+      for await (const _ of executor.frames(handle, stop.signal)) stop.abort(new Error('seen enough'));
+    })();
+    await expect(reading).rejects.toThrow('seen enough');
+  });
+
+  it('tell of a script that could not be started', async () => {
+    await submit('print(1)\n', { environmentFolder: join(folder, 'no-such-environment') });
+    const exit = exitOf(await allFrames());
+    expect(exit).toMatchObject({ reason: 'start_failed', code: null, lines: 0 });
+    expect(exit.message).toContain('no-such-environment');
+  });
+});
+
+describe('a script', () => {
+  it('gets its variables and nothing of this process, and leaves its token in no file and no argument', async () => {
+    const token = uniqueName('token');
+    process.env['SECRET_OF_THE_TEST'] = 'must not be seen';
+    try {
+      await submit(
+        `
+import json, os, sys, time
+print(json.dumps(dict(os.environ)))
+print(open(f"/proc/{os.getppid()}/environ").read() if os.path.exists("/proc") else "")
+sys.stdout.flush()
+time.sleep(60)
+`,
+        { variables: { TOKEN: token, ODD: 'a\nb="c"$d `e` ✅' } },
+      );
+      const frames: Frame[] = [];
+      for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+        frames.push(...list);
+        if (frames.length >= 2) break;
+      }
+      const [seen = '{}', runner = ''] = textsOf(frames);
+      expect(JSON.parse(seen)).toMatchObject({ TOKEN: token, ODD: 'a\nb="c"$d `e` ✅' });
+      expect(seen).not.toContain('SECRET_OF_THE_TEST');
+      expect(runner).toBe('');
+      expect(await processesWith(token)).toEqual([]);
+      // The spool holds it here because the script printed it.
+      const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter(
+        (entry) => entry.isFile() && entry.name !== 'spool',
+      );
+      expect(files.length).toBeGreaterThan(0);
+      for (const { parentPath, name } of files)
+        expect(await readFile(join(parentPath, name), 'utf8')).not.toContain(token);
+    } finally {
+      delete process.env['SECRET_OF_THE_TEST'];
+    }
+  });
+
+  it('has its files in folders that only its user can enter', async () => {
+    await submit('pass\n');
+    await allFrames();
+    for (const path of ['1/work', '1/home']) {
+      expect((await stat(join(folder, handle.jobId, path))).mode & 0o077).toBe(0);
+    }
+    expect((await stat(join(folder, handle.jobId, '1', 'spool'))).mode & 0o077).toBe(0);
+  });
+
+  it('that runs longer than its time is ended, with all that it started', async () => {
+    const started = performance.now();
+    await submit(
+      `
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "${handle.jobId}"], start_new_session=True)
+print("started", flush=True)
+time.sleep(60)
+`,
+      { timeoutSeconds: 0.7 },
+    );
+    const frames = await allFrames();
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect(textsOf(frames)).toEqual(['started']);
+    expect(exitOf(frames)).toMatchObject({ reason: 'timed_out', code: null, signal: 'SIGKILL' });
+    expect(await processesWith(`${handle.jobId}`)).toEqual([]);
+  });
+});
+
+describe('cancel', () => {
+  it('lets the script say good-bye, and its end is in the frames', async () => {
+    await submit(`
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("good-bye"))
+print("ready", flush=True)
+time.sleep(60)
+`);
+    for await (const _ of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) break;
+    await executor.cancel(handle);
+    const frames = await allFrames();
+    expect(textsOf(frames)).toEqual(['ready', 'good-bye']);
+    expect(exitOf(frames)).toMatchObject({ reason: 'cancelled', code: 1, signal: null });
+  });
+
+  it('may come before the script runs, twice, after its end, and for what never was', async () => {
+    await submit('import time\ntime.sleep(60)\n');
+    await executor.cancel(handle);
+    await executor.cancel(handle);
+    expect(exitOf(await allFrames())).toMatchObject({ reason: 'cancelled' });
+    await poll(
+      () => processesWith(handle.jobId),
+      (pids) => pids.length === 0,
+    );
+    await executor.cancel(handle);
+    await executor.cancel({ jobId: 'never-was', attempt: 1 });
+    expect(exitOf(await allFrames())).toMatchObject({ reason: 'cancelled' });
+  });
+});
+
+describe('a runner that is killed', () => {
+  it('takes its script with it, and whoever follows is told that it is lost', async () => {
+    await submit('import time\nprint("ready", flush=True)\ntime.sleep(60)\n');
+    const frames: Frame[] = [];
+    const following = (async () => {
+      for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+        frames.push(...list);
+        process.kill(await runnerPid(), 'SIGKILL');
+      }
+    })();
+    await expect(following).rejects.toThrow(RunnerLostError);
+    await expect(following).rejects.toThrow(handle.jobId);
+    expect(textsOf(frames)).toEqual(['ready']);
+    await poll(
+      () => processesWith(handle.jobId),
+      (pids) => pids.length === 0,
+    );
+    // Whoever comes later is told the same, after what there is.
+    await expect(allFrames()).rejects.toThrow(RunnerLostError);
+  });
+
+  it('is not mistaken for the process that has its number now', async () => {
+    await submit('print(1)\n');
+    await allFrames();
+    const path = join(folder, handle.jobId, '1', 'runner.json');
+    // This process with the identity of another: a signal to it would end the test.
+    expect(identityOfProcess(process.pid)).not.toBeNull();
+    await writeFile(path, JSON.stringify({ pid: process.pid, identity: 'another boot:1' }));
+    await executor.cancel(handle);
+    await executor.forget(handle);
+    await expect(stat(join(folder, handle.jobId))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('forget', () => {
+  it('removes what an execution left', async () => {
+    await submit('open("result", "w").close()\n');
+    await allFrames();
+    await executor.forget(handle);
+    await expect(stat(join(folder, handle.jobId))).rejects.toMatchObject({ code: 'ENOENT' });
+    await executor.forget(handle);
+  });
+
+  it('ends what still runs first, also what ignores SIGTERM', async () => {
+    await submit(
+      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
+      {
+        graceSeconds: 60,
+      },
+    );
+    for await (const _ of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) break;
+    const started = performance.now();
+    await executor.forget(handle);
+    expect(performance.now() - started).toBeLessThan(4000);
+    expect(await processesWith(handle.jobId)).toEqual([]);
+    await expect(stat(join(folder, handle.jobId))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});

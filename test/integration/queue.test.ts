@@ -1,0 +1,245 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { PrismaClient } from '../../src/database/generated/client.ts';
+import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
+import type { JobEvent } from '../../src/jobs/events.ts';
+import { type Claim, claimJobs, expiredAttempts, renewLease } from '../../src/jobs/queue.ts';
+import { JobService } from '../../src/jobs/service.ts';
+import { issueJobToken, JobTracking } from '../../src/jobs/tracking.ts';
+import { endJob, moveJob } from '../../src/jobs/transitions.ts';
+import { MlflowClient } from '../../src/mlflow/client.ts';
+import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { poll } from '../support/poll.ts';
+import { SUBMISSION } from '../support/submission.ts';
+
+let server: DatabasesForTests;
+let test: TestDatabase;
+let database: PrismaClient;
+let jobs: JobService;
+
+beforeAll(async () => {
+  server = await DatabasesForTests.start();
+});
+afterAll(async () => server?.[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  test = await server.create();
+  database = test.client;
+  jobs = new JobService(database);
+  return () => test[Symbol.asyncDispose]();
+});
+
+const log = (text: string): JobEvent => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
+
+async function claimOne(): Promise<Claim> {
+  const [claim] = await claimJobs(database, 'worker', 1);
+  if (claim === undefined) throw new Error('nothing could be claimed');
+  return claim;
+}
+
+async function submitMany(count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < count; index += 1) ids.push((await jobs.submit(SUBMISSION)).id);
+  return ids;
+}
+
+/** Resolves when so many statements in the test's database wait for a lock. */
+async function waitingFor(count: number): Promise<void> {
+  const watcher = await test.sql();
+  const query = `SELECT count(*)::int AS waiting FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  await poll(
+    async () => (await watcher.query<{ waiting: number }>(query)).rows[0]?.waiting,
+    (waiting) => waiting === count,
+  );
+}
+
+describe('claimJobs', () => {
+  it('never gives a job to two workers, however many race for it, and leaves none behind', async () => {
+    const ids = await submitMany(60);
+    const clients = [test.connect(), test.connect()];
+    const claims: (Claim & { workerId: string })[] = [];
+    await Promise.all(
+      clients.flatMap((client, worker) =>
+        Array.from({ length: 4 }, async (_, thread) => {
+          const workerId = `${worker}:${thread}`;
+          // Some rounds may find all remaining rows locked: that is no sign that the queue is empty.
+          while ((await database.trainingJob.count({ where: { status: 'QUEUED' } })) > 0) {
+            for (const claim of await claimJobs(client, workerId, 3)) claims.push({ ...claim, workerId });
+          }
+        }),
+      ),
+    );
+    expect(claims.map(({ jobId }) => jobId).toSorted()).toEqual(ids.toSorted());
+    expect(new Set(claims.map(({ id }) => id)).size).toBe(ids.length);
+    const attempts = await database.jobAttempt.findMany();
+    expect(attempts.map(({ jobId, workerId, number }) => `${jobId} ${workerId} ${number}`).toSorted()).toEqual(
+      claims.map(({ jobId, workerId }) => `${jobId} ${workerId} 1`).toSorted(),
+    );
+  });
+
+  it('passes over a job that another worker is claiming, without waiting for it', async () => {
+    const [first, second] = await submitMany(2);
+    const other = await test.sql();
+    await other.query('BEGIN');
+    await other.query('SELECT id FROM training_jobs WHERE id = $1 FOR UPDATE', [first]);
+    const claims = await claimJobs(database, 'worker', 10);
+    expect(claims.map(({ jobId }) => jobId)).toEqual([second]);
+    await other.query('ROLLBACK');
+    expect((await claimOne()).jobId).toBe(first);
+  });
+
+  it('takes the oldest jobs first, no more than asked for, each with its event', async () => {
+    const ids = await submitMany(3);
+    const [first, second] = await claimJobs(database, 'worker', 2);
+    expect([first?.jobId, second?.jobId].toSorted()).toEqual(ids.slice(0, 2).toSorted());
+    expect(await jobs.counts()).toEqual({ queued: 1, running: 2 });
+    const events = await readEvents(database, ids[0] ?? '', 0, 10);
+    expect(events).toMatchObject([
+      { sequence: 1, type: 'status', status: 'QUEUED', attempt: 0 },
+      { sequence: 2, type: 'status', status: 'PREPARING', attempt: 1 },
+    ]);
+    await expect(jobs.get(ids[0] ?? '')).resolves.toMatchObject({ status: 'PREPARING', startedAt: expect.any(Date) });
+  });
+
+  it('does not take a job that was cancelled', async () => {
+    const [id = ''] = await submitMany(1);
+    await jobs.cancel(id);
+    expect(await claimJobs(database, 'worker', 1)).toEqual([]);
+  });
+
+  it('and a cancel that race for a queued job leave it either claimed or cancelled', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const [id = ''] = await submitMany(1);
+      const [claims] = await Promise.all([claimJobs(test.connect(1), 'worker', 1), jobs.cancel(id)]);
+      const job = await jobs.get(id);
+      // The worker of a claimed one ends it: it finds the request when it begins.
+      expect(job).toMatchObject({
+        status: claims.length === 1 ? 'PREPARING' : 'CANCELLED',
+        cancelRequestedAt: expect.any(Date),
+      });
+    }
+  });
+
+  it('keeps its job from being ended as a queued one, also by a cancel that had begun before', async () => {
+    const [id = ''] = await submitMany(1);
+    const claiming = await test.sql();
+    await claiming.query('BEGIN');
+    await claiming.query(`UPDATE training_jobs SET status = 'PREPARING' WHERE id = $1`, [id]);
+    await claiming.query(
+      `INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at) VALUES ($1, 1, 'worker', now() + '30 s')`,
+      [id],
+    );
+    const ending = endJob(test.connect(1), id, null, { status: 'CANCELLED', error: 'too late' });
+    await waitingFor(1);
+    await claiming.query('COMMIT');
+    expect(await ending).toBe(false);
+    await expect(jobs.get(id)).resolves.toMatchObject({ status: 'PREPARING' });
+  });
+});
+
+describe('an attempt that has ended', () => {
+  let claim: Claim;
+  beforeEach(async () => {
+    await submitMany(1);
+    claim = await claimOne();
+    await moveJob(database, claim.jobId, 'RUNNING', claim);
+    await endJob(database, claim.jobId, claim, { status: 'LOST', error: 'the worker fell silent' });
+  });
+
+  it('cannot append, move, end, or renew', async () => {
+    const before = await readEvents(database, claim.jobId, 0, 100);
+    expect(await appendEvents(database, claim.jobId, [log('late')], claim.id)).toBe(false);
+    expect(await moveJob(database, claim.jobId, 'RUNNING', claim)).toBe(false);
+    expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
+    expect(await renewLease(database, claim.id)).toBe(false);
+    expect(await readEvents(database, claim.jobId, 0, 100)).toEqual(before);
+    await expect(jobs.get(claim.jobId)).resolves.toMatchObject({ status: 'LOST', error: 'the worker fell silent' });
+  });
+
+  it('has a token that is good no more', async () => {
+    const [id = ''] = await submitMany(1);
+    const next = await claimOne();
+    const token = await issueJobToken(database, next.id);
+    const tracking = new JobTracking(database, new MlflowClient({ baseUrl: () => 'http://127.0.0.1:1' }));
+    expect(await tracking.authenticate(token)).toEqual({ jobId: id, attemptId: next.id });
+    await endJob(database, id, next, { status: 'FAILED', error: 'no' });
+    expect(await tracking.authenticate(token)).toBeNull();
+  });
+
+  it('adds nothing to the next attempt of its job', async () => {
+    // No code puts a job back into the queue yet; the guard must hold when one does.
+    const [id = ''] = await submitMany(1);
+    const first = await claimOne();
+    await database.jobAttempt.update({ where: { id: first.id }, data: { endedAt: new Date() } });
+    await database.trainingJob.update({ where: { id }, data: { status: 'QUEUED' } });
+    const second = await claimOne();
+    expect(second).toMatchObject({ jobId: id, number: 2 });
+    expect(await appendEvents(database, id, [log('late')], first.id)).toBe(false);
+    expect(await endJob(database, id, first, { status: 'FAILED' })).toBe(false);
+    expect(await appendEvents(database, id, [log('mine')], second.id)).toBe(true);
+    expect(await endJob(database, id, second, { status: 'FAILED' })).toBe(true);
+  });
+
+  it('adds nothing behind the end, also when its write had begun before', async () => {
+    const [id = ''] = await submitMany(1);
+    const own = await claimOne();
+    await moveJob(database, id, 'RUNNING', own);
+    const holder = await test.sql();
+    await holder.query('BEGIN');
+    await holder.query('SELECT id FROM training_jobs WHERE id = $1 FOR UPDATE', [id]);
+    // Both wait for the row that the holder has, the end first.
+    const ending = endJob(test.connect(1), id, own, { status: 'COMPLETED' });
+    await waitingFor(1);
+    const late = appendEvents(test.connect(1), id, [log('late')], own.id);
+    await waitingFor(2);
+    await holder.query('COMMIT');
+    expect(await ending).toBe(true);
+    expect(await late).toBe(false);
+    const events = await readEvents(database, id, 0, 100);
+    expect(events.at(-1)).toMatchObject({ type: 'end', status: 'COMPLETED' });
+  });
+});
+
+describe('a terminal status', () => {
+  const TERMINAL = ['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'LOST'] as const;
+
+  it.each(TERMINAL)('%s is written once: the database itself refuses another', async (status) => {
+    const [id = ''] = await submitMany(1);
+    const claim = await claimOne();
+    await moveJob(database, id, 'RUNNING', claim);
+    expect(await endJob(database, id, claim, { status })).toBe(true);
+    const sql = await test.sql();
+    for (const other of ['QUEUED', 'PREPARING', 'RUNNING', ...TERMINAL.filter((each) => each !== status)]) {
+      await expect(
+        sql.query('UPDATE training_jobs SET status = $2::"JobStatus" WHERE id = $1', [id, other]),
+      ).rejects.toMatchObject({ code: '23514', constraint: 'training_jobs_terminal_status' });
+    }
+    await expect(jobs.get(id)).resolves.toMatchObject({ status });
+  });
+
+  it('is reached by one of many that race for it', async () => {
+    const [id = ''] = await submitMany(1);
+    const claim = await claimOne();
+    await moveJob(database, id, 'RUNNING', claim);
+    const ends = await Promise.all(TERMINAL.map((status) => endJob(database, id, claim, { status, error: status })));
+    expect(ends.filter((isEnded) => isEnded)).toHaveLength(1);
+    const winner = TERMINAL[ends.indexOf(true)];
+    await expect(jobs.get(id)).resolves.toMatchObject({ status: winner, error: winner });
+    const events = await readEvents(database, id, 0, 100);
+    expect(events.filter(({ type }) => type === 'end')).toMatchObject([{ status: winner }]);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+  });
+});
+
+describe('a lease', () => {
+  it('that was not renewed in time shows its attempt as expired, and renewing takes it back', async () => {
+    await submitMany(2);
+    const [kept, lost] = await claimJobs(database, 'worker', 2);
+    expect(await expiredAttempts(database)).toEqual([]);
+    await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
+    expect(await renewLease(database, kept?.id ?? 0n)).toBe(true);
+    expect(await expiredAttempts(database)).toEqual([{ ...lost, workerId: 'worker' }]);
+    await endJob(database, lost?.jobId ?? '', lost ?? null, { status: 'LOST' });
+    expect(await expiredAttempts(database)).toEqual([]);
+  });
+});

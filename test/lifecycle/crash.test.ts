@@ -1,0 +1,134 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { JobEvent } from '../../src/client/client.ts';
+import { DataFolder, type TestPlatform } from '../support/data-folder.ts';
+import { eventsOf, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
+import { poll } from '../support/poll.ts';
+
+/** A lease of 30 s, a look every 10 s for those that are over, and a busy machine. */
+const LOST_LIMIT_MS = 70_000;
+
+const LOGGING_SCRIPT = `
+import time, mlflow
+with mlflow.start_run():
+    for step in range(12):
+        mlflow.log_metric("step", step, step=step)
+        print("logged", step, flush=True)
+        time.sleep(0.2)
+`;
+
+let folder: DataFolder;
+beforeAll(async () => {
+  folder = await DataFolder.make();
+});
+afterAll(() => folder?.[Symbol.asyncDispose]());
+
+describe.sequential('after kill -9 of the platform while a job ran', { timeout: 120_000 }, () => {
+  const seen: JobEvent[] = [];
+  let jobId: string;
+  let next: TestPlatform;
+  afterAll(() => next?.[Symbol.asyncDispose]());
+
+  test('the next start takes the data folder over and puts servers of its own in place of those left behind', async () => {
+    await using platform = await folder.start();
+    await platform.ready();
+    jobId = await submit(platform.client, STUBBORN_SCRIPT);
+    await followUntil(platform, jobId, 'tick 5', seen);
+    const [postgres, mlflow] = [pidOf('postgres -D'), pidOf('mlflow_server.py')];
+    expect(await platform.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
+    expect(pidsOf('runner.py')).toHaveLength(1);
+
+    next = await folder.start();
+    await next.ready();
+    expect(pidsOf('postgres -D')).not.toContain(postgres);
+    expect(pidsOf('mlflow_server.py')).not.toContain(mlflow);
+    expect(pidsOf('main.ts')).toEqual([next.pid]);
+    expect([...pidsOf('postgres -D'), ...pidsOf('mlflow_server.py')]).toHaveLength(2);
+  });
+
+  test('MLflow, killed too, comes back by itself: the status says when it is away, and no job fails for it', async () => {
+    const { client, url } = next;
+    const logging = await submit(client, LOGGING_SCRIPT);
+    await followUntil(next, logging, 'logged 3');
+    const killed = pidOf('mlflow_server.py');
+    process.kill(killed, 'SIGKILL');
+    await poll(
+      () => client.status(),
+      ({ mlflowAvailable, ready }) => !mlflowAvailable && !ready,
+    );
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    const submitted = await submit(client, 'import mlflow\nmlflow.log_metric("after", 1)\nprint("done")');
+    expect(await (await fetch(`${url}/mlops/status`)).json()).toMatchObject({ mlflow_available: false });
+
+    await next.ready();
+    expect(pidOf('mlflow_server.py')).not.toBe(killed);
+    for (const id of [logging, submitted]) {
+      expect((await eventsOf(client, id)).at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
+    }
+    const metrics = (await eventsOf(client, logging)).filter((event) => event.__typename === 'MetricLogged');
+    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_item, step) => step));
+  });
+
+  test('the job is LOST once its lease has expired: its script has ended, and the events that it had are kept', async () => {
+    await poll(
+      () => next.client.job(jobId),
+      ({ completedAt }) => completedAt !== null,
+      LOST_LIMIT_MS,
+    );
+    expect(await next.client.job(jobId)).toMatchObject({ status: 'LOST', error: expect.stringContaining('worker') });
+    const events = await eventsOf(next.client, jobId);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_event, index) => index + 1));
+    expect(events.slice(0, seen.length)).toEqual(seen);
+    expect(events.slice(-2)).toMatchObject([
+      { __typename: 'StatusChanged', status: 'LOST' },
+      { __typename: 'JobEnded', status: 'LOST' },
+    ]);
+    expect([...pidsOf('runner.py'), ...pidsOf('script.py'), ...pidsOf('signal.SIG_IGN')]).toEqual([]);
+    expect(await next.end('SIGTERM')).toMatchObject({ code: 0 });
+    expect(folder.processes()).toEqual([]);
+  });
+});
+
+test('a platform whose PostgreSQL was killed says so in one line and ends, and the next start recovers', async () => {
+  await using platform = await folder.start();
+  await platform.ready();
+  const jobId = await submit(platform.client, STUBBORN_SCRIPT);
+  const seen: JobEvent[] = [];
+  await followUntil(platform, jobId, 'tick 5', seen);
+  process.kill(pidOf('postgres -D'), 'SIGKILL');
+  const { code, seconds } = await platform.ended();
+  console.info(`PostgreSQL killed: the platform ended after ${seconds.toFixed(1)} s`);
+  expect(code).toBe(1);
+  expect(seconds).toBeLessThan(10);
+  expect(platform.log.filter((line) => /^asgard: PostgreSQL .*postgres\.log/.test(line))).toHaveLength(1);
+  expect(folder.processes()).toEqual([]);
+
+  await using next = await folder.start();
+  const follower = new AbortController();
+  const stored: JobEvent[] = [];
+  for await (const event of next.client.jobEvents(jobId, { signal: follower.signal })) {
+    if (stored.push(event) === seen.length) break;
+  }
+  expect(stored).toEqual(seen);
+  expect(JSON.parse(await readFile(join(folder.path, 'lock'), 'utf8'))).toMatchObject({ pid: next.pid });
+}, 90_000);
+
+/** Follows a job until it prints `line`; what happened until then is added to `events`. */
+async function followUntil({ client }: TestPlatform, id: string, line: string, events: JobEvent[] = []): Promise<void> {
+  for await (const event of client.jobEvents(id)) {
+    events.push(event);
+    if (event.__typename === 'LogLine' && event.text === line) return;
+  }
+  throw new Error(`the job ended without ${JSON.stringify(line)}`);
+}
+
+function pidsOf(program: string): number[] {
+  return folder.processes().flatMap(({ pid, command }) => (command.includes(program) ? [pid] : []));
+}
+
+function pidOf(program: string): number {
+  const [pid, ...more] = pidsOf(program);
+  if (pid === undefined || more.length > 0) throw new Error(`${program} runs ${more.length + 1} times or not at all`);
+  return pid;
+}

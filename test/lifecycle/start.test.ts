@@ -1,0 +1,172 @@
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROJECT_ROOT, parseConfig } from '../../src/config.ts';
+import { DataFolder, type Finished, MAIN } from '../support/data-folder.ts';
+import { eventsOf, submit } from '../support/job-scripts.ts';
+import { poll } from '../support/poll.ts';
+
+const SETUP = join(PROJECT_ROOT, 'scripts', 'setup.mjs');
+const quiet = { ASGARD_LOG_LEVEL: 'warn' };
+
+let folder: DataFolder;
+beforeAll(async () => {
+  folder = await DataFolder.make();
+});
+afterAll(() => folder?.[Symbol.asyncDispose]());
+
+/** What a start that failed says, which must be a single line, and that it left nothing running. */
+function onlyLine({ stdout, stderr }: Finished): string {
+  expect(folder.processes()).toEqual([]);
+  expect(stdout).toBe('');
+  const lines = stderr.split('\n').filter((line) => line !== '');
+  expect(lines).toHaveLength(1);
+  return lines.join();
+}
+
+describe('a start that cannot succeed says why in one line', { timeout: 60_000 }, () => {
+  test.each(['PORT', 'MLFLOW_PORT'])('when %s is in use', async (variable) => {
+    // What listens there need not speak HTTP.
+    await using other = createServer((socket) => socket.end('garbage\r\n'));
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo; // it listens on TCP
+    const ended = await folder.run({ ...quiet, [variable]: String(port) });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(
+      new RegExp(`^asgard: port ${port} on 127\\.0\\.0\\.1 is in use: .* set ${variable} `),
+    );
+  });
+
+  test('when another Asgard uses the data folder, which goes on undisturbed', async () => {
+    await using first = await folder.start();
+    const ended = await folder.run(quiet);
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toBe(
+      `asgard: the data folder ${folder.path} is in use by process ${first.pid}; stop it or set ASGARD_HOME\n`,
+    );
+    expect((await fetch(`${first.url}/healthz`)).status).toBe(200);
+  });
+
+  test('when the data folder cannot be made', async () => {
+    const file = join(folder.parent, 'file');
+    await writeFile(file, '');
+    const ended = await folder.run({ ...quiet, ASGARD_HOME: join(file, 'home') });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(/^asgard: the data folder .*\/file\/home .*ASGARD_HOME/);
+  });
+
+  test('when the database of DATABASE_URL does not answer, and does not show its password', async () => {
+    const ended = await folder.run({ ...quiet, DATABASE_URL: 'postgresql://me:secret@127.0.0.1:1/asgard' });
+    expect(ended.code).toBe(1);
+    const line = onlyLine(ended);
+    expect(line).toMatch(/^asgard: .*DATABASE_URL/);
+    expect(line).not.toContain('secret');
+  });
+
+  test('when the toolchain is missing, also where only jobs would need it', async () => {
+    const ASGARD_TOOLCHAIN = join(folder.parent, 'nothing');
+    const managed = await folder.run({ ...quiet, ASGARD_TOOLCHAIN });
+    expect(managed.code).toBe(1);
+    expect(onlyLine(managed)).toMatch(/^asgard: .*\/nothing.* run .*set-?up/);
+    const external = { DATABASE_URL: 'postgresql://me@127.0.0.1:1/asgard', MLFLOW_TRACKING_URI: 'http://127.0.0.1:1' };
+    const ended = await folder.run({ ...quiet, ...external, ASGARD_TOOLCHAIN });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(/^asgard: .*\/nothing.* run .*set-?up/);
+  });
+
+  test('when there is no Python for the set-up, with exit code 2', async () => {
+    const PATH = join(folder.parent, 'empty');
+    await mkdir(PATH);
+    const ended = await folder.run({ PATH, ASGARD_PYTHON: undefined, ASGARD_TOOLCHAIN: join(PATH, 'toolchain') }, [
+      SETUP,
+    ]);
+    expect(ended.code).toBe(2);
+    expect(onlyLine(ended)).toMatch(/^set-up: a Python from 3\.10 to 3\.13 is needed .* ASGARD_PYTHON/);
+  });
+});
+
+describe('a bad configuration', () => {
+  test('is refused with exit code 2 and every problem of it', async () => {
+    const ended = await folder.run({
+      PORT: 'x',
+      MLFLOW_PORT: '70000',
+      HOST: '0.0.0.0',
+      DATABASE_URL: 'mysql://127.0.0.1/asgard',
+      MLFLOW_TRACKING_URI: 'file:///tmp/mlruns',
+      ASGARD_WORKER_SLOTS: '0',
+      ASGARD_LOG_LEVEL: 'loud',
+      ASGARD_LOG_FORMAT: 'xml',
+    });
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    const [title, ...problems] = ended.stderr.trimEnd().split('\n');
+    expect(title).toBe('asgard: bad configuration:');
+    expect(problems.map((line) => /^ {2}(\w+): .+/.exec(line)?.[1]).toSorted()).toEqual([
+      'ASGARD_LOG_FORMAT',
+      'ASGARD_LOG_LEVEL',
+      'ASGARD_WORKER_SLOTS',
+      'DATABASE_URL',
+      'HOST',
+      'MLFLOW_PORT',
+      'MLFLOW_TRACKING_URI',
+      'PORT',
+    ]);
+    expect(folder.processes()).toEqual([]);
+  });
+
+  test.each([
+    [{ PORT: '8123', MLFLOW_PORT: '8123' }, 'MLFLOW_PORT: must differ from PORT (both are 8123)'],
+    [{ PORT: '5000', MLFLOW_PORT: '' }, 'MLFLOW_PORT: must differ from PORT (both are 5000)'],
+    [{ PORT: ' ' }, 'PORT: '],
+    [{ PORT: '0x50' }, 'PORT: '],
+    [{ ASGARD_WORKER_SLOTS: '1e2' }, 'ASGARD_WORKER_SLOTS: '],
+  ])('%j is one', (variables, problem) => {
+    expect(() => parseConfig(variables, false)).toThrow(`bad configuration:\n  ${problem}`);
+  });
+
+  test('does not keep --help from being shown, with exit code 0', async () => {
+    const ended = await folder.run({ PORT: 'x' }, [MAIN, '--help']);
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    for (const variable of ['PORT', 'MLFLOW_PORT', 'ASGARD_HOME', 'DATABASE_URL', 'ASGARD_TOOLCHAIN']) {
+      expect(ended.stdout).toMatch(new RegExp(`^ {2}${variable} `, 'm'));
+    }
+  });
+
+  test('an argument that is not known is refused, with exit code 2', async () => {
+    const ended = await folder.run({}, [MAIN, '--port=9000']);
+    expect(ended).toMatchObject({ code: 2, stderr: expect.stringMatching(/^asgard: .*--port=9000.*--help/) });
+  });
+});
+
+test('a second start answers while MLflow still starts, says so, and keeps jobs until it is ready', async () => {
+  await (await folder.start()).end('SIGTERM');
+  const started = performance.now();
+  await using platform = await folder.start();
+  expect((await fetch(`${platform.url}/healthz`)).status).toBe(200);
+  const answeredSeconds = (performance.now() - started) / 1000;
+
+  const early = await fetch(`${platform.url}/readyz`);
+  expect(early.status).toBe(503);
+  expect(await early.json()).toEqual({ ready: false, not_ready: [expect.stringMatching(/^mlflow: is starting/)] });
+  expect(await platform.client.status()).toMatchObject({ ready: false, mlflowAvailable: false });
+  const job = await submit(platform.client, 'import mlflow\nmlflow.log_metric("early", 1)\nprint("done")');
+
+  await platform.ready();
+  const readySeconds = (performance.now() - started) / 1000;
+  console.info(
+    `second start: /healthz after ${answeredSeconds.toFixed(2)} s, ready after ${readySeconds.toFixed(2)} s`,
+  );
+  expect(await (await fetch(`${platform.url}/readyz`)).json()).toEqual({ ready: true, not_ready: [] });
+  const events = await eventsOf(platform.client, job);
+  expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
+  expect(events).toContainEqual(expect.objectContaining({ __typename: 'MetricLogged', key: 'early' }));
+  const ended = await platform.end('SIGTERM');
+  expect(ended).toMatchObject({ code: 0 });
+  await poll(
+    () => folder.processes(),
+    (left) => left.length === 0,
+    0,
+  );
+});

@@ -1,0 +1,13 @@
+import type { JobSubmission } from '../../src/jobs/submission.ts';
+
+/** A submission that is whole, as the domain takes it. */
+export const SUBMISSION: JobSubmission = {
+  scriptName: 'train.py',
+  script: 'print("hello")\n',
+  experimentName: 'churn',
+  modelName: 'churn_model',
+  requirements: [],
+  environmentVars: {},
+  timeoutSeconds: 300,
+  tags: {},
+};
