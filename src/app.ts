@@ -28,6 +28,10 @@ import { PlatformStatusService } from './status/platform-status.ts';
 import { Readiness } from './status/readiness.ts';
 import { JobWork } from './worker/job-work.ts';
 
+/** Parts that end at the same time. The deadlines of all steps together, with those of the servers, stay within 10 s. */
+const CLIENTS = 'clients';
+const FACES = 'faces';
+
 /** A data folder that is locked, servers that run, ports that listen. Disposing ends it all in order, within 10 s. */
 export interface App extends AsyncDisposable {
   /** `http://<HOST>:<PORT>` */
@@ -65,14 +69,19 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const servers = await startServers({ config, logger, stop, shutdown, readiness });
   const { databaseUrl, mlflowUrl: upstream } = servers;
   if (config.databaseUrl === undefined) await migrate(databaseUrl);
-  const { client: database } = shutdown.own('database', 1000, createDatabase(databaseUrl, { poolSize: 16 }));
-  const listener = shutdown.own('listener', 500, await Listener.start({ url: databaseUrl, logger }));
+  const refused = Promise.withResolvers<AsgardError>();
+  const onFatal = (error: Error) =>
+    refused.resolve(new AsgardError('UNAVAILABLE', `the database refuses the platform: ${error.message}`));
+  const { client: database } = shutdown.own('database', 500, createDatabase(databaseUrl, { poolSize: 16 }), CLIENTS);
+  const listener = await Listener.start({ url: databaseUrl, logger, onFatal });
+  shutdown.own('listener', 500, listener, CLIENTS);
+  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream }), CLIENTS);
 
-  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream }));
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
   const jobs = new JobService(database);
   const events = await JobEventFeed.start(database, listener);
+  shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
   const observer = new JobTracking(database, mlflow);
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
@@ -82,7 +91,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   // This port first: what is built next is told its address, which is not known before when a free port is taken.
   const mlflowServer = await buildHttpServer({ log: logger, routes: [gateway(true)] });
-  shutdown.add('mlflow port', 1000, () => mlflowServer.close());
+  shutdown.add('mlflow port', 1200, () => mlflowServer.close(), FACES);
   const mlflowUrl = `http://${host}:${await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT')}`;
 
   const modelsFolder = join(home, 'models');
@@ -104,9 +113,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     graphql: createGraphqlServer({ services, log: logger }),
     routes: [gateway(false), async (app) => void (await app.register(restRoutes(services)))],
   });
-  shutdown.add('api port', 1500, () => api.close());
+  shutdown.add('api port', 1200, () => api.close(), FACES);
   const url = `http://${host}:${await listen(api, host, config.port, 'PORT')}`;
-  shutdown.own('model workers', 1000, workers);
+  shutdown.own('model workers', 1200, workers, FACES);
 
   const jobsFolder = join(home, 'jobs');
   const executor = new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) });
@@ -123,8 +132,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   };
   const { workerSlots: slots } = config;
   const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
-  shutdown.own('jobs', 6000, work);
-  return { url, mlflowUrl, failed: servers.failed };
+  shutdown.own('jobs', 4500, work);
+  return { url, mlflowUrl, failed: Promise.race([servers.failed, refused.promise]) };
 }
 
 async function checkToolchain(toolchain: string): Promise<void> {

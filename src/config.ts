@@ -21,11 +21,14 @@ function wholeNumber(from: number, to: number) {
 
 const port = wholeNumber(0, 65_535);
 
-const environment = z.object({
+/** These may hold a password, which a message must not show. */
+const SECRET = new Set(['DATABASE_URL', 'MLFLOW_TRACKING_URI']);
+
+const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
   ASGARD_ENVIRONMENTS: folder.optional(),
-  HOST: z.enum(['127.0.0.1', '::1', 'localhost']).default('127.0.0.1'),
+  HOST: z.enum(['127.0.0.1', 'localhost']).default('127.0.0.1'),
   PORT: port.default(8000),
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
@@ -34,6 +37,15 @@ const environment = z.object({
   ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });
+
+const environment = variables.superRefine(
+  ({ PORT, MLFLOW_PORT }, context) => {
+    if (PORT === 0 || PORT !== MLFLOW_PORT) return;
+    context.addIssue({ code: 'custom', path: ['MLFLOW_PORT'], message: `must differ from PORT, which is ${PORT}` });
+  },
+  // Also when other variables are bad, so that all is told at once.
+  { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'PORT' || path?.[0] === 'MLFLOW_PORT') },
+);
 
 /** What the platform was told. Built once, in `main.ts`; every other module is given what it needs of it. */
 export interface Config {
@@ -73,21 +85,19 @@ export class ConfigError extends Error {
  * Parses the process environment. An empty variable counts as absent.
  * @throws ConfigError listing every problem at once
  */
-export function parseConfig(variables: NodeJS.ProcessEnv, isTerminal: boolean): Config {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''));
+export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: boolean): Config {
+  const given = Object.fromEntries(Object.entries(processEnvironment).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(given);
   if (!parsed.success) {
     throw new ConfigError(
-      parsed.error.issues.map((issue) => {
-        const name = issue.path.join('.');
-        return `${name}: ${issue.message} (it is ${JSON.stringify(given[name])})`;
+      parsed.error.issues.map(({ path, message }) => {
+        const name = path.join('.');
+        const isShown = given[name] !== undefined && !SECRET.has(name);
+        return `${name}: ${message}${isShown ? ` (it is ${JSON.stringify(given[name])})` : ''}`;
       }),
     );
   }
   const value = parsed.data;
-  if (value.PORT !== 0 && value.PORT === value.MLFLOW_PORT) {
-    throw new ConfigError([`MLFLOW_PORT: must differ from PORT (both are ${value.PORT})`]);
-  }
   return {
     home: value.ASGARD_HOME,
     toolchain: value.ASGARD_TOOLCHAIN,

@@ -8,11 +8,14 @@ const HELP = `Asgard: a Python training script goes in, a tracked, registered, s
 
 usage: npm start            (all settings are environment variables)
 
+  HOST                 where both ports listen: 127.0.0.1 or localhost       127.0.0.1
   PORT                 API: GraphQL, REST, and MLflow's API for clients      8000
   MLFLOW_PORT          MLflow's UI and API                                   5000
   ASGARD_HOME          data folder                                           .asgard
-  DATABASE_URL         a PostgreSQL to use in place of the embedded one
-  MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one
+  DATABASE_URL         a PostgreSQL for Asgard's own tables. The embedded one
+                       still runs for the managed MLflow, unless
+                       MLFLOW_TRACKING_URI is set too                        the embedded one
+  MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one   the managed one
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain

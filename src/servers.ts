@@ -41,7 +41,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     logger,
     signal: stop,
   });
-  shutdown.own('postgres', 5000, postgres);
+  shutdown.own('postgres', 2000, postgres);
   const failed = postgres.exited.then(({ code, signal }) => {
     const how = signal ?? `exit code ${code}`;
     return new AsgardError(
@@ -62,7 +62,7 @@ async function startMlflow({ config, logger, shutdown, readiness }: ServersOptio
     logFile: join(config.home, 'logs', 'mlflow.log'),
     logger,
   });
-  shutdown.own('mlflow', 4500, mlflow);
+  shutdown.own('mlflow', 1500, mlflow);
   readiness.set('mlflow', 'is starting');
   mlflow.ready.then(
     () => readiness.clear('mlflow'),

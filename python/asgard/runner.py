@@ -4,8 +4,8 @@
 
 The spec on standard input is `{"argv": [...], "env": {...}, "cwd": "...", "spool": "...", "timeout_seconds": 300,
 "grace_seconds": 5}`. The script gets exactly that environment and an empty standard input. The runner needs no reader
-and no parent: it is in a session of its own and lives on when whoever started it is gone. It holds a lock on the spool
-(flock) for as long as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace
+and no parent: it is in a session of its own and lives on when whoever started it is gone. It writes one byte to
+standard output once it handles signals, and holds a lock on the spool (flock) for as long as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace
 time; a second SIGTERM kills at once. The time limit, counted from the script's start, does the same. When the script's
 main process ends, what it left running is ended. If the runner is killed, the script's main process is killed with it.
 
@@ -13,7 +13,7 @@ Frames, one JSON object a line, numbered from 1 without holes:
     {"n":1,"t":1732.123456,"s":"stdout"|"stderr","x":"text"}        "p":true when the line goes on in the next frame
                                                                     of the same stream
     {"n":2,"t":1733.5,"exit":{"code":0|null,"signal":"SIGKILL"|null,"reason":"exited"|"timed_out"|"cancelled"|
-        "start_failed","message":"..."|null,"max_rss_bytes":1,"cpu_seconds":0.1,"lines":1,"bytes":5,"sha256":"..."}}
+        "start_failed"|"output_lost","message":"..."|null,"max_rss_bytes":1,"cpu_seconds":0.1,"lines":1,"bytes":5,"sha256":"..."}}
 `t` is in unix seconds. `lines`, `bytes` and `sha256` are over the texts in order, each followed by a line feed, in
 UTF-8. `max_rss_bytes` is that of the largest process, `cpu_seconds` that of all, as far as they were waited for.
 
@@ -58,6 +58,7 @@ def main() -> int:
     with contextlib.suppress(PermissionError):  # it leads a session, or at least a group, already
         os.setsid()
     wakeup = _catch_signals()
+    _tell_up()
     try:
         spec = Spec.parse(sys.stdin.buffer.read())
         spool = Spool(spec.spool)
@@ -106,7 +107,8 @@ class Supervisor:
         self._drain()
         # It was reaped here; without a code Popen would warn about, and wait for, a process that is still running.
         process.returncode = 0 if self._wait_status is None else os.waitstatus_to_exitcode(self._wait_status)
-        return self._ending(self._reason or "exited", "; ".join(self._messages) or None)
+        reason = self._reason or ("output_lost" if self._has_write_failed else "exited")
+        return self._ending(reason, "; ".join(self._messages) or None)
 
     def _start(self) -> subprocess.Popen[bytes]:
         # In UTF-8 whatever the locale is: words and values reach the script as they were given.
@@ -262,6 +264,14 @@ def _catch_signals() -> int:
         signal.signal(number, lambda _number, _frame: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return reader
+
+
+def _tell_up() -> None:
+    """One byte on standard output: from now on a signal is handled. Then nothing of ours goes there any more."""
+    with contextlib.suppress(OSError):  # nobody may be listening
+        os.write(1, b"\n")
+        with open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), 1)
 
 
 def _write_exit(spool: Spool, ending: dict[str, Any]) -> bool:

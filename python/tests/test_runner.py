@@ -350,7 +350,7 @@ def test_a_full_disk_kills_the_script_and_leaves_whole_frames(run: Run) -> None:
     assert run.spool.read_bytes().endswith(b"}\n")
     resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))  # room comes back
     record = run.finish()
-    assert (record["signal"], record["reason"]) == ("SIGKILL", "exited")
+    assert (record["signal"], record["reason"]) == ("SIGKILL", "output_lost")
     assert "could not be stored: File too large" in record["message"]
     data = "".join(f"{text}\n" for text in run.lines()).encode()
     assert record["sha256"] == hashlib.sha256(data).hexdigest()

@@ -21,6 +21,7 @@ export function createDatabase(url: string, { poolSize }: { poolSize: number }):
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
   });
-  const client = new PrismaClient({ adapter });
+  // A burst waits for a connection rather than fail.
+  const client = new PrismaClient({ adapter, transactionOptions: { maxWait: 10_000, timeout: 20_000 } });
   return { client, [Symbol.asyncDispose]: () => client.$disconnect() };
 }

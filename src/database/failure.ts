@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { AsgardError } from '../platform/errors.ts';
 
+/** Prisma's code for a transaction that got no connection in time. */
+const overloaded = z.object({ code: z.literal('P2028') });
+
 /** How the driver says that the server is not there, or left in the middle of a statement. */
 const unreachable = z.object({
   meta: z.object({
@@ -11,11 +14,15 @@ const unreachable = z.object({
 });
 
 /**
- * What was thrown, as an expected failure: an AsgardError as it is, a database that cannot be reached as UNAVAILABLE.
+ * What was thrown, as an expected failure: an AsgardError as it is, a database that cannot be reached, or has too much
+ * to do, as UNAVAILABLE.
  * Undefined for a fault of ours.
  */
 export function expectedFailure(error: unknown): AsgardError | undefined {
   if (error instanceof AsgardError) return error;
+  if (overloaded.safeParse(error).success) {
+    return new AsgardError('UNAVAILABLE', 'the database has too much to do; try again', { cause: error });
+  }
   if (!unreachable.safeParse(error).success) return undefined;
   return new AsgardError('UNAVAILABLE', 'the database does not answer; try again', { cause: error });
 }

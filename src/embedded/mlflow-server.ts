@@ -11,7 +11,7 @@ import { endLeftover } from './leftover.ts';
 import { LogFile } from './log-file.ts';
 
 const READY_TIMEOUT_MS = 180_000;
-const STOP_GRACE_MS = 4_000;
+const STOP_GRACE_MS = 1_000;
 const FIRST_RESTART_MS = 250;
 const LONGEST_RESTART_MS = 30_000;
 /** A server that lived this long starts its pauses anew when it ends. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -12,6 +12,10 @@ import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './
 import { readSpool } from './spool.ts';
 
 const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
+
+const RUNNER_START_MS = 30_000;
+const FORGET_TRIES = 100;
+const FORGET_PAUSE_MS = 20;
 
 /** What finds a runner again: a pid alone may have passed to another process. */
 const runnerRecord = z.object({ pid: z.int(), identity: z.string() });
@@ -47,13 +51,18 @@ export class LocalExecutor implements Executor {
       cwd: folder,
       detached: true,
       env: {},
-      stdio: ['pipe', 'ignore', errors.fd],
+      stdio: ['pipe', 'pipe', errors.fd],
     });
     await once(runner, 'spawn');
+    const { stdin, stdout } = runner;
+    if (stdin === null || stdout === null) throw new Error('no pipes to the runner');
+    // A signal that came before the runner handles it would end it without a word in the spool.
+    await once(stdout, 'data', { signal: AbortSignal.timeout(RUNNER_START_MS) });
+    stdout.destroy();
     await remember(runner, join(folder, 'runner.json'));
     // By standard input: what a script is given (its token, its variables) is in no file and no argument list.
-    runner.stdin?.on('error', () => {});
-    runner.stdin?.end(
+    stdin.on('error', () => {});
+    stdin.end(
       JSON.stringify({
         argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
         env: { ...pythonVariables(spec.environmentFolder, home), ...spec.variables },
@@ -78,18 +87,18 @@ export class LocalExecutor implements Executor {
 
   async cancel(handle: RunHandle): Promise<void> {
     const pid = await this.#runnerOf(handle);
-    if (pid !== null) signalProcess(pid, 'SIGTERM');
+    if (pid !== null) askToEnd(pid);
   }
 
   async forget(handle: RunHandle): Promise<void> {
-    // A second SIGTERM makes the runner kill at once; the deadline is for a runner that is stopped.
-    for (let tries = 0; tries < 100; tries += 1) {
+    // A second SIGTERM makes the runner kill at once; SIGKILL is for one that does not react, and takes the script with it.
+    for (let tries = 1; tries <= FORGET_TRIES; tries += 1) {
       const pid = await this.#runnerOf(handle);
       if (pid === null) break;
-      signalProcess(pid, tries < 99 ? 'SIGTERM' : 'SIGKILL');
-      await delay(20);
+      if (tries < FORGET_TRIES) askToEnd(pid);
+      else signalProcess(pid, 'SIGKILL');
+      await delay(FORGET_PAUSE_MS);
     }
-    await rm(this.#folderOf(handle), { recursive: true, force: true });
     await rm(join(this.#folder, handle.jobId), { recursive: true, force: true });
   }
 
@@ -97,20 +106,31 @@ export class LocalExecutor implements Executor {
     return join(this.#folder, handle.jobId, String(handle.attempt));
   }
 
+  /** The runner's pid while it lives. A record that cannot be read is none: the script could have written it. */
   async #runnerOf(handle: RunHandle): Promise<number | null> {
-    const text = await readFile(join(this.#folderOf(handle), 'runner.json'), 'utf8').catch(() => null);
-    if (text === null) return null;
-    const { pid, identity } = runnerRecord.parse(JSON.parse(text));
-    return identityOfProcess(pid) === identity ? pid : null;
+    try {
+      const text = await readFile(join(this.#folderOf(handle), 'runner.json'), 'utf8');
+      const { pid, identity } = runnerRecord.parse(JSON.parse(text));
+      return identityOfProcess(pid) === identity ? pid : null;
+    } catch {
+      return null;
+    }
   }
 }
 
 async function remember(runner: ChildProcess, path: string): Promise<void> {
   const pid = runner.pid ?? 0;
   const record = { pid, identity: identityOfProcess(pid) ?? '' };
-  await writeFile(path, JSON.stringify(record), { mode: 0o600 });
+  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.new`, path);
   // Its end is seen in the spool; this process is not kept alive for it.
   runner.unref();
+}
+
+/** SIGCONT: a runner that its script has stopped would not see the other signal. */
+function askToEnd(pid: number): void {
+  signalProcess(pid, 'SIGTERM');
+  signalProcess(pid, 'SIGCONT');
 }
 
 function signalProcess(pid: number, signal: NodeJS.Signals): void {

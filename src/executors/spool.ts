@@ -1,4 +1,4 @@
-import { watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type Frame, parseFrame } from '../python/frames.ts';
 
@@ -49,12 +49,11 @@ class ChangeSignal {
 
   constructor(path: string, signal: AbortSignal) {
     const wake = () => this.#wake();
-    const watcher = watch(path, { persistent: false }, wake);
-    watcher.on('error', () => {});
+    const watcher = tryWatch(path, wake);
     const timer = setInterval(wake, IDLE_POLL_MS);
     signal.addEventListener('abort', wake);
     this.#stop = () => {
-      watcher.close();
+      watcher?.close();
       clearInterval(timer);
       signal.removeEventListener('abort', wake);
     };
@@ -69,5 +68,14 @@ class ChangeSignal {
 
   stop(): void {
     this.#stop();
+  }
+}
+
+/** Undefined where the system has no watch left to give; the timer serves then. */
+function tryWatch(path: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    return watch(path, { persistent: false }, onChange).on('error', () => {});
+  } catch {
+    return undefined;
   }
 }

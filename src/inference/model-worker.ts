@@ -12,10 +12,14 @@ import { readiness, type WorkerAnswer, type WorkerRequest, workerAnswer } from '
 const PROGRAM = join(PROJECT_ROOT, 'python', 'asgard', 'model_worker.py');
 /** Download and load together. */
 const LOAD_LIMIT_MS = 120_000;
+/** For the wait behind other requests, and then once more for the answer. */
 const REQUEST_LIMIT_MS = 30_000;
 /** Requests that wait for one worker; more are refused, so that a slow model cannot pile up work without end. */
 const MAX_WAITING = 64;
+/** Some 600 bytes for each of the most rows that a request may have. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const STDERR_TAIL = 4000;
+const LINE_FEED = 10;
 
 export interface ModelWorkerOptions {
   readonly environmentFolder: string;
@@ -24,15 +28,23 @@ export interface ModelWorkerOptions {
   readonly trackingUri: string;
   /** A folder of this worker's own. */
   readonly folder: string;
+  /** Ends the load, not the loaded worker. */
+  readonly signal?: AbortSignal | undefined;
+  /** 30,000 when absent. */
+  readonly requestLimitMs?: number;
 }
 
 type Successful = Extract<WorkerAnswer, { predictions: unknown }>;
 
 interface Waiting {
+  readonly request: WorkerRequest;
   readonly resolve: (answer: Successful) => void;
   readonly reject: (error: AsgardError) => void;
   readonly timer: NodeJS.Timeout;
 }
+
+/** The request that the model is at. */
+type Current = Omit<Waiting, 'request'> & { readonly id: number };
 
 /** A Python process with one model loaded, in the environment that the model was trained in. */
 export class ModelWorker implements AsyncDisposable {
@@ -40,26 +52,43 @@ export class ModelWorker implements AsyncDisposable {
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #requests: Writable;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #requestLimitMs: number;
+  /** Behind the current one, the oldest first. They are held here, so that one that gave up costs the model nothing. */
+  readonly #queue: Waiting[] = [];
   readonly #loaded = Promise.withResolvers<void>();
+  #current: Current | undefined;
   #lastId = 0;
   #isEnded = false;
+  #killReason: string | undefined;
   #stderr = '';
 
-  /** Starts a worker and waits for its model. @throws AsgardError UNAVAILABLE with the reason when it cannot be loaded */
+  /**
+   * Starts a worker and waits for its model. When that fails, the process has ended.
+   * @throws AsgardError UNAVAILABLE with the reason when it cannot be loaded, or the signal ended it
+   */
   static async load(options: ModelWorkerOptions): Promise<ModelWorker> {
-    await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    const { folder, signal } = options;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
     const worker = new ModelWorker(options);
-    const limit = setTimeout(() => worker.#kill(), LOAD_LIMIT_MS);
+    const stop = () => worker.#kill('its load was called off');
+    const limit = setTimeout(() => worker.#kill(`it was not loaded within ${LOAD_LIMIT_MS / 1000} s`), LOAD_LIMIT_MS);
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
     try {
       await worker.#loaded.promise;
       return worker;
+    } catch (error) {
+      await worker[Symbol.asyncDispose]();
+      throw error;
     } finally {
       clearTimeout(limit);
+      signal?.removeEventListener('abort', stop);
     }
   }
 
-  private constructor({ environmentFolder, modelUri, trackingUri, folder }: ModelWorkerOptions) {
+  private constructor(options: ModelWorkerOptions) {
+    const { environmentFolder, modelUri, trackingUri, folder, requestLimitMs = REQUEST_LIMIT_MS } = options;
+    this.#requestLimitMs = requestLimitMs;
     const threads = String(Math.max(1, Math.floor(availableParallelism() / 2)));
     const fds = ['--requests-fd', '3', '--responses-fd', '4'];
     this.#child = spawn(
@@ -94,6 +123,7 @@ export class ModelWorker implements AsyncDisposable {
       this.#child.once('exit', end);
       this.#child.once('error', end);
     });
+    this.#limitLines(responses);
     const lines = createInterface({ input: responses });
     lines.once('line', (line) => {
       this.#ready(line);
@@ -107,30 +137,31 @@ export class ModelWorker implements AsyncDisposable {
 
   /** How many requests wait for an answer. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#queue.length + (this.#current === undefined ? 0 : 1);
   }
 
   /**
-   * Asks the model. A worker that does not answer in time is ended: nothing else stops code that runs.
+   * Asks the model, once it has answered those that asked before. A request that waits for its turn longer than the limit
+   * (30 s) gives up alone. A worker that does not answer within the limit from then on is ended, since nothing else stops
+   * code that runs; those that wait behind are answered with UNAVAILABLE.
    * @throws AsgardError INVALID_INPUT naming the column or row; UNAVAILABLE, TIMEOUT
    */
   predict(request: WorkerRequest): Promise<Successful> {
     if (this.#isEnded) return Promise.reject(this.#gone());
-    if (this.#waiting.size >= MAX_WAITING) {
+    if (this.waiting >= MAX_WAITING) {
       return Promise.reject(
         new AsgardError('UNAVAILABLE', 'too many predictions are waiting for this model; try again'),
       );
     }
-    this.#lastId += 1;
-    const id = this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        reject(new AsgardError('TIMEOUT', `the model did not answer within ${REQUEST_LIMIT_MS / 1000} s`));
-        this.#kill();
-      }, REQUEST_LIMIT_MS);
-      this.#waiting.set(id, { resolve, reject, timer });
-      this.#requests.write(`${JSON.stringify({ id, ...request })}\n`);
+        this.#queue.splice(this.#queue.indexOf(waiting), 1);
+        const seconds = this.#requestLimitMs / 1000;
+        reject(new AsgardError('TIMEOUT', `the model was busy with other requests for ${seconds} s; try again`));
+      }, this.#requestLimitMs);
+      const waiting = { request, resolve, reject, timer };
+      this.#queue.push(waiting);
+      this.#sendNext();
     });
   }
 
@@ -138,6 +169,35 @@ export class ModelWorker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kill();
     await this.ended;
+  }
+
+  /** readline keeps what has no line feed yet, however much it is. */
+  #limitLines(responses: Readable): void {
+    let bytes = 0;
+    responses.on('data', (chunk: Buffer) => {
+      const lineFeed = chunk.lastIndexOf(LINE_FEED);
+      bytes = lineFeed === -1 ? bytes + chunk.length : chunk.length - lineFeed - 1;
+      if (bytes <= MAX_ANSWER_BYTES) return;
+      responses.destroy();
+      this.#kill(`it wrote an answer of more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`);
+    });
+  }
+
+  #sendNext(): void {
+    if (this.#current !== undefined) return;
+    const next = this.#queue.shift();
+    if (next === undefined) return;
+    const { request, resolve, reject } = next;
+    clearTimeout(next.timer);
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const timer = setTimeout(() => {
+      const message = `the model did not answer within ${this.#requestLimitMs / 1000} s`;
+      reject(new AsgardError('TIMEOUT', message));
+      this.#kill(message);
+    }, this.#requestLimitMs);
+    this.#current = { id, resolve, reject, timer };
+    this.#requests.write(`${JSON.stringify({ id, ...request })}\n`);
   }
 
   #ready(line: string): void {
@@ -152,53 +212,58 @@ export class ModelWorker implements AsyncDisposable {
   }
 
   #settle(line: string): void {
-    let answer: WorkerAnswer;
-    try {
-      answer = workerAnswer.parse(JSON.parse(line));
-    } catch {
+    const current = this.#current;
+    const answer = parseAnswer(line);
+    if (current === undefined || answer?.id !== current.id) {
       // The model's code wrote into the channel: nothing that follows can be trusted.
-      this.#kill();
+      this.#kill('it wrote something else than answers');
       return;
     }
-    const waiting = this.#waiting.get(answer.id);
-    if (waiting === undefined) return;
-    this.#waiting.delete(answer.id);
-    clearTimeout(waiting.timer);
+    clearTimeout(current.timer);
+    this.#current = undefined;
+    this.#sendNext();
     if (!('error' in answer)) {
-      waiting.resolve(answer);
+      current.resolve(answer);
       return;
     }
     const { kind, message, path } = answer.error;
     const text = kind === 'failed' ? `the model refused the inputs: ${message}` : message;
     const issues = [{ path: path ?? ['inputs'], message: text, type: 'value_error' }];
-    waiting.reject(new AsgardError('INVALID_INPUT', text, { issues }));
+    current.reject(new AsgardError('INVALID_INPUT', text, { issues }));
   }
 
   #end(): void {
     this.#isEnded = true;
     const error = this.#gone();
     this.#loaded.reject(error);
-    for (const { reject, timer } of this.#waiting.values()) {
-      clearTimeout(timer);
-      reject(error);
+    for (const waiting of [this.#current, ...this.#queue]) {
+      clearTimeout(waiting?.timer);
+      waiting?.reject(error);
     }
-    this.#waiting.clear();
+    this.#current = undefined;
+    this.#queue.length = 0;
   }
 
   #gone(): AsgardError {
-    const lastWords = this.#stderr.trim().split('\n').at(-1) ?? '';
-    return new AsgardError(
-      'UNAVAILABLE',
-      `the model's process ended${lastWords === '' ? '' : `: ${lastWords}`}; try again`,
-    );
+    const reason = this.#killReason ?? this.#stderr.trim().split('\n').at(-1) ?? '';
+    return new AsgardError('UNAVAILABLE', `the model's process ended${reason === '' ? '' : `: ${reason}`}; try again`);
   }
 
-  #kill(): void {
+  #kill(reason?: string): void {
     if (this.#isEnded || this.#child.pid === undefined) return;
+    this.#killReason ??= reason;
     try {
       process.kill(-this.#child.pid, 'SIGKILL');
     } catch {
       // It has just ended by itself.
     }
+  }
+}
+
+function parseAnswer(line: string): WorkerAnswer | undefined {
+  try {
+    return workerAnswer.parse(JSON.parse(line));
+  } catch {
+    return undefined;
   }
 }

@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PrismaClient } from '../database/generated/client.ts';
+import type { ModelVersion } from '../mlflow/wire.ts';
+import { AsgardError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { PythonEnvironment, PythonEnvironments } from '../python/environments.ts';
+import { LoadSlots } from './load-slots.ts';
 import { ModelWorker } from './model-worker.ts';
 
 /** Models that are kept warm; beyond it the one that was used least recently and has nothing to do is ended. */
@@ -11,7 +14,7 @@ const MAX_WARM_MODELS = 8;
 
 export interface ModelWorkersOptions {
   readonly database: PrismaClient;
-  readonly environments: PythonEnvironments;
+  readonly environments: Pick<PythonEnvironments, 'prepare' | 'prepareLocked'>;
   /** Where workers keep the artifacts that they loaded. */
   readonly folder: string;
   /** Where workers fetch artifacts from. */
@@ -19,76 +22,116 @@ export interface ModelWorkersOptions {
   readonly logger: Logger;
 }
 
-/** Warm model workers, one a version, loaded on demand. */
+/** What a worker is loaded for: a version of that name and number, made at that time. */
+type VersionKey = Pick<ModelVersion, 'name' | 'version' | 'createdAt' | 'runId'>;
+
+interface Entry {
+  readonly loading: Promise<ModelWorker>;
+  worker?: ModelWorker;
+}
+
+/**
+ * Warm model workers, one a version, loaded on demand, two at a time. A version that was made anew under the same name
+ * and number is another one.
+ */
 export class ModelWorkers implements AsyncDisposable {
   readonly #options: ModelWorkersOptions;
   /** In the order of their last use, the oldest first. */
-  readonly #workers = new Map<string, { loading: Promise<ModelWorker>; worker?: ModelWorker }>();
-  #isDisposed = false;
+  readonly #workers = new Map<string, Entry>();
+  readonly #slots = new LoadSlots();
+  readonly #stop = new AbortController();
 
   constructor(options: ModelWorkersOptions) {
     this.#options = options;
   }
 
-  /** Whether a worker of this version is loaded. */
-  isWarm(name: string, version: string): boolean {
-    return this.#workers.get(keyOf(name, version))?.worker?.isEnded === false;
-  }
-
-  /** The worker of a version, loaded once however many ask. @throws AsgardError UNAVAILABLE when it cannot be loaded */
-  async get(name: string, version: string): Promise<ModelWorker> {
-    const key = keyOf(name, version);
+  /**
+   * The worker of a version, loaded once however many ask. A load that failed is tried again when the next one asks.
+   * @throws AsgardError UNAVAILABLE with the reason when its environment cannot be made or it cannot be loaded
+   */
+  async get(version: VersionKey): Promise<ModelWorker> {
+    const key = keyOf(version);
     const known = this.#workers.get(key);
     if (known !== undefined) {
       this.#workers.delete(key);
       this.#workers.set(key, known);
       return known.loading;
     }
-    const loading = this.#load(name, version);
-    const entry: { loading: Promise<ModelWorker>; worker?: ModelWorker } = { loading };
+    const entry: Entry = { loading: this.#slots.run(() => this.#load(version)) };
     this.#workers.set(key, entry);
     try {
-      entry.worker = await loading;
+      const worker = await entry.loading;
+      entry.worker = worker;
+      void worker.ended.then(() => this.#drop(key, entry));
       this.#evict();
-      return entry.worker;
+      return worker;
     } catch (error) {
-      this.#workers.delete(key);
+      this.#drop(key, entry);
       throw error;
     }
   }
 
+  /** Calls off what loads and ends every worker. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
-    const loading = [...this.#workers.values()].map((entry) => entry.loading);
-    await Promise.allSettled(loading.map(async (worker) => (await worker)[Symbol.asyncDispose]()));
+    this.#stop.abort(new AsgardError('UNAVAILABLE', 'the platform is shutting down'));
+    const entries = [...this.#workers.values()];
+    await Promise.allSettled(entries.map(async ({ loading }) => (await loading)[Symbol.asyncDispose]()));
   }
 
-  async #load(name: string, version: string): Promise<ModelWorker> {
+  async #load(version: VersionKey): Promise<ModelWorker> {
+    const { signal } = this.#stop;
+    signal.throwIfAborted();
     const { logger, trackingUri } = this.#options;
-    const environment = await this.#environmentOf(name, version);
+    const environment = await this.#environmentOf(version);
     const folder = join(this.#options.folder, randomUUID());
-    const modelUri = `models:/${name}/${version}`;
-    const worker = await ModelWorker.load({ environmentFolder: environment.folder, modelUri, trackingUri, folder });
-    logger.info({ name, version, environment: environment.hash }, 'model.loaded');
-    void worker.ended.then(async () => {
-      if (this.#workers.get(keyOf(name, version))?.worker === worker) this.#workers.delete(keyOf(name, version));
-      logger.info({ name, version }, 'model.unloaded');
-      await rm(folder, { recursive: true, force: true });
-    });
-    if (this.#isDisposed) await worker[Symbol.asyncDispose]();
-    return worker;
+    const modelUri = `models:/${version.name}/${version.version}`;
+    const event = { name: version.name, version: version.version };
+    const clean = () => rm(folder, { recursive: true, force: true });
+    try {
+      const options = { environmentFolder: environment.folder, modelUri, trackingUri, folder, signal };
+      const worker = await ModelWorker.load(options);
+      logger.info({ ...event, environment: environment.hash }, 'model.loaded');
+      void worker.ended.then(async () => {
+        logger.info(event, 'model.unloaded');
+        await clean();
+      });
+      return worker;
+    } catch (error) {
+      await clean();
+      throw error;
+    }
   }
 
   /** The environment that the version was trained in; the base environment for a version that no job made. */
-  async #environmentOf(name: string, version: string): Promise<PythonEnvironment> {
-    const { database, environments } = this.#options;
-    const made = await database.jobModelVersion.findUnique({
-      where: { name_version: { name, version } },
-      select: { job: { select: { environment: true } } },
-    });
-    const environment = made?.job.environment ?? null;
-    if (environment === null) return environments.prepare({ requirements: [] });
-    return environments.prepareLocked(environment.lock, environment.python);
+  async #environmentOf(version: VersionKey): Promise<PythonEnvironment> {
+    const { environments } = this.#options;
+    const { signal } = this.#stop;
+    const trained = await this.#trainedIn(version);
+    try {
+      if (trained === null) return await environments.prepare({ requirements: [], signal });
+      return await environments.prepareLocked(trained.lock, trained.python, { signal });
+    } catch (cause) {
+      signal.throwIfAborted();
+      const of = `model ${version.name} version ${version.version}`;
+      // Whatever it is, the caller's request is not what is wrong.
+      throw new AsgardError('UNAVAILABLE', `the environment of ${of} could not be made: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+
+  /** By the run first: what is known of a name and number may be of a model that was deleted. */
+  async #trainedIn({ name, version, runId }: VersionKey) {
+    const { database } = this.#options;
+    const select = { job: { select: { environment: true } } };
+    const run = runId === null ? null : await database.jobRun.findUnique({ where: { runId }, select });
+    if (run !== null) return run.job.environment;
+    const made = await database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select });
+    return made?.job.environment ?? null;
+  }
+
+  #drop(key: string, entry: Entry): void {
+    if (this.#workers.get(key) === entry) this.#workers.delete(key);
   }
 
   #evict(): void {
@@ -103,6 +146,6 @@ export class ModelWorkers implements AsyncDisposable {
   }
 }
 
-function keyOf(name: string, version: string): string {
-  return `${name}/${version}`;
+function keyOf({ name, version, createdAt }: VersionKey): string {
+  return `${name}/${version}/${createdAt.getTime()}`;
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ModelService } from '../models/service.ts';
 import type { ModelWorkers } from './model-workers.ts';
 import type { PredictedValue } from './protocol.ts';
+import { VersionLookup } from './version-lookup.ts';
 
 /** The most rows of one request. */
 const MAX_ROWS = 100_000;
@@ -47,33 +48,27 @@ export interface Prediction {
 
 /** Predictions from registered models. */
 export class InferenceService {
-  readonly #models: ModelService;
+  readonly #versions: VersionLookup;
   readonly #workers: ModelWorkers;
 
   constructor(models: ModelService, workers: ModelWorkers) {
-    this.#models = models;
+    this.#versions = new VersionLookup(models);
     this.#workers = workers;
   }
 
   /**
-   * Predicts one value for each row.
+   * Predicts one value for each row. Which version is meant is asked of MLflow once a second at most (see
+   * `VersionLookup`): for that long a model that was changed there may still answer as it was.
    * @throws AsgardError NOT_FOUND (model or version), INVALID_INPUT (naming the column and row), UNAVAILABLE, TIMEOUT
    */
   async predict(request: PredictionRequest): Promise<Prediction> {
     const startedAt = performance.now();
     const { modelName, inputs, returnProbabilities } = request;
-    const modelVersion = await this.#resolve(modelName, request.modelVersion);
-    const worker = await this.#workers.get(modelName, modelVersion);
+    const version = await this.#versions.find(modelName, request.modelVersion);
+    const worker = await this.#workers.get(version);
     const answer = await worker.predict({ inputs, return_probabilities: returnProbabilities });
     const { predictions, probabilities } = answer;
     const inferenceTimeMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
-    return { modelName, modelVersion, predictions, probabilities, inferenceTimeMs };
-  }
-
-  async #resolve(name: string, version: string | undefined): Promise<string> {
-    if (version === undefined || version === 'latest') return (await this.#models.latestVersion(name)).version;
-    // Versions never change what they are: a loaded one need not be looked up again.
-    if (this.#workers.isWarm(name, version)) return version;
-    return (await this.#models.getVersion(name, version)).version;
+    return { modelName, modelVersion: version.version, predictions, probabilities, inferenceTimeMs };
   }
 }

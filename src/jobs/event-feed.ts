@@ -10,6 +10,7 @@ import {
   STATUS_CHANNEL,
 } from './event-store.ts';
 import type { JobEventType, NumberedJobEvent } from './events.ts';
+import { checkJobId, noSuchJob } from './job-id.ts';
 import { isTerminal } from './states.ts';
 
 /** Events that one list holds at most. */
@@ -35,9 +36,9 @@ export class JobEventFeed {
   readonly #database: DatabaseClient;
   readonly #listener: Listener;
   readonly #waiters = new Map<string, Set<(lastSequence: number) => void>>();
-  readonly #reads = new Map<string, Promise<NumberedJobEvent[]>>();
   #stopListening: (() => void)[] = [];
-
+  /** Reads under way, by job and by the number that they begin after. */
+  readonly #reads = new Map<string, Map<number, Promise<NumberedJobEvent[]>>>();
   /** Resolves when every event from now on wakes its followers. */
   static async start(database: DatabaseClient, listener: Listener): Promise<JobEventFeed> {
     const feed = new JobEventFeed(database, listener);
@@ -103,8 +104,9 @@ export class JobEventFeed {
     while (found.length < options.limit) {
       const events = await readEvents(this.#database, jobId, cursor, MAX_LIST_EVENTS);
       found.push(...events.filter((event) => isOfTypes(event, options.types)));
-      if (events.length < MAX_LIST_EVENTS) break;
-      cursor = events.at(-1)?.sequence ?? cursor;
+      const last = events.at(-1);
+      if (last === undefined) break;
+      cursor = last.sequence;
     }
     return found.slice(0, options.limit);
   }
@@ -151,17 +153,21 @@ export class JobEventFeed {
   }
 
   #read(jobId: string, after: number): Promise<NumberedJobEvent[]> {
-    const key = `${jobId}:${after}`;
-    const running = this.#reads.get(key);
+    const reads = this.#reads.get(jobId) ?? new Map<number, Promise<NumberedJobEvent[]>>();
+    const running = reads.get(after);
     if (running !== undefined) return running;
-    const read = readEvents(this.#database, jobId, after, MAX_LIST_EVENTS).finally(() => this.#reads.delete(key));
-    this.#reads.set(key, read);
+    const read = readEvents(this.#database, jobId, after, MAX_LIST_EVENTS).finally(() => {
+      if (reads.get(after) === read) reads.delete(after);
+      if (reads.size === 0 && this.#reads.get(jobId) === reads) this.#reads.delete(jobId);
+    });
+    this.#reads.set(jobId, reads.set(after, read));
     return read;
   }
 
   async #isEnded(jobId: string): Promise<boolean> {
+    checkJobId(jobId);
     const job = await this.#database.trainingJob.findUnique({ where: { id: jobId }, select: { status: true } });
-    if (job === null) throw new AsgardError('NOT_FOUND', `there is no job "${jobId}"`);
+    if (job === null) throw noSuchJob(jobId);
     return isTerminal(job.status);
   }
 
@@ -186,6 +192,8 @@ export class JobEventFeed {
   }
 
   #wake(jobId: string, lastSequence: number): void {
+    // A read that began before this may miss what it tells of: who reads from now on begins anew.
+    this.#reads.delete(jobId);
     for (const wake of this.#waiters.get(jobId) ?? []) wake(lastSequence);
   }
 }

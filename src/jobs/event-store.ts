@@ -11,6 +11,9 @@ export const STATUS_CHANNEL = 'asgard_job_status';
 /** The most events and characters that one row holds: a reader takes whole rows, so they bound its memory. */
 const MAX_ROW_EVENTS = 500;
 const MAX_ROW_CHARACTERS = 256 * 1024;
+/** A read stops after this many, so that a reader of long lines needs no more memory than one of short ones. */
+const MAX_READ_CHARACTERS = 1024 * 1024;
+const ROWS_PER_QUERY = 4;
 /** NOTIFY takes 8,000 bytes of payload. */
 const MAX_NOTIFIED_REASON = 500;
 
@@ -35,7 +38,8 @@ export function parseStatusChange(payload: string): JobStatusChange {
 /**
  * Appends events to a job's sequence and wakes its readers, in one statement for each row. The numbers are taken by
  * raising the job's `last_sequence` in the statement that inserts: the row lock makes writers on any replica wait for
- * each other, so there is neither a hole nor a number that becomes visible before a smaller one.
+ * each other, so there is neither a hole nor a number that becomes visible before a smaller one. Whether the job has
+ * ended is asked of the locked row itself: only that is read anew after waiting for its lock.
  *
  * @param attemptId when given, nothing is written unless this attempt is still the job's open one
  * @returns whether all was written; false when the attempt has ended or the job has
@@ -51,9 +55,8 @@ export async function appendEvents(
     const written = await database.$queryRaw<{ first_sequence: number }[]>`
       WITH numbered AS (
         UPDATE training_jobs SET last_sequence = last_sequence + ${row.length}::int
-        WHERE id = ${jobId}
-          AND (${attempt}::bigint IS NULL AND completed_at IS NULL
-            OR EXISTS (SELECT 1 FROM job_attempts WHERE id = ${attempt}::bigint AND ended_at IS NULL))
+        WHERE id = ${jobId} AND completed_at IS NULL AND (${attempt}::bigint IS NULL
+          OR EXISTS (SELECT 1 FROM job_attempts WHERE id = ${attempt}::bigint AND ended_at IS NULL))
         RETURNING last_sequence
       ), inserted AS (
         INSERT INTO job_events (job_id, first_sequence, last_sequence, events)
@@ -68,7 +71,10 @@ export async function appendEvents(
   return true;
 }
 
-/** Reads events of a job with numbers above `after`, oldest first: whole rows until `limit` is reached, then cut to it. */
+/**
+ * Events of a job with numbers above `after`, oldest first: up to `limit`, fewer when they are long. None means that there
+ * are none yet.
+ */
 export async function readEvents(
   database: DatabaseClient,
   jobId: string,
@@ -77,21 +83,24 @@ export async function readEvents(
 ): Promise<NumberedJobEvent[]> {
   const found: NumberedJobEvent[] = [];
   let cursor = after;
-  while (found.length < limit) {
+  let characters = 0;
+  while (found.length < limit && characters < MAX_READ_CHARACTERS) {
     // The row that holds number cursor + 1 may begin before it; its key is found through the primary key alone.
     const rows = await database.$queryRaw<{ first_sequence: number; events: unknown }[]>`
       SELECT first_sequence, events FROM job_events
       WHERE job_id = ${jobId} AND last_sequence > ${cursor}::int AND first_sequence >= coalesce((
         SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::int + 1), 0)
-      ORDER BY first_sequence LIMIT 8`;
+      ORDER BY first_sequence LIMIT ${ROWS_PER_QUERY}::int`;
     for (const row of rows) {
       const events = z.array(jobEvent).parse(row.events);
       for (const [index, event] of events.entries()) {
         const sequence = row.first_sequence + index;
-        if (sequence > cursor) found.push({ ...event, sequence });
+        if (sequence <= cursor) continue;
+        found.push({ ...event, sequence });
+        characters += lengthOf(event);
       }
     }
-    if (rows.length < 8) break;
+    if (rows.length < ROWS_PER_QUERY) break;
     cursor = found.at(-1)?.sequence ?? cursor;
   }
   return found.slice(0, limit);
@@ -115,7 +124,7 @@ function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
   const rows: JobEvent[][] = [];
   let characters = 0;
   for (const event of events) {
-    const length = 'text' in event ? event.text.length : 100;
+    const length = lengthOf(event);
     const row = rows.at(-1);
     if (row === undefined || row.length >= MAX_ROW_EVENTS || characters + length > MAX_ROW_CHARACTERS) {
       rows.push([event]);
@@ -126,4 +135,42 @@ function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
     }
   }
   return rows;
+}
+
+/** About what an event takes as JSON. */
+function lengthOf(event: JobEvent): number {
+  return 100 + ('text' in event ? event.text.length : 0);
+}
+
+/**
+ * The end of a job's log as text, each line with a line feed: what was printed while its environment was prepared, the
+ * script's lines and the platform's own. At most about `maxCharacters`; then `isCut`.
+ */
+export async function readLogTail(
+  database: DatabaseClient,
+  jobId: string,
+  maxCharacters: number,
+): Promise<{ text: string; isCut: boolean }> {
+  const rows: string[] = [];
+  let before: number | null = null;
+  for (let characters = 0; characters < maxCharacters; ) {
+    const found: { first_sequence: number; events: unknown }[] = await database.$queryRaw`
+      SELECT first_sequence, events FROM job_events
+      WHERE job_id = ${jobId} AND (${before}::int IS NULL OR first_sequence < ${before}::int)
+      ORDER BY first_sequence DESC LIMIT ${ROWS_PER_QUERY}::int`;
+    for (const row of found) {
+      const text = logTextOf(z.array(jobEvent).parse(row.events));
+      rows.unshift(text);
+      characters += text.length;
+      before = row.first_sequence;
+    }
+    if (found.length < ROWS_PER_QUERY) return { text: rows.join(''), isCut: false };
+  }
+  return { text: rows.join(''), isCut: before !== 1 };
+}
+
+function logTextOf(events: readonly JobEvent[]): string {
+  return events
+    .map((event) => (event.type === 'log' || event.type === 'environment' ? `${event.text}\n` : ''))
+    .join('');
 }

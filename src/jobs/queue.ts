@@ -37,12 +37,19 @@ export async function claimJobs(database: PrismaClient, workerId: string, limit:
   });
 }
 
-/** Renews the lease of an attempt. @returns false when the attempt has ended: the worker holds the job no longer */
-export async function renewLease(database: PrismaClient, attemptId: bigint): Promise<boolean> {
-  const renewed = await database.$executeRaw`
+/**
+ * Renews the lease of an attempt, and looks whether its job is to be cancelled: a notification may have been lost.
+ * @returns null when the attempt has ended: the worker holds the job no longer
+ */
+export async function renewLease(
+  database: PrismaClient,
+  attemptId: bigint,
+): Promise<{ cancelReason: string | null } | null> {
+  const renewed = await database.$queryRaw<{ cancelReason: string | null }[]>`
     UPDATE job_attempts SET lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int)
-    WHERE id = ${attemptId} AND ended_at IS NULL`;
-  return renewed === 1;
+    FROM training_jobs WHERE job_attempts.id = ${attemptId} AND ended_at IS NULL AND training_jobs.id = job_id
+    RETURNING cancel_reason AS "cancelReason"`;
+  return renewed[0] ?? null;
 }
 
 /** Open attempts whose worker stopped renewing, by the database's clock. */
@@ -50,4 +57,9 @@ export async function expiredAttempts(database: PrismaClient): Promise<(Claim & 
   return database.$queryRaw`
     SELECT id, job_id AS "jobId", number, worker_id AS "workerId" FROM job_attempts
     WHERE ended_at IS NULL AND lease_expires_at < now() ORDER BY id LIMIT 100`;
+}
+
+/** Ends an attempt whose job has ended already. */
+export async function closeAttempt(database: PrismaClient, attemptId: bigint): Promise<void> {
+  await database.jobAttempt.updateMany({ where: { id: attemptId, endedAt: null }, data: { endedAt: new Date() } });
 }

@@ -3,6 +3,8 @@ import { z } from 'zod';
 /** The longest script in bytes of UTF-8. */
 const MAX_SCRIPT_BYTES = 1024 * 1024;
 
+const MAX_VARIABLES_BYTES = 1024 * 1024;
+
 /** Text that every store on the way can hold: PostgreSQL and a process's environment refuse NUL, UTF-8 a lone surrogate. */
 const text = (maxLength: number) =>
   z
@@ -47,7 +49,9 @@ const environmentVars = z
       .refine((value) => !reservedVariable.test(value), 'is set by the platform and cannot be replaced'),
     text(32_768),
   )
-  .refine((value) => Object.keys(value).length <= 200, 'must have at most 200 variables');
+  .refine((value) => Object.keys(value).length <= 200, 'must have at most 200 variables')
+  // The system refuses to start a process with more than about 2 MB of variables and arguments.
+  .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_VARIABLES_BYTES, 'must be at most 1 MiB in all');
 
 /** Tags go to the job's MLflow runs and model version: names are those that MLflow takes. */
 const tagName = text(250).regex(/^[\w.:/ -]+$/, 'must be made of letters, digits and "_", "-", ".", ":", "/", " "');

@@ -27,7 +27,7 @@ export interface JobEnd {
 }
 
 /**
- * Moves a job, with its event, in one transaction. This and `endJob` are the only places that write a status.
+ * Moves a job, with its event, in one transaction. This, `endJob` and the claim are the only places that write a status.
  * @param attempt the attempt in whose name it happens; nothing is written when it no longer is the job's open one
  * @returns whether the move was made; false when the job's status does not allow it
  */
@@ -36,10 +36,9 @@ export async function moveJob(
   jobId: string,
   status: JobStatus,
   attempt: Pick<JobAttempt, 'id' | 'number'>,
-  data: Prisma.TrainingJobUncheckedUpdateManyInput = {},
 ): Promise<boolean> {
   return database.$transaction(async (transaction) => {
-    const moved = await writeStatus(transaction, jobId, status, attempt, data);
+    const moved = await writeStatus(transaction, jobId, status, attempt, {});
     if (!moved) return false;
     const event: JobEvent = { type: 'status', at: new Date().toISOString(), status, attempt: attempt.number };
     return appendEvents(transaction, jobId, [event], attempt.id);
@@ -48,7 +47,7 @@ export async function moveJob(
 
 /**
  * Ends a job for good: its terminal status, its last two events, and its open attempt, in one transaction.
- * @param attempt as for `moveJob`; null for a job that no attempt runs (a queued one)
+ * @param attempt as for `moveJob`; null for a queued job
  * @returns whether it was ended by this call
  */
 export async function endJob(
@@ -112,8 +111,11 @@ async function writeStatus(
   const { count } = await transaction.trainingJob.updateMany({
     where: {
       id: jobId,
-      status: { in: sourcesOf(status) },
-      attempts: attempt === null ? { none: { endedAt: null } } : { some: { id: attempt.id, endedAt: null } },
+      // PostgreSQL checks the row itself anew after waiting for another writer, not what it is joined to: a job without an
+      // attempt is told by its own status, else one that was just claimed could be ended with its attempt left open.
+      ...(attempt === null
+        ? { status: 'QUEUED' }
+        : { status: { in: sourcesOf(status) }, attempts: { some: { id: attempt.id, endedAt: null } } }),
     },
     data: { ...data, status },
   });

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../config.ts';
+import { untilAborted } from '../platform/abort.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { ChildProcess } from '../platform/process.ts';
 import { uvVariables } from './script-environment.ts';
@@ -46,6 +47,16 @@ export class PythonEnvironments {
     this.#toolchainPython = toolchainPython(options.toolchain);
   }
 
+  /** Removes what builds left here that were killed with their platform. A build that is under way is younger. */
+  async removeLeftovers(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names.filter((entry) => entry.startsWith('.partial-'))) {
+      const path = join(this.#folder, name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+      if (Date.now() - mtimeMs > 2 * UV_LIMIT_MS) await rm(path, { recursive: true, force: true });
+    }
+  }
+
   /**
    * Resolves the requirements and makes their environment when it is not there yet.
    * @throws AsgardError INVALID_INPUT when they cannot be resolved or installed; uv's own words went to `onLine`
@@ -55,7 +66,7 @@ export class PythonEnvironments {
     return this.prepareLocked(lock, pythonVersion, options);
   }
 
-  /** Makes the environment of a lock when it is not there yet. One build at a time for each hash. */
+  /** Makes the environment of a lock when it is not there yet. Of several calls for one hash here, one builds it. */
   async prepareLocked(
     lock: string,
     pythonVersion: string,
@@ -68,7 +79,10 @@ export class PythonEnvironments {
     const running = this.#building.get(hash);
     if (running !== undefined) {
       options.onLine?.(`Waiting for environment ${hash}, which another job is building`);
-      return running.catch(() => this.prepareLocked(lock, pythonVersion, options));
+      return untilAborted(running, options.signal).catch(() => {
+        options.signal?.throwIfAborted();
+        return this.prepareLocked(lock, pythonVersion, options);
+      });
     }
     const build = this.#build(environment, options).finally(() => this.#building.delete(hash));
     this.#building.set(hash, build);
@@ -79,7 +93,8 @@ export class PythonEnvironments {
     const base = await readFile(BASE_REQUIREMENTS, 'utf8');
     const wanted = [...new Set(requirements.map((line) => line.trim()))].sort();
     const pythonVersion = await this.#pythonVersion(signal);
-    const key = sha256([pythonVersion, base, ...wanted].join('\n')).slice(0, 32);
+    const lines = [...withoutReplaced(base, wanted), ...wanted];
+    const key = sha256([pythonVersion, ...lines].join('\n')).slice(0, 32);
     const cached = join(this.#folder, 'resolutions', `${key}.txt`);
     const known = await readFile(cached, 'utf8').catch(() => null);
     if (known !== null) return { lock: known, pythonVersion };
@@ -88,9 +103,19 @@ export class PythonEnvironments {
     const input = `${cached}.${randomUUID()}.in`;
     const output = `${input}.lock`;
     try {
-      await writeFile(input, `${base}\n${wanted.join('\n')}\n`);
+      await writeFile(input, `${lines.join('\n')}\n`);
       onLine?.(`Resolving ${wanted.length === 0 ? 'the base packages' : wanted.join(', ')}`);
-      const compile = ['pip', 'compile', input, '--output-file', output, '--no-header', '--no-annotate', '--quiet'];
+      const compile = [
+        'pip',
+        'compile',
+        input,
+        '--output-file',
+        output,
+        '--no-header',
+        '--no-annotate',
+        '--quiet',
+        '--no-build',
+      ];
       await this.#uv([...compile, '--python', this.#toolchainPython], 'resolve the requirements', onLine, signal);
       await rename(output, cached);
       return { lock: await readFile(cached, 'utf8'), pythonVersion };
@@ -116,7 +141,7 @@ export class PythonEnvironments {
       const venv = ['venv', '--quiet', '--relocatable', '--python', this.#toolchainPython, partial];
       await this.#uv(venv, 'make the environment', onLine, signal);
       // Bytecode is compiled here once: compiling while importing costs mlflow alone 5 s of CPU in every new job.
-      const install = ['pip', 'install', '--compile-bytecode', '--no-deps', '--requirement', lockFile];
+      const install = ['pip', 'install', '--compile-bytecode', '--no-build', '--no-deps', '--requirement', lockFile];
       await this.#uv([...install, '--python', join(partial, 'bin', 'python')], 'install the packages', onLine, signal);
       await rename(partial, environment.folder).catch(async (error: unknown) => {
         if (!(await exists(environment.python))) throw error;
@@ -161,6 +186,19 @@ export class PythonEnvironments {
 /** The interpreter of the platform's own Python packages, which the set-up made. User code never runs in it. */
 export function toolchainPython(toolchain: string): string {
   return join(toolchain, 'python', 'bin', 'python');
+}
+
+/** The base packages, without those of which the job names a version itself. */
+function withoutReplaced(base: string, wanted: readonly string[]): string[] {
+  const replaced = new Set(wanted.filter((line) => /[=<>~!]/.test(line.split(';', 1)[0] ?? '')).map(packageName));
+  const lines = base.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return lines.filter((line) => !replaced.has(packageName(line)));
+}
+
+/** As PEP 503 normalizes it. */
+function packageName(requirement: string): string {
+  const [name = ''] = requirement.split(/[^A-Za-z0-9._-]/, 1);
+  return name.toLowerCase().replaceAll(/[-_.]+/g, '-');
 }
 
 function lastLineOf(text: string): string {

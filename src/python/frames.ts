@@ -4,7 +4,7 @@ import { z } from 'zod';
 const exit = z.object({
   code: z.int().nullable(),
   signal: z.string().nullable(),
-  reason: z.enum(['exited', 'timed_out', 'cancelled', 'start_failed']),
+  reason: z.enum(['exited', 'timed_out', 'cancelled', 'start_failed', 'output_lost']),
   message: z.string().nullable(),
   lines: z.int(),
   bytes: z.int(),

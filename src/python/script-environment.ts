@@ -37,7 +37,7 @@ const FOR_UV =
 /** pip's names of the settings that uv calls otherwise: a machine that is set up for pip serves uv too. */
 const PIP_NAMES = { PIP_INDEX_URL: 'UV_DEFAULT_INDEX', PIP_EXTRA_INDEX_URL: 'UV_INDEX', PIP_CERT: 'SSL_CERT_FILE' };
 
-/** The environment of `uv`, which is a part of the platform: user code does not run in it. */
+/** The environment of `uv`. No code of a package runs in it: only wheels are installed. */
 export function uvVariables(): Record<string, string> {
   const given = inheritedEnvironment();
   const fromPip = Object.entries(PIP_NAMES).flatMap(([pip, uv]) => {

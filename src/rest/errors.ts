@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { expectedFailure } from '../database/failure.ts';
 import { type AsgardError, ERROR_CODES, type InputIssue } from '../platform/errors.ts';
-import { MAX_BODY_BYTES } from './json-body.ts';
+import { MAX_REST_BODY_BYTES } from './json-body.ts';
 import { WIRE_NAMES } from './wire.ts';
 
 /** When a client should ask again after a 503: the slowest part, MLflow, is up some seconds after its start. */
@@ -66,7 +66,7 @@ function describeClientFault(error: FastifyError): string {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return 'send the body as JSON, with the header Content-Type: application/json';
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return `the body is larger than ${MAX_BODY_BYTES} bytes`;
+      return `the body is larger than ${MAX_REST_BODY_BYTES} bytes`;
     default:
       return error.message;
   }

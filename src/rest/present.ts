@@ -2,7 +2,7 @@ import type { JobStatus, TrainingJob } from '../database/generated/client.ts';
 import type { Prediction } from '../inference/service.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
-import type { PlatformStatus } from '../status/platform-status.ts';
+import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
 
 /** The guide's four words. Its client's `wait_for_job` waits for ever on any other. */
 export type WireStatus = 'queued' | 'running' | 'completed' | 'failed';
@@ -105,8 +105,8 @@ export function presentStatus(status: PlatformStatus, now: Date) {
 }
 
 /** `GET /readyz`: which parts do not answer yet. */
-export function presentReadiness(status: PlatformStatus) {
-  return { ready: status.ready, not_ready: status.notReady };
+export function presentReadiness({ ready, notReady }: PlatformReadiness) {
+  return { ready, not_ready: notReady };
 }
 
 function presentVersion(version: ModelVersion) {

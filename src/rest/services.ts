@@ -1,7 +1,7 @@
 import type { InferenceService } from '../inference/service.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelService } from '../models/service.ts';
-import type { PlatformStatus } from '../status/platform-status.ts';
+import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
 
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
@@ -9,4 +9,6 @@ export interface RestServices {
   readonly models: Pick<ModelService, 'list'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly status: () => Promise<PlatformStatus>;
+  /** Cheaper than `status`; asked often. Absent: `status` tells it too. */
+  readonly readiness?: () => Promise<PlatformReadiness>;
 }

@@ -30,13 +30,20 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map(
 
 /** What is read more loosely than the domain does, by the domain's names. */
 const readers: ReadonlyMap<string, (value: unknown) => unknown> = new Map([
-  ['script', (value: unknown) => (typeof value === 'string' ? decodeScript(value) : value)],
   ['timeoutSeconds', looseInteger],
   ['modelVersion', (value: unknown) => (typeof value === 'number' ? String(value) : value)],
   ['returnProbabilities', looseBoolean],
 ]);
 
-const uploadBody = z.preprocess((body) => toDomainNames(submissionNames, body), jobSubmission);
+const scriptContent = z.string().transform((content, context) => {
+  const script = decodeScript(content);
+  if (script !== null) return script;
+  context.addIssue({ code: 'custom', message: 'is base64, but what it holds is not UTF-8 text' });
+  return z.NEVER;
+});
+const wireSubmission = jobSubmission.extend({ script: scriptContent.pipe(jobSubmission.shape.script) });
+
+const uploadBody = z.preprocess((body) => toDomainNames(submissionNames, body), wireSubmission);
 const inferenceBody = z.preprocess((body) => toDomainNames(predictionNames, body), predictionRequest);
 
 /**
@@ -57,18 +64,22 @@ export function parseInference(body: unknown): PredictionRequest {
   return parse(inferenceBody, body);
 }
 
+/** From this many characters on, text that is canonical base64 is meant as base64. */
+const SURELY_BASE64 = 24;
+
 /**
  * Base64 when it is canonical base64 (line breaks aside, as `base64` prints them) of UTF-8 text; any other text stands
- * for itself. Real scripts hold a space or a bracket, which base64 does not.
+ * for itself. Real scripts hold a space or a bracket, which base64 does not: null for 24 characters or more of base64
+ * which hold something else than UTF-8 text.
  */
-export function decodeScript(content: string): string {
+export function decodeScript(content: string): string | null {
   const packed = content.replace(/[\r\n]+/g, '');
   const bytes = Buffer.from(packed, 'base64');
   if (packed === '' || bytes.toString('base64') !== packed) return content;
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return content;
+    return packed.length < SURELY_BASE64 ? content : null;
   }
 }
 

@@ -2,14 +2,22 @@ import type { ExperimentService } from '../experiments/service.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
 import type { ModelService } from '../models/service.ts';
+import { untilAborted } from '../platform/abort.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Readiness } from './readiness.ts';
 
-/** MLflow is asked for this long before it counts as not available: a status page must not hang. */
-const MLFLOW_LIMIT_MS = 2000;
+/** For everything that is asked of MLflow; then it counts as not available: a status page must not hang. */
+const MLFLOW_LIMIT_MS = 3000;
+
+/** Whether every part of the platform answers. */
+export interface PlatformReadiness {
+  readonly ready: boolean;
+  /** What is not ready yet, one line each; empty when `ready`. */
+  readonly notReady: readonly string[];
+}
 
 /** What the platform says of itself. Counts are 0 while the part that has them does not answer. */
-export interface PlatformStatus {
+export interface PlatformStatus extends PlatformReadiness {
   /** Where MLflow clients, and browsers for its UI, find it. */
   readonly mlflowTrackingUri: string;
   readonly mlflowAvailable: boolean;
@@ -18,9 +26,6 @@ export interface PlatformStatus {
   readonly activeExperiments: number;
   readonly featureViews: number;
   readonly jobs: { readonly queued: number; readonly running: number };
-  readonly ready: boolean;
-  /** What is not ready yet, one line each; empty when `ready`. */
-  readonly notReady: readonly string[];
 }
 
 export interface PlatformStatusOptions {
@@ -42,37 +47,49 @@ export class PlatformStatusService {
 
   /** Answers within some seconds also when MLflow does not. */
   async current(): Promise<PlatformStatus> {
-    const { mlflowTrackingUri, jobs, readiness } = this.#options;
-    const notReady = readiness.notReady;
-    const [counts, tracking] = await Promise.all([
-      jobs.counts().catch(() => {
-        notReady.push('database: does not answer');
-        return { queued: 0, running: 0 };
-      }),
-      this.#tracking(),
-    ]);
-    const isMlflowPending = notReady.some((line) => line.startsWith('mlflow:'));
-    if (!tracking.mlflowAvailable && !isMlflowPending) notReady.push('mlflow: does not answer');
+    const { mlflowTrackingUri } = this.#options;
+    const [jobs, tracking] = await Promise.all([this.#jobs(), this.#tracking()]);
     return {
       mlflowTrackingUri,
       ...tracking,
       feastStoreAvailable: false,
       featureViews: 0,
-      jobs: counts,
-      ready: notReady.length === 0,
-      notReady,
+      jobs: jobs ?? { queued: 0, running: 0 },
+      ...this.#readiness(jobs !== null, tracking.mlflowAvailable),
     };
+  }
+
+  /** As `current` says, without the counts of what MLflow has. */
+  async readiness(): Promise<PlatformReadiness> {
+    const isHealthy = this.#options.mlflow.isHealthy(AbortSignal.timeout(MLFLOW_LIMIT_MS));
+    const [jobs, isMlflowHealthy] = await Promise.all([this.#jobs(), isHealthy]);
+    return this.#readiness(jobs !== null, isMlflowHealthy);
+  }
+
+  #readiness(hasDatabase: boolean, hasMlflow: boolean): PlatformReadiness {
+    const { readiness } = this.#options;
+    const { notReady } = readiness;
+    if (!hasDatabase) notReady.push('database: does not answer');
+    if (!hasMlflow && !readiness.has('mlflow')) notReady.push('mlflow: does not answer');
+    return { ready: notReady.length === 0, notReady };
+  }
+
+  /** Null when the database does not answer. */
+  #jobs(): Promise<PlatformStatus['jobs'] | null> {
+    return this.#options.jobs.counts().catch(() => null);
   }
 
   async #tracking() {
     const { mlflow, experiments, models } = this.#options;
+    const limit = AbortSignal.timeout(MLFLOW_LIMIT_MS);
     const absent = { mlflowAvailable: false, registeredModels: 0, activeExperiments: 0 };
-    if (!(await mlflow.isHealthy(AbortSignal.timeout(MLFLOW_LIMIT_MS)))) return absent;
+    if (!(await mlflow.isHealthy(limit))) return absent;
     try {
-      const [registeredModels, activeExperiments] = await Promise.all([models.count(), experiments.countActive()]);
+      const counts = Promise.all([models.count(), experiments.countActive()]);
+      const [registeredModels, activeExperiments] = await untilAborted(counts, limit);
       return { mlflowAvailable: true, registeredModels, activeExperiments };
     } catch (error) {
-      if (error instanceof AsgardError) return absent;
+      if (limit.aborted || error instanceof AsgardError) return absent;
       throw error;
     }
   }

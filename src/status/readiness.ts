@@ -1,10 +1,12 @@
+const MAX_STATE_CHARACTERS = 200;
+
 /** The parts of the platform that are not ready yet, each with what it waits for. */
 export class Readiness {
   readonly #pending = new Map<string, string>();
 
-  /** Notes that a part is not ready, and why: `set('mlflow', 'is starting')`. */
+  /** Notes that a part is not ready, and why: `set('mlflow', 'is starting')`. Of a longer text the beginning is kept. */
   set(part: string, state: string): void {
-    this.#pending.set(part, state);
+    this.#pending.set(part, shortLine(state));
   }
 
   /** Notes that a part is ready. */
@@ -12,8 +14,20 @@ export class Readiness {
     this.#pending.delete(part);
   }
 
-  /** One line for each part that is not ready: `mlflow: is starting`. */
+  /** Whether it is noted that a part is not ready. */
+  has(part: string): boolean {
+    return this.#pending.has(part);
+  }
+
+  /** One short line for each part that is not ready: `mlflow: is starting`. */
   get notReady(): string[] {
     return [...this.#pending].map(([part, state]) => `${part}: ${state}`);
   }
+}
+
+/** A reason may hold the end of a log: that is for our own log, not for whoever asks how the platform is. */
+function shortLine(text: string): string {
+  const [firstLine = ''] = text.trim().split(/\r?\n/, 1);
+  const line = firstLine.slice(0, MAX_STATE_CHARACTERS).trimEnd();
+  return line.length === text.trim().length ? line : `${line} …`;
 }

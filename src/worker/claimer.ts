@@ -13,7 +13,7 @@ import type { CancelRequest, SuperviseTask, SupervisorSettings } from './message
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
 /** Supervisions that one thread carries before another is started. */
-const JOBS_PER_THREAD = 32;
+const JOBS_PER_THREAD = 64;
 
 export interface ClaimerOptions {
   readonly database: PrismaClient;

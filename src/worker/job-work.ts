@@ -44,6 +44,7 @@ export class JobWork implements AsyncDisposable {
   async #start(): Promise<void> {
     const { environments, readiness, logger } = this.#options;
     const { signal } = this.#stop;
+    await environments.removeLeftovers();
     while (!signal.aborted) {
       try {
         const onLine = (line: string) => {

@@ -1,6 +1,6 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
-import { expiredAttempts } from '../jobs/queue.ts';
+import { closeAttempt, expiredAttempts } from '../jobs/queue.ts';
 import { endJob } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
 
@@ -33,15 +33,21 @@ export class Recovery implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
-    try {
-      for (const attempt of await expiredAttempts(this.#database)) {
-        await this.#executor.forget({ jobId: attempt.jobId, attempt: attempt.number });
-        const error = `worker ${attempt.workerId} stopped while it ran the job`;
-        const isEnded = await endJob(this.#database, attempt.jobId, attempt, { status: 'LOST', error });
-        this.#logger.warn({ jobId: attempt.jobId, attempt: attempt.number, isEnded }, 'job.lost');
-      }
-    } catch (error) {
+    const attempts = await expiredAttempts(this.#database).catch((error: unknown) => {
       this.#logger.error({ err: error }, 'recovery.sweep_failed');
+      return [];
+    });
+    for (const { id, jobId, number, workerId } of attempts) {
+      try {
+        await this.#executor.forget({ jobId, attempt: number });
+        const error = `worker ${workerId} stopped while it ran the job`;
+        const isEnded = await endJob(this.#database, jobId, { id, number }, { status: 'LOST', error });
+        if (isEnded) this.#logger.warn({ jobId, attempt: number }, 'job.lost');
+        // Its job had ended in another way; an open attempt would be met again and again.
+        else await closeAttempt(this.#database, id);
+      } catch (error) {
+        this.#logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
+      }
     }
   }
 }

@@ -1,13 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TrainingJob } from '../database/generated/client.ts';
-import { RunnerLostError, type RunSpec } from '../executors/executor.ts';
+import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent } from '../jobs/events.ts';
 import { type Claim, LEASE_SECONDS, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
-import { AsgardError, hasCode, messageOf } from '../platform/errors.ts';
+import { AsgardError, assertNever, hasCode, messageOf } from '../platform/errors.ts';
+import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
@@ -18,8 +19,12 @@ import type { SupervisorContext } from './supervisor-context.ts';
 
 /** Between asking a script to end and killing it. */
 const GRACE_SECONDS = 3;
+/** A runner that has not ended its script this long after it was asked to is ended itself. */
+const RUNNER_LIMIT_MS = GRACE_SECONDS * 1000 + 3000;
 /** How often a script that may start is held back for the tracking server. */
 const MLFLOW_POLL_MS = 250;
+/** The end of a job is tried to be written for as long as a lease lasts: after that the job is another's to end. */
+const END_PAUSE_MS = 1000;
 
 /** Why a job stops before its script has ended by itself. */
 class Interruption extends Error {
@@ -35,30 +40,40 @@ class Interruption extends Error {
 export class Supervision {
   readonly #context: SupervisorContext;
   readonly #claim: Claim;
-  readonly #interruption = new AbortController();
+  readonly #handle: RunHandle;
   readonly #control: MessagePort;
-  #hasScript = false;
+  readonly #interruption = new AbortController();
+  /** Aborts when the runner does not do what it was asked to. */
+  readonly #runnerLost = new AbortController();
+  #hasRunner = false;
+  #scriptEnd: ScriptEnd | undefined;
 
   constructor(context: SupervisorContext, claim: Claim, control: MessagePort) {
     this.#context = context;
     this.#claim = claim;
+    this.#handle = { jobId: claim.jobId, attempt: claim.number };
     this.#control = control;
   }
 
   /** Resolves when the job has ended or is no longer this worker's. Rejects only when its end could not be written. */
   async run(): Promise<void> {
-    const { database, executor, logger } = this.#context;
+    const { executor, logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
-    this.#control.on('message', ({ reason }: CancelRequest) => this.#interrupt(new Interruption('CANCELLED', reason)));
+    this.#control.on('message', ({ reason }: CancelRequest) => this.#interrupt('CANCELLED', reason));
     const lease = setInterval(() => void this.#renew(), (LEASE_SECONDS / 3) * 1000);
     try {
       const end = await this.#attempt().catch((error: unknown) => this.#endAfter(error));
-      const runId = end.runId ?? (await this.#lastRun());
-      const isEnded = await endJob(database, jobId, this.#claim, { ...end, runId });
+      const isEnded = await retry(() => this.#writeEnd(end), {
+        isPassing: () => true,
+        tries: LEASE_SECONDS,
+        pauseMs: END_PAUSE_MS,
+      });
       logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
     } finally {
       clearInterval(lease);
-      await executor.forget(this.#claimHandle());
+      await executor.forget(this.#handle).catch((error: unknown) => {
+        logger.warn({ jobId, attempt, err: error }, 'job.files_left');
+      });
     }
   }
 
@@ -66,16 +81,18 @@ export class Supervision {
     const { database } = this.#context;
     const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
-    if (job.cancelRequestedAt !== null) throw new Interruption('CANCELLED', job.cancelReason ?? 'cancelled on request');
-    using deadline = new Deadline(job.timeoutSeconds * 1000, () =>
-      this.#interrupt(new Interruption('TIMED_OUT', `the job did not end within its ${job.timeoutSeconds} s`)),
-    );
+    if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
+    this.#interruption.signal.throwIfAborted();
+    using deadline = new Deadline(job.timeoutSeconds * 1000, () => this.#interrupt('TIMED_OUT', timeoutMessage(job)));
     const environment = await this.#prepareEnvironment(job);
     await this.#awaitMlflow();
     await this.#makeExperiment(job.experimentName);
     await this.#startScript(job, environment, deadline);
     const exit = await this.#followScript();
-    return this.#endOfScript(job, exit);
+    this.#scriptEnd = { ...exit, exitCode: exit.code };
+    this.#interruption.signal.throwIfAborted();
+    // Awaited here: the deadline covers the registration too.
+    return await this.#endOfScript(job, exit);
   }
 
   async #prepareEnvironment(job: TrainingJob): Promise<PythonEnvironment> {
@@ -131,80 +148,92 @@ export class Supervision {
     };
     this.#interruption.signal.throwIfAborted();
     if (!(await moveJob(database, job.id, 'RUNNING', this.#claim))) throw leaseLost();
-    await executor.submit(this.#claimHandle(), spec);
-    this.#hasScript = true;
+    await executor.submit(this.#handle, spec);
+    this.#hasRunner = true;
     // An interruption that came while it was being started found nothing to end.
-    if (this.#interruption.signal.aborted) await executor.cancel(this.#claimHandle());
+    if (this.#interruption.signal.aborted) this.#endScript();
   }
 
   /** Stores the script's lines as they come; what is printed while a batch is being stored makes the next one. */
   async #followScript(): Promise<ExitRecord> {
     // Not the interruption's signal: a script that is being ended still prints, and its end is in the frames.
-    const lost = new AbortController();
-    for await (const frames of this.#context.executor.frames(this.#claimHandle(), lost.signal)) {
+    const { signal } = this.#runnerLost;
+    for await (const frames of this.#context.executor.frames(this.#handle, signal)) {
       const events = frames.flatMap(logEvent);
       if (events.length > 0 && !(await this.#append(events))) throw leaseLost();
       const last = frames.at(-1);
       if (last !== undefined && 'exit' in last) return last.exit;
     }
-    throw new RunnerLostError(this.#claimHandle());
+    throw new RunnerLostError(this.#handle);
   }
 
   async #endOfScript(job: TrainingJob, exit: ExitRecord): Promise<JobEnd> {
-    const script: ScriptEnd = { ...exit, exitCode: exit.code };
-    const { reason } = this.#interruption.signal;
-    if (reason instanceof Interruption) return { status: reason.status, error: reason.message, script };
     switch (exit.reason) {
       case 'timed_out':
-        return { status: 'TIMED_OUT', error: `the job did not end within its ${job.timeoutSeconds} s`, script };
+        return { status: 'TIMED_OUT', error: timeoutMessage(job) };
       case 'cancelled':
-        return { status: 'CANCELLED', error: 'the runner was asked to end', script };
+        return { status: 'CANCELLED', error: 'the runner was asked to end' };
       case 'start_failed':
-        return { status: 'FAILED', error: `the script could not be started: ${exit.message ?? ''}`, script };
+        return { status: 'FAILED', error: `the script could not be started: ${exit.message ?? ''}` };
+      case 'output_lost':
+        return { status: 'FAILED', error: exit.message ?? 'the script was killed, as its output could not be stored' };
       case 'exited':
-        if (exit.code === 0) return { ...(await concludeSuccess(this.#context, job, this.#claim)), script };
+        if (exit.message !== null) await this.#say(exit.message);
+        if (exit.code === 0) return concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal);
         return {
           status: 'FAILED',
           error:
             exit.signal === null
               ? `the script ended with exit code ${exit.code}`
               : `the script was ended by ${exit.signal}`,
-          script,
         };
+      default:
+        return assertNever(exit.reason);
     }
   }
 
-  /** What was thrown becomes the job's end: the user's fault, an interruption, or ours. */
-  async #endAfter(error: unknown): Promise<JobEnd> {
+  /** What was thrown becomes the job's end: an interruption, the user's fault, or ours. */
+  #endAfter(error: unknown): JobEnd {
     const { jobId } = this.#claim;
     const { reason } = this.#interruption.signal;
-    if (reason instanceof Interruption) return { status: reason.status, error: reason.message };
-    if (error instanceof Interruption) return { status: error.status, error: error.message };
+    const interruption = reason instanceof Interruption ? reason : error;
+    if (interruption instanceof Interruption) return { status: interruption.status, error: interruption.message };
     if (error instanceof RunnerLostError) return { status: 'LOST', error: error.message };
     if (error instanceof AsgardError) return { status: 'FAILED', error: error.message };
     this.#context.logger.error({ jobId, err: error }, 'job.supervision_failed');
     return { status: 'FAILED', error: `the platform failed while it ran the job: ${messageOf(error)}` };
   }
 
-  #interrupt(interruption: Interruption): void {
+  async #writeEnd(end: JobEnd): Promise<boolean> {
+    const { database } = this.#context;
+    const { jobId } = this.#claim;
+    const lastRun = await database.jobRun.findFirst({ where: { jobId }, orderBy: { id: 'desc' } });
+    const script = this.#scriptEnd === undefined ? {} : { script: this.#scriptEnd };
+    return endJob(database, jobId, this.#claim, { ...end, ...script, runId: end.runId ?? lastRun?.runId ?? null });
+  }
+
+  #interrupt(status: Interruption['status'], message: string): void {
     if (this.#interruption.signal.aborted) return;
-    this.#interruption.abort(interruption);
-    if (this.#hasScript) void this.#context.executor.cancel(this.#claimHandle());
+    this.#interruption.abort(new Interruption(status, message));
+    if (this.#hasRunner) this.#endScript();
+  }
+
+  #endScript(): void {
+    this.#context.executor.cancel(this.#handle).catch((error: unknown) => {
+      this.#context.logger.error({ jobId: this.#claim.jobId, err: error }, 'job.cancel_failed');
+    });
+    setTimeout(() => this.#runnerLost.abort(new RunnerLostError(this.#handle)), RUNNER_LIMIT_MS).unref();
   }
 
   async #renew(): Promise<void> {
     const { database, logger } = this.#context;
-    const isHeld = await renewLease(database, this.#claim.id).catch((error: unknown) => {
+    try {
+      const lease = await renewLease(database, this.#claim.id);
+      if (lease === null) this.#interrupt('LOST', leaseLost().message);
+      else if (lease.cancelReason !== null) this.#interrupt('CANCELLED', lease.cancelReason);
+    } catch (error) {
       logger.warn({ jobId: this.#claim.jobId, err: error }, 'job.lease_not_renewed');
-      return true;
-    });
-    if (!isHeld) this.#interrupt(leaseLost());
-  }
-
-  async #lastRun(): Promise<string | null> {
-    const { jobId } = this.#claim;
-    const run = await this.#context.database.jobRun.findFirst({ where: { jobId }, orderBy: { id: 'desc' } });
-    return run?.runId ?? null;
+    }
   }
 
   #append(events: readonly JobEvent[]): Promise<boolean> {
@@ -213,10 +242,6 @@ export class Supervision {
 
   async #say(text: string): Promise<void> {
     await this.#append([{ type: 'log', at: new Date().toISOString(), stream: 'platform', text }]);
-  }
-
-  #claimHandle() {
-    return { jobId: this.#claim.jobId, attempt: this.#claim.number };
   }
 }
 
@@ -227,4 +252,8 @@ function leaseLost(): Interruption {
 function logEvent(frame: Frame): JobEvent[] {
   if ('exit' in frame) return [];
   return [{ type: 'log', at: frame.at.toISOString(), stream: frame.stream, text: frame.text }];
+}
+
+function timeoutMessage(job: TrainingJob): string {
+  return `the job did not end within its ${job.timeoutSeconds} s`;
 }

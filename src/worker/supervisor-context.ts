@@ -24,7 +24,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
   const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl } = settings;
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
   return {
-    database: createDatabase(settings.databaseUrl, { poolSize: 8 }).client,
+    database: createDatabase(settings.databaseUrl, { poolSize: 6 }).client,
     executor: new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) }),
     environments: new PythonEnvironments({ folder, toolchain }),
     mlflow,

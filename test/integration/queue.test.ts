@@ -151,7 +151,7 @@ describe('an attempt that has ended', () => {
     expect(await appendEvents(database, claim.jobId, [log('late')], claim.id)).toBe(false);
     expect(await moveJob(database, claim.jobId, 'RUNNING', claim)).toBe(false);
     expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
-    expect(await renewLease(database, claim.id)).toBe(false);
+    expect(await renewLease(database, claim.id)).toBeNull();
     expect(await readEvents(database, claim.jobId, 0, 100)).toEqual(before);
     await expect(jobs.get(claim.jobId)).resolves.toMatchObject({ status: 'LOST', error: 'the worker fell silent' });
   });
@@ -237,7 +237,7 @@ describe('a lease', () => {
     const [kept, lost] = await claimJobs(database, 'worker', 2);
     expect(await expiredAttempts(database)).toEqual([]);
     await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
-    expect(await renewLease(database, kept?.id ?? 0n)).toBe(true);
+    expect(await renewLease(database, kept?.id ?? 0n)).toEqual({ cancelReason: null });
     expect(await expiredAttempts(database)).toEqual([{ ...lost, workerId: 'worker' }]);
     await endJob(database, lost?.jobId ?? '', lost ?? null, { status: 'LOST' });
     expect(await expiredAttempts(database)).toEqual([]);

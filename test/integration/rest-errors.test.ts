@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildHttpServer } from '../../src/http/server.ts';
 import { AsgardError, ERROR_CODES, type ErrorCode, invalidInput } from '../../src/platform/errors.ts';
 import { installErrorReplies } from '../../src/rest/errors.ts';
-import { MAX_BODY_BYTES, readJsonBodies } from '../../src/rest/json-body.ts';
+import { MAX_REST_BODY_BYTES, readJsonBodies } from '../../src/rest/json-body.ts';
 import { feastRoutes } from '../../src/rest/routes/feast.ts';
 import { refuseOtherMethods } from '../../src/rest/routes/refuse.ts';
 
@@ -89,11 +89,11 @@ test('a fault is masked, and logged once with the id that the answer bears', asy
   });
 });
 
-test('a body that is not JSON is a 422 which names the position', async () => {
-  const answer = await post('/echo', '{"a": }');
+test('a body that is not JSON is a 422 which names the position when it is known', async () => {
+  const answer = await post('/echo', '{"a" 1}');
   expect(answer.status).toBe(422);
   expect(await answer.json()).toEqual({
-    detail: [{ loc: ['body', 6], msg: expect.stringContaining('JSON decode error'), type: 'json_invalid' }],
+    detail: [{ loc: ['body', 5], msg: expect.stringContaining('JSON decode error'), type: 'json_invalid' }],
   });
 });
 
@@ -119,12 +119,22 @@ test.each([null, 'text/plain', 'application/x-www-form-urlencoded', 'application
   },
 );
 
+test('a large body that is not JSON is refused as fast as it is read', async () => {
+  const rows = `{"inputs": {"a": [${'1.5, '.repeat(2_800_000)}`;
+  const started = performance.now();
+  expect(() => JSON.parse(`${rows}nil]}}`)).toThrow();
+  const parsing = performance.now() - started;
+  const received = performance.now();
+  expect(() => parseJson(`${rows}nil]}}`)).toThrow('the body is not JSON');
+  expect(performance.now() - received).toBeLessThan(3 * parsing + 50);
+});
+
 test('a body of the limit is read and a larger one refused', async () => {
-  const fits = JSON.stringify('x'.repeat(MAX_BODY_BYTES - 2));
+  const fits = JSON.stringify('x'.repeat(MAX_REST_BODY_BYTES - 2));
   expect((await post('/echo', fits)).status).toBe(200);
   const answer = await post('/echo', `${fits} `);
   expect(answer.status).toBe(413);
-  expect(await answer.json()).toEqual({ detail: expect.stringContaining(String(MAX_BODY_BYTES)) });
+  expect(await answer.json()).toEqual({ detail: expect.stringContaining(String(MAX_REST_BODY_BYTES)) });
 });
 
 test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s where only POST is known is a 405', async (method) => {

@@ -4,11 +4,14 @@ import type { RestServices } from '../services.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 /** `/healthz`: the process answers. `/readyz`: every part of it does, else 503 naming those that do not. */
-export function healthRoutes({ status }: RestServices): FastifyPluginAsync {
+export function healthRoutes({
+  status,
+  readiness = status,
+}: Pick<RestServices, 'status' | 'readiness'>): FastifyPluginAsync {
   return async (app) => {
     app.get('/healthz', async () => ({ status: 'ok' }));
     app.get('/readyz', async (_request, reply) => {
-      const now = await status();
+      const now = await readiness();
       return reply.code(now.ready ? 200 : 503).send(presentReadiness(now));
     });
     refuseOtherMethods(app, '/healthz', ['GET']);

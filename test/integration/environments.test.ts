@@ -1,0 +1,288 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { PythonEnvironments, toolchainPython } from '../../src/python/environments.ts';
+import { poll } from '../support/poll.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+const { toolchain } = parseConfig(inheritedEnvironment(), false);
+const VERSION = '3.0.0';
+
+let home: string;
+let wheels: Wheels;
+let folder: string;
+let environments: PythonEnvironments;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'asgard-environments-'));
+  wheels = await Wheels.serve(home);
+});
+afterAll(async () => {
+  await wheels?.[Symbol.asyncDispose]();
+  await rm(home, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  folder = join(home, uniqueName('environments'));
+  environments = new PythonEnvironments({ folder, toolchain });
+});
+
+const contents = () => readdir(folder).catch(() => []);
+
+describe('building', () => {
+  it('makes an environment that has the packages of its lock, compiled, and works where it is', async () => {
+    const environment = await environments.prepareLocked(wheels.lock(), VERSION);
+    expect(environment).toMatchObject({
+      hash: expect.stringMatching(/^[0-9a-f]{16}$/),
+      folder: join(folder, environment.hash),
+    });
+    const show = 'import sys, tiny; print(tiny.ANSWER, sys.prefix, tiny.__cached__)';
+    const { stdout } = await promisify(execFile)(environment.python, ['-I', '-c', show]);
+    const [answer, prefix, bytecode = ''] = stdout.trim().split(' ');
+    expect([answer, prefix]).toEqual(['42', environment.folder]);
+    await expect(access(bytecode)).resolves.toBeUndefined();
+    expect(await contents()).toEqual([environment.hash]);
+  });
+
+  it('is done once: whoever comes later finds it', async () => {
+    const lock = wheels.lock();
+    const first = await environments.prepareLocked(lock, VERSION);
+    const lines: string[] = [];
+    const onLine = (line: string) => lines.push(line);
+    expect(await environments.prepareLocked(lock, VERSION, { onLine })).toEqual(first);
+    expect(await new PythonEnvironments({ folder, toolchain }).prepareLocked(lock, VERSION, { onLine })).toEqual(first);
+    expect(lines).toEqual([]);
+  });
+
+  it('is done once by many who ask at once, and those who wait are told', async () => {
+    const lock = wheels.lock();
+    const lines: string[][] = [[], [], []];
+    const made = await Promise.all(
+      lines.map((own) => environments.prepareLocked(lock, VERSION, { onLine: (line) => own.push(line) })),
+    );
+    expect(new Set(made.map(({ hash }) => hash)).size).toBe(1);
+    expect(lines.flat().filter((line) => line.startsWith('Building'))).toHaveLength(1);
+    expect(lines.flat().filter((line) => line.startsWith('Waiting'))).toHaveLength(2);
+    expect(await contents()).toEqual([made[0]?.hash]);
+  });
+
+  it('by two platforms at once gives both the same whole environment', async () => {
+    const lock = wheels.lock();
+    const other = new PythonEnvironments({ folder, toolchain });
+    const [first, second] = await Promise.all([
+      environments.prepareLocked(lock, VERSION),
+      other.prepareLocked(lock, VERSION),
+    ]);
+    expect(second).toEqual(first);
+    expect(await contents()).toEqual([first.hash]);
+    await promisify(execFile)(first.python, ['-I', '-c', 'import tiny']);
+  });
+
+  it('gives another environment for another lock and for another Python', async () => {
+    const lock = wheels.lock();
+    const [first, second] = [
+      await environments.prepareLocked(lock, VERSION),
+      await environments.prepareLocked(lock, '3.0.1'),
+    ];
+    expect(second.hash).not.toBe(first.hash);
+    expect((await contents()).toSorted()).toEqual([first.hash, second.hash].toSorted());
+  });
+});
+
+describe('a build that is interrupted', () => {
+  it('leaves nothing: neither half an environment nor a process; the next one succeeds', async () => {
+    await using hold = wheels.hold();
+    const stop = new AbortController();
+    const building = environments.prepareLocked(hold.lock, VERSION, { signal: stop.signal });
+    await hold.asked(1);
+    const started = performance.now();
+    stop.abort(new Error('cancelled'));
+    await expect(building).rejects.toThrow('cancelled');
+    expect(performance.now() - started).toBeLessThan(3000);
+    expect(await contents()).toEqual([]);
+    expect(await processesWith(folder)).toEqual([]);
+    hold.release();
+    const { hash } = await environments.prepareLocked(hold.lock, VERSION);
+    expect(await contents()).toEqual([hash]);
+  });
+
+  it('is taken over by one who waited for it', async () => {
+    await using hold = wheels.hold();
+    const stop = new AbortController();
+    const first = environments.prepareLocked(hold.lock, VERSION, { signal: stop.signal });
+    await hold.asked(1);
+    const second = environments.prepareLocked(hold.lock, VERSION);
+    stop.abort(new Error('cancelled'));
+    await expect(first).rejects.toThrow('cancelled');
+    hold.release();
+    await expect(second).resolves.toMatchObject({ folder: expect.stringContaining(folder) });
+    expect(await contents()).toEqual([(await second).hash]);
+  });
+
+  it('is not waited for by one who is interrupted too', async () => {
+    await using hold = wheels.hold();
+    const first = environments.prepareLocked(hold.lock, VERSION);
+    await hold.asked(1);
+    const stop = new AbortController();
+    const second = environments.prepareLocked(hold.lock, VERSION, { signal: stop.signal });
+    stop.abort(new Error('cancelled'));
+    const outcome = second.then(
+      () => 'made',
+      (error: Error) => error.message,
+    );
+    expect(await Promise.race([outcome, delay(2000, 'still waiting', { ref: false })])).toBe('cancelled');
+    hold.release();
+    await first;
+  });
+
+  it('by the death of its platform leaves no folder with the name of a hash; the next platform builds it', async () => {
+    await using hold = wheels.hold();
+    const program = `
+      const { PythonEnvironments } = await import(${JSON.stringify(join(PROJECT_ROOT, 'src/python/environments.ts'))});
+      const [folder, toolchain, lock] = process.argv.slice(1);
+      await new PythonEnvironments({ folder, toolchain }).prepareLocked(lock, ${JSON.stringify(VERSION)});`;
+    await using platform = await ChildProcess.start({
+      argv: [process.execPath, '--input-type=module', '-e', program, folder, toolchain, hold.lock],
+      env: inheritedEnvironment(),
+    });
+    await hold.asked(1);
+    platform.kill('SIGKILL');
+    await platform.exited;
+    expect((await contents()).filter((name) => !name.startsWith('.partial-'))).toEqual([]);
+    hold.release();
+    const { python } = await environments.prepareLocked(hold.lock, VERSION);
+    await promisify(execFile)(python, ['-I', '-c', 'import tiny']);
+    await poll(
+      () => processesWith(folder),
+      (pids) => pids.length === 0,
+    );
+  });
+});
+
+describe('a failure', () => {
+  it("to install is the requirement's fault, in uv's words, and leaves nothing", async () => {
+    const lines: string[] = [];
+    const building = environments.prepareLocked(`tiny @ ${wheels.url}/missing/tiny-1.0-py3-none-any.whl\n`, VERSION, {
+      onLine: (line) => lines.push(line),
+    });
+    await expect(building).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringMatching(/^could not install/),
+    });
+    expect(lines.join('\n')).toContain('404');
+    expect(await contents()).toEqual([]);
+  });
+
+  it('to resolve in time ends with the reason of the signal, and leaves no file', async () => {
+    const given = process.env['UV_DEFAULT_INDEX'];
+    await using hold = wheels.hold();
+    process.env['UV_DEFAULT_INDEX'] = hold.index;
+    try {
+      const stop = new AbortController();
+      const resolving = environments.prepare({ requirements: ['tiny'], signal: stop.signal });
+      await hold.asked(1);
+      stop.abort(new Error('out of time'));
+      await expect(resolving).rejects.toThrow('out of time');
+      expect(await contents()).toEqual(['resolutions']);
+      expect(await readdir(join(folder, 'resolutions'))).toEqual([]);
+      expect(await processesWith(folder)).toEqual([]);
+    } finally {
+      if (given === undefined) delete process.env['UV_DEFAULT_INDEX'];
+      else process.env['UV_DEFAULT_INDEX'] = given;
+    }
+  });
+});
+
+/** A server of one tiny wheel, which can make whoever asks for it wait. Every lock has a URL, and so a hash, of its own. */
+class Wheels implements AsyncDisposable {
+  readonly url: string;
+  readonly #server: Server;
+  readonly #wheel: Buffer;
+  readonly #held = new Map<string, { waiting: ServerResponse[]; asked: number }>();
+
+  static async serve(home: string): Promise<Wheels> {
+    const path = join(home, 'tiny-1.0-py3-none-any.whl');
+    await writeFile(join(home, 'make_wheel.py'), MAKE_WHEEL);
+    await promisify(execFile)(toolchainPython(toolchain), [join(home, 'make_wheel.py'), path]);
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new Wheels(server, await readFile(path));
+  }
+
+  private constructor(server: Server, wheel: Buffer) {
+    this.#server = server;
+    this.#wheel = wheel;
+    const { port } = server.address() as AddressInfo; // a server that listens on TCP has one
+    this.url = `http://127.0.0.1:${port}`;
+    server.on('request', ({ url = '' }, response) => {
+      const [, name = ''] = url.split('/');
+      const held = this.#held.get(name);
+      if (held === undefined) return this.#answer(name, response);
+      held.asked += 1;
+      held.waiting.push(response);
+    });
+  }
+
+  /** A lock of the wheel under a new address. */
+  lock(name = uniqueName('wheel')): string {
+    return `tiny @ ${this.url}/${name}/tiny-1.0-py3-none-any.whl\n`;
+  }
+
+  /** A lock, and an index, whose requests are not answered until `release`. */
+  hold() {
+    const name = uniqueName('held');
+    const held = { waiting: [] as ServerResponse[], asked: 0 };
+    this.#held.set(name, held);
+    const release = () => {
+      this.#held.delete(name);
+      for (const response of held.waiting.splice(0)) this.#answer(name, response);
+    };
+    return {
+      lock: this.lock(name),
+      index: `${this.url}/${name}/simple`,
+      /** Resolves once so many requests have come. */
+      asked: (count: number) =>
+        poll(
+          () => held.asked,
+          (asked) => asked >= count,
+        ),
+      release,
+      [Symbol.asyncDispose]: async () => release(),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #answer(name: string, response: ServerResponse): void {
+    if (name === 'missing') response.writeHead(404).end();
+    else
+      response
+        .writeHead(200, { 'content-type': 'application/zip', 'content-length': this.#wheel.length })
+        .end(this.#wheel);
+  }
+}
+
+const MAKE_WHEEL = `
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    wheel.writestr("tiny.py", "ANSWER = 42\\n")
+    wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+    wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\\ntiny-1.0.dist-info/METADATA,,\\ntiny-1.0.dist-info/WHEEL,,\\ntiny-1.0.dist-info/RECORD,,\\n")
+`;

@@ -1,0 +1,136 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
+import type { PrismaClient } from '../../src/database/generated/client.ts';
+import { LocalExecutor } from '../../src/executors/local.ts';
+import { readEvents } from '../../src/jobs/event-store.ts';
+import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
+import { JobService } from '../../src/jobs/service.ts';
+import { moveJob } from '../../src/jobs/transitions.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { Recovery } from '../../src/worker/recovery.ts';
+import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { poll } from '../support/poll.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
+import { SUBMISSION } from '../support/submission.ts';
+
+const { toolchain } = parseConfig(inheritedEnvironment(), false);
+const logger = createLogger('silent', false);
+
+let server: DatabasesForTests;
+let folder: string;
+let executor: LocalExecutor;
+let test: TestDatabase;
+let database: PrismaClient;
+let jobs: JobService;
+
+beforeAll(async () => {
+  server = await DatabasesForTests.start();
+  folder = await mkdtemp(join(tmpdir(), 'asgard-recovery-'));
+  executor = new LocalExecutor({ folder, python: toolchainPython(toolchain) });
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  test = await server.create();
+  database = test.client;
+  jobs = new JobService(database);
+  return () => test[Symbol.asyncDispose]();
+});
+
+/** A job whose script runs, claimed by a worker of which nothing more is heard. */
+async function runAbandoned(): Promise<Claim> {
+  const { id } = await jobs.submit(SUBMISSION);
+  const [claim] = await claimJobs(database, 'a worker that fell silent', 1);
+  if (claim?.jobId !== id) throw new Error('another job was claimed');
+  await moveJob(database, id, 'RUNNING', claim);
+  await executor.submit(
+    { jobId: id, attempt: 1 },
+    {
+      scriptName: `${id}.py`,
+      script:
+        'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
+      environmentFolder: join(toolchain, 'python'),
+      variables: {},
+      timeoutSeconds: 60,
+      graceSeconds: 30,
+    },
+  );
+  await poll(
+    () => processesWith(`${id}.py`),
+    (pids) => pids.length > 0,
+  );
+  return claim;
+}
+
+const expire = () => database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
+
+/** One look at the attempts, as a start makes it. */
+async function sweep(): Promise<void> {
+  await using _recovery = new Recovery({ database, executor, logger });
+}
+
+describe('recovery', () => {
+  it('marks the job of an expired attempt LOST, ends its script and removes its files', async () => {
+    const { jobId, id } = await runAbandoned();
+    await expire();
+    await sweep();
+    await expect(jobs.get(jobId)).resolves.toMatchObject({
+      status: 'LOST',
+      error: expect.stringContaining('a worker that fell silent'),
+      completedAt: expect.any(Date),
+    });
+    expect(await processesWith(`${jobId}.py`)).toEqual([]);
+    await expect(stat(join(folder, jobId))).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(database.jobAttempt.findUnique({ where: { id } })).resolves.toMatchObject({
+      endedAt: expect.any(Date),
+    });
+    const events = await readEvents(database, jobId, 0, 100);
+    expect(events.slice(-2)).toMatchObject([
+      { type: 'status', status: 'LOST', attempt: 1, reason: expect.stringContaining('a worker that fell silent') },
+      { type: 'end', status: 'LOST', exitCode: null },
+    ]);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+  });
+
+  it('leaves alone what holds its lease, what waits, and what has ended', async () => {
+    const { jobId } = await runAbandoned();
+    const { id: queued } = await jobs.submit(SUBMISSION);
+    const { id: ended } = await jobs.submit(SUBMISSION);
+    await jobs.cancel(ended);
+    await sweep();
+    expect(await processesWith(`${jobId}.py`)).not.toEqual([]);
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'RUNNING' });
+    await expect(jobs.get(queued)).resolves.toMatchObject({ status: 'QUEUED' });
+    await expect(jobs.get(ended)).resolves.toMatchObject({ status: 'CANCELLED' });
+    await executor.forget({ jobId, attempt: 1 });
+  });
+
+  it('by two platforms at once ends the job once', async () => {
+    const { jobId } = await runAbandoned();
+    await expire();
+    await Promise.all([sweep(), sweep(), sweep()]);
+    const events = await readEvents(database, jobId, 0, 100);
+    expect(events.filter(({ type }) => type === 'end')).toHaveLength(1);
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'LOST' });
+  });
+
+  it('closes an attempt whose job has ended by other means, and does not meet it again', async () => {
+    const { jobId, id } = await runAbandoned();
+    // What no code does, but a hand in the database may.
+    await database.trainingJob.update({ where: { id: jobId }, data: { status: 'FAILED', completedAt: new Date() } });
+    await expire();
+    await sweep();
+    expect(await processesWith(`${jobId}.py`)).toEqual([]);
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'FAILED' });
+    await expect(database.jobAttempt.findUnique({ where: { id } })).resolves.toMatchObject({
+      endedAt: expect.any(Date),
+    });
+  });
+});

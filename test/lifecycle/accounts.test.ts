@@ -1,0 +1,74 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmod, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AsgardClient } from '../../src/client/client.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { DataFolder, MAIN, TOOLCHAIN } from '../support/data-folder.ts';
+import { eventsOf, submit } from '../support/job-scripts.ts';
+import { processesOf } from '../support/processes.ts';
+
+const SCRIPT = 'import os\nprint("I am", os.getuid())';
+/** "nobody" on the systems that we know; the number is all that counts. */
+const ORDINARY = { uid: 65_534, gid: 65_534 };
+
+/** Only root can become another user; a clone, or a Python, in a folder that only root can enter shuts that one out. */
+function canBeOrdinaryUser(): boolean {
+  const programs = [
+    [process.execPath, '--check', MAIN],
+    [join(TOOLCHAIN, 'python', 'bin', 'python'), '-c', 'pass'],
+  ] as const;
+  return (
+    process.getuid?.() === 0 &&
+    programs.every(([program, ...args]) => spawnSync(program, args, { ...ORDINARY, cwd: '/' }).status === 0)
+  );
+}
+
+describe.sequential('a platform', { timeout: 120_000 }, () => {
+  let folder: DataFolder;
+  let jobId: string;
+  beforeAll(async () => {
+    folder = await DataFolder.make();
+  });
+  afterAll(() => folder?.[Symbol.asyncDispose]());
+
+  test('works where only its own user can enter: the data folder, the folder above it, and HOME', async () => {
+    const HOME = join(folder.parent, 'closed');
+    await mkdir(HOME, { mode: 0o700 });
+    await using platform = await folder.start({ HOME });
+    jobId = await submit(platform.client, SCRIPT);
+    expect((await eventsOf(platform.client, jobId)).at(-1)).toMatchObject({ status: 'COMPLETED' });
+    expect(await platform.client.logText(jobId)).toContain(`I am ${process.getuid?.()}\n`);
+    expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+    expect(folder.processes()).toEqual([]);
+    for (const path of [folder.parent, HOME]) expect((await stat(path)).mode & 0o777).toBe(0o700);
+  });
+
+  test.skipIf(!canBeOrdinaryUser())('of root goes on as an ordinary user who was given its data folder', async () => {
+    const HOME = join(folder.parent, 'ordinary');
+    execFileSync('cp', ['-a', folder.path, HOME]);
+    execFileSync('chown', ['-R', `${ORDINARY.uid}:${ORDINARY.gid}`, HOME]);
+    await chmod(folder.parent, 0o711);
+    const { promise: isListening, resolve } = Promise.withResolvers<string>();
+    await using child = await ChildProcess.start({
+      argv: [process.execPath, MAIN],
+      env: folder.variables({ HOME, ASGARD_HOME: HOME }),
+      cwd: '/',
+      ...ORDINARY,
+      onLine: (_stream, line) => {
+        const url = /GraphiQL\s+(http:\S+)\/graphql/.exec(line)?.[1];
+        if (url !== undefined) resolve(url);
+      },
+    });
+    const hasEnded = child.exited.then(() => Promise.reject(new Error(`it ended while starting:\n${child.tail}`)));
+    await using client = new AsgardClient({ url: await Promise.race([isListening, hasEnded]) });
+    hasEnded.catch(() => {});
+    expect(await client.job(jobId)).toMatchObject({ status: 'COMPLETED' });
+    const own = await submit(client, SCRIPT);
+    expect((await eventsOf(client, own)).at(-1)).toMatchObject({ status: 'COMPLETED' });
+    expect(await client.logText(own)).toContain(`I am ${ORDINARY.uid}\n`);
+    process.kill(child.pid, 'SIGTERM');
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    expect(processesOf(folder.parent)).toEqual([]);
+  });
+});

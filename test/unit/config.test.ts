@@ -1,0 +1,125 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
+
+function problemsOf(variables: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    parseConfig(variables, false);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  test('of an empty environment is the default', () => {
+    expect(parseConfig({}, false)).toEqual({
+      home: resolve('.asgard'),
+      toolchain: resolve(PROJECT_ROOT, '.toolchain'),
+      environments: resolve('.asgard', 'environments'),
+      host: '127.0.0.1',
+      port: 8000,
+      mlflowPort: 5000,
+      databaseUrl: undefined,
+      mlflowTrackingUri: undefined,
+      workerSlots: Math.max(2, availableParallelism()),
+      logLevel: 'info',
+      logPretty: false,
+    });
+  });
+
+  test('is what the variables say', () => {
+    expect(
+      parseConfig(
+        {
+          ASGARD_HOME: '/var/lib/asgard',
+          ASGARD_TOOLCHAIN: 'tools',
+          HOST: '::1',
+          PORT: '9000',
+          MLFLOW_PORT: '9001',
+          DATABASE_URL: 'postgresql://me:secret@db.example/asgard?sslmode=require',
+          MLFLOW_TRACKING_URI: 'https://mlflow.example/base/',
+          ASGARD_WORKER_SLOTS: '12',
+          ASGARD_LOG_LEVEL: 'debug',
+          ASGARD_LOG_FORMAT: 'json',
+        },
+        true,
+      ),
+    ).toEqual({
+      home: '/var/lib/asgard',
+      toolchain: resolve('tools'),
+      environments: '/var/lib/asgard/environments',
+      host: '::1',
+      port: 9000,
+      mlflowPort: 9001,
+      databaseUrl: 'postgresql://me:secret@db.example/asgard?sslmode=require',
+      mlflowTrackingUri: 'https://mlflow.example/base',
+      workerSlots: 12,
+      logLevel: 'debug',
+      logPretty: false,
+    });
+  });
+
+  test('takes an empty variable as absent, and minds no other', () => {
+    const empty = { PORT: '', DATABASE_URL: '', ASGARD_HOME: '', ASGARD_LOG_FORMAT: '', UNKNOWN: 'x' };
+    expect(parseConfig(empty, false)).toEqual(parseConfig({}, false));
+  });
+
+  test('logs for readers at a terminal, unless it is told otherwise', () => {
+    expect(parseConfig({}, true).logPretty).toBe(true);
+    expect(parseConfig({ ASGARD_LOG_FORMAT: 'json' }, true).logPretty).toBe(false);
+    expect(parseConfig({ ASGARD_LOG_FORMAT: 'pretty' }, false).logPretty).toBe(true);
+  });
+
+  test('lets both ports be free ones', () => {
+    expect(parseConfig({ PORT: '0', MLFLOW_PORT: '0' }, false)).toMatchObject({ port: 0, mlflowPort: 0 });
+  });
+
+  test('that is bad tells every problem at once, each by its variable', () => {
+    const problems = problemsOf({
+      HOST: '0.0.0.0',
+      PORT: 'eight',
+      MLFLOW_PORT: '70000',
+      DATABASE_URL: 'mysql://x',
+      MLFLOW_TRACKING_URI: 'nowhere',
+      ASGARD_WORKER_SLOTS: '0',
+      ASGARD_LOG_LEVEL: 'loud',
+      ASGARD_LOG_FORMAT: 'xml',
+    });
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'HOST',
+      'PORT',
+      'MLFLOW_PORT',
+      'DATABASE_URL',
+      'MLFLOW_TRACKING_URI',
+      'ASGARD_WORKER_SLOTS',
+      'ASGARD_LOG_LEVEL',
+      'ASGARD_LOG_FORMAT',
+    ]);
+    expect(problems.find((problem) => problem.startsWith('PORT'))).toContain('"eight"');
+    expect(new ConfigError(problems).message).toBe(
+      `bad configuration:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    );
+  });
+
+  test('with one port for both faces is refused', () => {
+    expect(problemsOf({ PORT: '5000' })).toEqual([expect.stringMatching(/^MLFLOW_PORT: .*5000/)]);
+  });
+
+  test.each(['1.5', '-1', '65536', '8000 ', '0x10', '1e3'])(
+    'does not take %j for a port, or takes it as a number',
+    (PORT) => {
+      const problems = problemsOf({ PORT });
+      if (problems.length === 0) expect(parseConfig({ PORT }, false).port).toBe(Number(PORT));
+      else expect(problems).toEqual([expect.stringMatching(/^PORT: /)]);
+    },
+  );
+
+  test('never shows a password of the database in its problems', () => {
+    const problems = problemsOf({ DATABASE_URL: 'postgres//me:top-secret@db/asgard' });
+    expect(problems).toEqual([expect.stringMatching(/^DATABASE_URL: /)]);
+    expect(problems.join()).not.toContain('top-secret');
+  });
+});
