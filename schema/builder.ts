@@ -7,7 +7,7 @@ import type PrismaTypes from '../src/database/generated/pothos.ts';
 import { getDatamodel } from '../src/database/generated/pothos.ts';
 import type { Context } from './context.ts';
 
-/** Rows that a connection over the database gives when `first` and `last` are absent, and at most. */
+/** Items of a page when `first` and `last` are absent, and the most that can be asked for. */
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
 
@@ -53,14 +53,18 @@ export const builder = new SchemaBuilder<{
     pageInfoTypeOptions: { description: 'Where a page lies in its list.' },
     hasNextPageFieldOptions: { description: 'Whether items follow this page.' },
     hasPreviousPageFieldOptions: { description: 'Whether items precede this page.' },
-    startCursorFieldOptions: { description: 'The cursor of the first item; null when the page is empty.' },
-    endCursorFieldOptions: { description: 'The cursor of the last item, to go on from; null when the page is empty.' },
+    startCursorFieldOptions: { description: 'The cursor of the first item; null when the list holds none here.' },
+    endCursorFieldOptions: {
+      description:
+        'The cursor to go on from: of the last item, which in a list of what a job made may be gone and not shown; null ' +
+        'when the list holds none here.',
+    },
     edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The items, each with its cursor.' },
     nodeFieldOptions: { nullable: false, description: 'The item.' },
     cursorFieldOptions: { description: 'Opaque; `after` and `before` take it.' },
     pageInfoFieldOptions: { description: 'Where this page lies in the list.' },
-    firstArgOptions: { description: `How many items from the start of the rest, at most ${MAX_PAGE_SIZE}.` },
-    lastArgOptions: { description: `How many items from its end, at most ${MAX_PAGE_SIZE}.` },
+    firstArgOptions: { description: `How many items from the start of the rest, 1 to ${MAX_PAGE_SIZE}.` },
+    lastArgOptions: { description: `How many items from its end, 1 to ${MAX_PAGE_SIZE}.` },
     afterArgOptions: { description: 'Only what follows this cursor.' },
     beforeArgOptions: { description: 'Only what precedes this cursor.' },
   },

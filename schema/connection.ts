@@ -27,13 +27,21 @@ export interface ForwardArgs {
 /**
  * Reads one page of an upstream list as a connection. A cursor wraps the token of the page that the item came in and
  * how many items precede it there, so that reading can go on after any item, not only after the last of a page.
+ * @param readFirst reads the page without a cursor, if not `read` shall: up to `first` items, and one more if there are more
  * @throws AsgardError INVALID_INPUT when `first` is out of its range or `after` is no cursor of ours
  */
 export async function pageConnection<Node>(
   args: ForwardArgs,
   read: (page: { first: number; after?: string }) => Promise<Page<Node>>,
+  readFirst?: (first: number) => Promise<Node[]>,
 ): Promise<Connection<Node>> {
-  const first = pageSize(args);
+  const first = pageSize(args.first);
+  if (args.after == null && readFirst !== undefined) {
+    const items = await readFirst(first);
+    const shown = items.slice(0, first);
+    const edges = shown.map((node, index) => ({ cursor: encode({ token: null, skip: index + 1 }), node }));
+    return connectionOf(edges, items.length > first, false);
+  }
   const { token, skip } = args.after == null ? { token: null, skip: 0 } : decode(args.after);
   const page = await read({ first: first + skip, ...(token === null ? {} : { after: token }) });
   const edges = page.items.slice(skip, skip + first).map((node, index, shown) => {
@@ -61,12 +69,23 @@ export function connectionOf<Node>(
   };
 }
 
-/** How many items a page has. @throws AsgardError INVALID_INPUT */
-export function pageSize({ first }: ForwardArgs): number {
-  const size = first ?? DEFAULT_PAGE_SIZE;
-  if (size < 1 || size > MAX_PAGE_SIZE)
-    throw invalidInput(['first'], `"first" must be 1 to ${MAX_PAGE_SIZE}, it is ${size}`);
+/**
+ * How many items a page has: what was asked for, else 20.
+ * @param name of the argument
+ * @throws AsgardError INVALID_INPUT, naming the argument, when that is not 1 to `maxSize`
+ */
+export function pageSize(asked: number | null | undefined, name = 'first', maxSize = MAX_PAGE_SIZE): number {
+  const size = asked ?? DEFAULT_PAGE_SIZE;
+  if (size < 1 || size > maxSize) throw invalidInput([name], `"${name}" must be 1 to ${maxSize}, it is ${size}`);
   return size;
+}
+
+/** The error for a value of the argument `name` that no cursor of the list is. */
+export function invalidCursor(cursor: string, name = 'after', cause?: unknown): AsgardError {
+  return new AsgardError('INVALID_INPUT', `"${name}" is no cursor of this list: ${cursor.slice(0, 100)}`, {
+    cause,
+    issues: [{ path: [name], message: 'is no cursor of this list', type: 'value_error' }],
+  });
 }
 
 function encode(value: Place): string {
@@ -77,9 +96,6 @@ function decode(cursor: string): Place {
   try {
     return place.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
   } catch (cause) {
-    throw new AsgardError('INVALID_INPUT', `"after" is no cursor of this list: ${cursor.slice(0, 100)}`, {
-      cause,
-      issues: [{ path: ['after'], message: 'is no cursor of this list', type: 'value_error' }],
-    });
+    throw invalidCursor(cursor, 'after', cause);
   }
 }

@@ -92,7 +92,7 @@ export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
 }
 
 /**
- * An expected failure as an error of the response: `extensions` holds `code`, `retryable` and, for bad input, `issues`.
+ * An expected failure as an error of the response: `extensions` holds `code`, `isRetryable` and, for bad input, `issues`.
  * Undefined for a fault of ours, which the caller logs and masks.
  */
 export function presentError(error: unknown): GraphQLError | undefined {
@@ -102,13 +102,18 @@ export function presentError(error: unknown): GraphQLError | undefined {
   const expected = expectedFailure(thrown);
   const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
   if (expected !== undefined) {
-    const { retryable } = ERROR_CODES[expected.code];
+    const { code } = expected;
     const issues = expected.issues.length === 0 ? {} : { issues: expected.issues };
-    return new GraphQLError(expected.message, { ...place, extensions: { code: expected.code, retryable, ...issues } });
+    const extensions = { code, isRetryable: ERROR_CODES[code].retryable, ...issues };
+    return new GraphQLError(expected.message, { ...place, extensions });
   }
   // Bad arguments of a connection, e.g. a cursor that none of ours is.
   if (thrown instanceof PothosValidationError) {
-    return new GraphQLError(thrown.message, { ...place, extensions: { code: 'INVALID_INPUT', retryable: false } });
+    const argument = /"(first|last)"/.exec(thrown.message)?.[1];
+    const issue =
+      argument === undefined ? undefined : { path: [argument], message: thrown.message, type: 'value_error' };
+    const extensions = { code: 'INVALID_INPUT', isRetryable: false, ...(issue && { issues: [issue] }) };
+    return new GraphQLError(thrown.message, { ...place, extensions });
   }
   if (original instanceof GraphQLError) return presentError(original);
   return undefined;

@@ -1,11 +1,7 @@
-import type { TrainingJob } from '../src/database/generated/client.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
+import { modelVersionKey, parseModelVersionKey } from '../src/models/version-key.ts';
 import type { Context } from './context.ts';
-
-/** The key of a model version: versions hold no `/`, names may. */
-export function modelVersionKey(name: string, version: string): string {
-  return `${version}/${name}`;
-}
+import { loadPossible } from './database-text.ts';
 
 /** The keys of an experiment, that can be known by its id or by its name. */
 export const experimentKey = {
@@ -14,14 +10,16 @@ export const experimentKey = {
 };
 
 /** Runs by id, in one search of MLflow. Which experiment holds each, which the search must know, the jobs tell. */
-export async function loadRuns(runIds: readonly string[], { database, experiments }: Context) {
-  const known = await database.jobRun.findMany({
-    where: { runId: { in: [...runIds] } },
-    select: { runId: true, experimentId: true },
+export async function loadRuns(ids: readonly string[], { database, experiments }: Context) {
+  const found = await loadPossible(ids, async (runIds) => {
+    const known = await database.jobRun.findMany({
+      where: { runId: { in: runIds } },
+      select: { runId: true, experimentId: true },
+    });
+    const experimentOf = new Map(known.map(({ runId, experimentId }) => [runId, experimentId]));
+    return experiments.runsByIds(runIds.map((runId) => ({ runId, experimentId: experimentOf.get(runId) })));
   });
-  const experimentOf = new Map(known.map(({ runId, experimentId }) => [runId, experimentId]));
-  const keys = runIds.map((runId) => ({ runId, experimentId: experimentOf.get(runId) }));
-  return absentAsNull<Run>(await experiments.runsByIds(keys));
+  return absentAsNull<Run>(found);
 }
 
 /** Experiments by `experimentKey`, in one search for each kind of key. */
@@ -30,7 +28,7 @@ export async function loadExperiments(keys: readonly string[], { experiments }: 
   const numbered = keys.filter((key) => key.startsWith('id/')).map((key) => key.slice('id/'.length));
   const found = new Map<string, Experiment | null>();
   const [byName, byId] = await Promise.all([
-    experiments.byNames(named),
+    loadPossible(named, (names) => experiments.byNames(names)),
     numbered.length === 0 ? [] : experiments.byIds(numbered),
   ]);
   for (const [index, experiment] of byName.entries()) found.set(`name/${named[index]}`, experiment);
@@ -40,38 +38,41 @@ export async function loadExperiments(keys: readonly string[], { experiments }: 
 
 /** Registered models by name. */
 export async function loadModels(names: readonly string[], { models }: Context) {
-  return absentAsNull<RegisteredModel>(await models.byNames(names));
+  return absentAsNull<RegisteredModel>(await loadPossible(names, (possible) => models.byNames(possible)));
 }
 
 /** Model versions by `modelVersionKey`. */
 export async function loadModelVersions(keys: readonly string[], { models }: Context) {
-  const pairs = keys.map((key) => {
-    const separator = key.indexOf('/');
-    return { version: key.slice(0, separator), name: key.slice(separator + 1) };
-  });
-  return absentAsNull<ModelVersion>(await models.versionsByKeys(pairs));
+  const found = await loadPossible(keys, (possible) => models.versionsByKeys(possible.map(parseModelVersionKey)));
+  return absentAsNull<ModelVersion>(found);
+}
+
+/** A job by its id alone: of its row the Prisma plugin reads what is asked for, for all jobs that it meets at once. */
+interface JobReference {
+  readonly id: string;
 }
 
 /** The jobs whose scripts created the runs, null where none did. */
-export async function loadJobsByRun(runIds: readonly string[], { database }: Context): Promise<(TrainingJob | null)[]> {
-  const rows = await database.jobRun.findMany({ where: { runId: { in: [...runIds] } }, include: { job: true } });
-  const jobs = new Map(rows.map(({ runId, job }) => [runId, job]));
+export async function loadJobsByRun(
+  runIds: readonly string[],
+  { database }: Context,
+): Promise<(JobReference | null)[]> {
+  const rows = await database.jobRun.findMany({
+    where: { runId: { in: [...runIds] } },
+    select: { runId: true, jobId: true },
+  });
+  const jobs = new Map(rows.map(({ runId, jobId }) => [runId, { id: jobId }]));
   return runIds.map((runId) => jobs.get(runId) ?? null);
 }
 
 /** The jobs that the model versions, by `modelVersionKey`, came out of; null where none did. */
 export async function loadJobsByModelVersion(keys: readonly string[], { database }: Context) {
   const rows = await database.jobModelVersion.findMany({
-    where: {
-      OR: keys.map((key) => {
-        const separator = key.indexOf('/');
-        return { version: key.slice(0, separator), name: key.slice(separator + 1) };
-      }),
-    },
-    include: { job: true },
+    where: { OR: keys.map(parseModelVersionKey) },
+    select: { name: true, version: true, jobId: true },
   });
-  const jobs = new Map(rows.map(({ name, version, job }) => [modelVersionKey(name, version), job]));
-  return keys.map((key): TrainingJob | null => jobs.get(key) ?? null);
+  const jobs = new Map(rows.map(({ name, version, jobId }) => [modelVersionKey(name, version), { id: jobId }]));
+  return keys.map((key): JobReference | null => jobs.get(key) ?? null);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Config } from './config.ts';
 import { ManagedMlflow } from './embedded/mlflow-server.ts';
 import { EmbeddedPostgres } from './embedded/postgres.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
+import { waitForHttp } from './platform/http-wait.ts';
 import type { Logger } from './platform/logger.ts';
 import { toolchainPython } from './python/environments.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -54,7 +55,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   return { databaseUrl, mlflowUrl, failed };
 }
 
-async function startMlflow({ config, logger, shutdown, readiness }: ServersOptions, databaseUrl: string) {
+async function startMlflow({ config, logger, stop, shutdown, readiness }: ServersOptions, databaseUrl: string) {
   const mlflow = await ManagedMlflow.start({
     python: toolchainPython(config.toolchain),
     databaseUrl,
@@ -64,13 +65,16 @@ async function startMlflow({ config, logger, shutdown, readiness }: ServersOptio
   });
   shutdown.own('mlflow', 1500, mlflow);
   readiness.set('mlflow', 'is starting');
-  mlflow.ready.then(
-    () => readiness.clear('mlflow'),
-    (error: unknown) => {
+  mlflow.ready
+    .catch((error: unknown) => {
       if (shutdown.isRunning) return;
-      readiness.set('mlflow', `did not start: ${messageOf(error)}`);
       logger.error({ err: error }, 'mlflow.start_failed');
-    },
-  );
+      readiness.set('mlflow', `did not start, trying again: ${messageOf(error)}`);
+    })
+    .then(() => waitForHttp(`${mlflow.url}/health`, stop))
+    .then(
+      () => readiness.clear('mlflow'),
+      () => {}, // the platform ends
+    );
   return mlflow.url;
 }

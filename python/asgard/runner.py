@@ -5,9 +5,10 @@
 The spec on standard input is `{"argv": [...], "env": {...}, "cwd": "...", "spool": "...", "timeout_seconds": 300,
 "grace_seconds": 5}`. The script gets exactly that environment and an empty standard input. The runner needs no reader
 and no parent: it is in a session of its own and lives on when whoever started it is gone. It writes one byte to
-standard output once it handles signals, and holds a lock on the spool (flock) for as long as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace
-time; a second SIGTERM kills at once. The time limit, counted from the script's start, does the same. When the script's
-main process ends, what it left running is ended. If the runner is killed, the script's main process is killed with it.
+standard output once it handles signals, and holds a lock on the spool (flock) for as long as it lives. SIGTERM cancels:
+SIGTERM to the script's whole process tree, SIGKILL after the grace time; a second SIGTERM kills at once. The time
+limit, counted from the script's start, does the same. When the script's main process ends, what it left running is
+ended. If the runner is killed, the script's main process is killed with it.
 
 Frames, one JSON object a line, numbered from 1 without holes:
     {"n":1,"t":1732.123456,"s":"stdout"|"stderr","x":"text"}        "p":true when the line goes on in the next frame

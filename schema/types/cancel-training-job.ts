@@ -6,7 +6,7 @@ builder.mutationField('cancelTrainingJob', (t) =>
   t.field({
     type: TrainingJob,
     errors: {
-      types: [failures.notFound, failures.conflict, failures.unavailable],
+      types: [failures.invalidInput, failures.notFound, failures.conflict, failures.unavailable],
       union: { description: 'What became of a request to end a job.' },
     },
     description:
@@ -14,7 +14,7 @@ builder.mutationField('cancelTrainingJob', (t) =>
       'ended. Asking again changes nothing; a job that ended in another way gives a ConflictError.',
     args: {
       id: t.arg.id({ required: true, description: 'The id of the job.' }),
-      reason: t.arg.string({ description: 'Why, for whoever looks at the job later.' }),
+      reason: t.arg.string({ description: 'Why, for whoever looks at the job later: at most 1000 characters.' }),
     },
     resolve: (_root, { id, reason }, { jobs }) => withFailures(() => jobs.cancel(id, reason ?? undefined)),
   }),

@@ -1,6 +1,7 @@
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { forwardArgs, pageConnection } from '../connection.ts';
+import { firstPages } from '../first-pages.ts';
 import { experimentKey, loadExperiments } from '../loaders.ts';
 import { Run, RunConnection } from './run.ts';
 import { Tag } from './tag.ts';
@@ -18,6 +19,8 @@ export const Experiment = builder.loadableObjectRef('Experiment', {
   cacheResolved: ({ id }) => experimentKey.ofId(id),
 });
 
+const newestRuns = firstPages((ids, limit, { experiments }) => experiments.newestRunsOfEach(ids, limit));
+
 Experiment.implement({
   description: 'A named group of runs.',
   fields: (t) => ({
@@ -32,7 +35,12 @@ Experiment.implement({
       type: RunConnection,
       description: 'Its runs, the newest first.',
       args: forwardArgs,
-      resolve: ({ id }, args, { experiments }) => pageConnection(args, (page) => experiments.runs([id], page)),
+      resolve: ({ id }, args, context) =>
+        pageConnection(
+          args,
+          (page) => context.experiments.runs([id], page),
+          (first) => newestRuns(context, id, first),
+        ),
     }),
   }),
 });

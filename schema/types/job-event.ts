@@ -1,7 +1,7 @@
 import type { JobStatus } from '../../src/database/generated/enums.ts';
 import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
-import { modelVersionKey } from '../loaders.ts';
 import { ModelVersion } from './model-version.ts';
 
 /** One kind of event with its number. */

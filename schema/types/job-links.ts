@@ -1,27 +1,49 @@
 import type DataLoader from 'dataloader';
+import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
-import { type Connection, connectionOf, type ForwardArgs, forwardArgs, pageSize } from '../connection.ts';
-import { loadJobsByModelVersion, loadJobsByRun, modelVersionKey } from '../loaders.ts';
+import {
+  type Connection,
+  connectionOf,
+  type ForwardArgs,
+  forwardArgs,
+  invalidCursor,
+  pageSize,
+} from '../connection.ts';
+import { loadJobsByModelVersion, loadJobsByRun } from '../loaders.ts';
 import { TrainingJob } from './job.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
 import { Run, RunConnection } from './run.ts';
 
 /** These lists only grow at their end, so a cursor is the number of the items up to it. */
-const skipOf = ({ after }: ForwardArgs) =>
-  after == null ? 0 : Number(Buffer.from(after, 'base64url').toString()) || 0;
 const cursorOf = (position: number) => Buffer.from(String(position)).toString('base64url');
 
-/** A page of the objects that the keys name, without those that are gone. `keys` holds one more than the page if there is one. */
+/** @throws AsgardError INVALID_INPUT */
+function skipOf({ after }: ForwardArgs): number {
+  if (after == null) return 0;
+  const position = Buffer.from(after, 'base64url').toString();
+  if (!/^[1-9]\d{0,8}$/.test(position)) throw invalidCursor(after);
+  return Number(position);
+}
+
+/**
+ * A page of the objects that the keys name, without those that are gone: there may be fewer than `first`, also none,
+ * before a next page. `keys` holds one more than the page if there is one.
+ */
 async function connection<Node>(
   args: ForwardArgs,
   keys: readonly string[],
   loader: DataLoader<string, Node>,
 ): Promise<Connection<Node & {}>> {
-  const first = pageSize(args);
+  const first = pageSize(args.first);
   const skipped = skipOf(args);
-  const nodes = await Promise.all(keys.slice(0, first).map((key) => loader.load(key)));
+  const page = keys.slice(0, first);
+  const nodes = await Promise.all(page.map((key) => loader.load(key)));
   const edges = nodes.flatMap((node, index) => (node == null ? [] : [{ cursor: cursorOf(skipped + index + 1), node }]));
-  return connectionOf(edges, keys.length > first, skipped > 0);
+  const { pageInfo } = connectionOf(edges, keys.length > first, skipped > 0);
+  if (page.length === 0) return { edges, pageInfo };
+  // Of the keys, so that reading goes on behind objects that are gone.
+  const ends = { startCursor: cursorOf(skipped + 1), endCursor: cursorOf(skipped + page.length) };
+  return { edges, pageInfo: { ...pageInfo, ...ends } };
 }
 
 builder.prismaObjectFields('TrainingJob', (t) => ({
@@ -30,7 +52,7 @@ builder.prismaObjectFields('TrainingJob', (t) => ({
     description: 'The runs that its script created, in that order.',
     args: forwardArgs,
     select: (args) => ({
-      runs: { select: { runId: true }, orderBy: { id: 'asc' }, skip: skipOf(args), take: pageSize(args) + 1 },
+      runs: { select: { runId: true }, orderBy: { id: 'asc' }, skip: skipOf(args), take: pageSize(args.first) + 1 },
     }),
     resolve: ({ runs }, args, context) =>
       connection(
@@ -48,7 +70,7 @@ builder.prismaObjectFields('TrainingJob', (t) => ({
         select: { name: true, version: true },
         orderBy: [{ createdAt: 'asc' }, { name: 'asc' }, { version: 'asc' }],
         skip: skipOf(args),
-        take: pageSize(args) + 1,
+        take: pageSize(args.first) + 1,
       },
     }),
     resolve: ({ modelVersions }, args, context) =>

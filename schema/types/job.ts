@@ -1,6 +1,9 @@
 import { z } from 'zod';
-import { builder } from '../builder.ts';
-import { experimentKey, modelVersionKey } from '../loaders.ts';
+import { modelVersionKey } from '../../src/models/version-key.ts';
+import { builder, MAX_PAGE_SIZE } from '../builder.ts';
+import { invalidCursor, pageSize } from '../connection.ts';
+import { checkDatabaseText, isDatabaseText } from '../database-text.ts';
+import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
 import { ModelVersion } from './model-version.ts';
@@ -59,12 +62,11 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was handed in.' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When a worker began it.' }),
     completedAt: t.expose('completedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
-    elapsedSeconds: t.float({
-      nullable: true,
-      description: 'Seconds from its start to its end, or to now; null before it starts.',
-      select: { startedAt: true, completedAt: true },
-      resolve: ({ startedAt, completedAt }) =>
-        startedAt === null ? null : ((completedAt ?? new Date()).getTime() - startedAt.getTime()) / 1000,
+    elapsedSeconds: t.int({
+      description: 'Whole seconds from when it was handed in to its end, or to now while it lasts.',
+      select: { createdAt: true, completedAt: true },
+      resolve: ({ createdAt, completedAt }) =>
+        Math.max(0, Math.floor(((completedAt ?? new Date()).getTime() - createdAt.getTime()) / 1000)),
     }),
     lastSequence: t.exposeInt('lastSequence', { description: 'The number of its newest event; 0 before the first.' }),
     events: t.field({
@@ -78,7 +80,7 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
       resolve: (job, { after, first, types }, { events }) =>
         events.list(job.id, {
           after: after ?? 0,
-          limit: Math.min(Math.max(first ?? 100, 1), MAX_EVENTS),
+          limit: pageSize(first ?? 100, 'first', MAX_EVENTS),
           types: types ?? undefined,
         }),
     }),
@@ -126,16 +128,29 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'The job with this id; null when there is none.',
     args: { id: t.arg.id({ required: true, description: 'The id that `submitTrainingJob` gave.' }) },
-    resolve: (query, _root, { id }, { database }) => database.trainingJob.findUnique({ ...query, where: { id } }),
+    resolve: (query, _root, { id }, { database }) =>
+      isDatabaseText(id) ? database.trainingJob.findUnique({ ...query, where: { id } }) : null,
   }),
   trainingJobs: t.prismaConnection(
     {
       type: 'TrainingJob',
       cursor: 'id',
       description: 'All jobs, the newest first.',
+      // Called with the arguments before the page is read; the plugin itself would cut a larger page without a word.
+      maxSize: ({ first, last }) => {
+        pageSize(first);
+        pageSize(last, 'last');
+        return MAX_PAGE_SIZE;
+      },
       args: { filter: t.arg({ type: TrainingJobFilter, description: 'Which jobs; absent means all.' }) },
-      resolve: (query, _root, { filter }, { database }) =>
-        database.trainingJob.findMany({
+      resolve: (query, _root, { filter, after, before }, { database }) => {
+        const cursorId: unknown = query.cursor?.id; // a forged cursor may hold a value of another type
+        if (cursorId !== undefined && !(typeof cursorId === 'string' && isDatabaseText(cursorId))) {
+          throw before == null ? invalidCursor(after ?? '') : invalidCursor(before, 'before');
+        }
+        checkDatabaseText(['filter', 'experimentName'], filter?.experimentName);
+        checkDatabaseText(['filter', 'modelName'], filter?.modelName);
+        return database.trainingJob.findMany({
           ...query,
           where: {
             ...(filter?.status == null ? {} : { status: filter.status }),
@@ -143,7 +158,8 @@ builder.queryFields((t) => ({
             ...(filter?.modelName == null ? {} : { modelName: filter.modelName }),
           },
           orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-        }),
+        });
+      },
     },
     { name: 'TrainingJobConnection', description: 'A page of jobs.' },
     { name: 'TrainingJobEdge', description: 'A job in a page.' },

@@ -1,5 +1,6 @@
+import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
-import { loadModelVersions, modelVersionKey } from '../loaders.ts';
+import { loadModelVersions } from '../loaders.ts';
 import { Run } from './run.ts';
 import { Tag } from './tag.ts';
 
@@ -31,7 +32,6 @@ ModelVersion.implement({
     stage: t.exposeString('stage', { description: '`None`, `Staging`, `Production` or `Archived`.' }),
     description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
     source: t.exposeString('source', { description: 'Where its files were taken from.' }),
-    aliases: t.stringList({ description: 'The aliases that name it.', resolve: ({ aliases }) => [...aliases] }),
     tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was registered.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),

@@ -1,10 +1,17 @@
 import { builder } from '../builder.ts';
 import { forwardArgs, pageConnection } from '../connection.ts';
+import { checkDatabaseText } from '../database-text.ts';
+import { firstPages } from '../first-pages.ts';
 import { loadModels } from '../loaders.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
 import { Tag } from './tag.ts';
 
-const ModelAlias = builder.objectRef<{ alias: string; version: string }>('ModelAlias').implement({
+interface ModelAlias {
+  readonly alias: string;
+  readonly version: string;
+}
+
+const ModelAliasType = builder.objectRef<ModelAlias>('ModelAlias').implement({
   description: 'A name for one version of a registered model, which can move to another.',
   fields: (t) => ({
     alias: t.exposeString('alias', { description: 'The name.' }),
@@ -18,13 +25,15 @@ const RegisteredModel = builder.loadableObjectRef('RegisteredModel', {
   cacheResolved: ({ name }) => name,
 });
 
+const newestVersions = firstPages((names, limit, { models }) => models.newestVersionsOfEach(names, limit));
+
 RegisteredModel.implement({
   description: 'A name under which versions of a model are kept.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name, which is unique.' }),
     description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
     tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
-    aliases: t.field({ type: [ModelAlias], description: 'Its aliases.', resolve: ({ aliases }) => [...aliases] }),
+    aliases: t.field({ type: [ModelAliasType], description: 'Its aliases.', resolve: ({ aliases }) => [...aliases] }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
     latestVersion: t.field({
@@ -37,7 +46,12 @@ RegisteredModel.implement({
       type: ModelVersionConnection,
       description: 'Its versions, the newest first.',
       args: forwardArgs,
-      resolve: ({ name }, args, { models }) => pageConnection(args, (page) => models.versions(name, page)),
+      resolve: ({ name }, args, context) =>
+        pageConnection(
+          args,
+          (page) => context.models.versions(name, page),
+          (first) => newestVersions(context, name, first),
+        ),
     }),
   }),
 });
@@ -47,14 +61,22 @@ const RegisteredModelConnection = builder.connectionObject(
   { name: 'RegisteredModelEdge', description: 'A registered model in a page.' },
 );
 
-builder.objectField(ModelVersion, 'model', (t) =>
-  t.field({
+builder.objectFields(ModelVersion, (t) => ({
+  model: t.field({
     type: RegisteredModel,
     nullable: true,
     description: 'The registered model that it is a version of.',
     resolve: ({ name }) => name,
   }),
-);
+  // Of the model: where MLflow lists versions, it leaves their aliases out.
+  aliases: t.stringList({
+    description: 'The aliases that name it.',
+    resolve: async ({ name, version }, _args, context) => {
+      const model: { aliases: readonly ModelAlias[] } | null = await RegisteredModel.getDataloader(context).load(name);
+      return (model?.aliases ?? []).filter((alias) => alias.version === version).map(({ alias }) => alias);
+    },
+  }),
+}));
 
 builder.queryFields((t) => ({
   model: t.field({
@@ -68,7 +90,9 @@ builder.queryFields((t) => ({
     type: RegisteredModelConnection,
     description: 'All registered models by name.',
     args: { ...forwardArgs, search: t.arg.string({ description: 'Only models whose name contains this.' }) },
-    resolve: (_root, { search, ...args }, { models }) =>
-      pageConnection(args, (page) => models.list(search == null ? page : { ...page, search })),
+    resolve: (_root, { search, ...args }, { models }) => {
+      checkDatabaseText(['search'], search);
+      return pageConnection(args, (page) => models.list(search == null ? page : { ...page, search }));
+    },
   }),
 }));

@@ -14,7 +14,7 @@ const PlatformStatusType = builder.objectRef<PlatformStatus>('PlatformStatus').i
   fields: (t) => ({
     ready: t.exposeBoolean('ready', { description: 'Whether all of its parts answer.' }),
     notReady: t.stringList({
-      description: 'The parts that do not answer yet, by name.',
+      description: 'One line for each part that is not ready: its name and what it waits for.',
       resolve: ({ notReady }) => [...notReady],
     }),
     mlflowTrackingUri: t.exposeString('mlflowTrackingUri', { description: 'The address of the MLflow server.' }),

@@ -19,7 +19,11 @@ const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
       description: 'For each row its class probabilities; null unless they were asked for.',
       resolve: ({ probabilities }) => (probabilities === null ? null : [...probabilities]),
     }),
-    inferenceTimeMs: t.exposeFloat('inferenceTimeMs', { description: 'How long the model took, in milliseconds.' }),
+    inferenceTimeMs: t.exposeFloat('inferenceTimeMs', {
+      description:
+        'How long the answer took, in milliseconds: looking up the version and, when it is not loaded yet, loading it ' +
+        'are included.',
+    }),
   }),
 });
 

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { AsgardClient } from '../client/client.ts';
 import { ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
+import { untilAborted } from '../platform/abort.ts';
 import { messageOf } from '../platform/errors.ts';
 import { type StartedPlatform, startPlatform } from './start-platform.ts';
 
@@ -39,7 +40,7 @@ const prediction = z.object({
   inference_time_ms: z.number(),
 });
 
-/** Exit codes: 0 when every step held, 1 when one did not, 2 for a bad configuration. */
+/** Exit codes: 0 when every step held, 1 when one did not or was interrupted, 2 for a bad configuration. */
 async function main(): Promise<number> {
   if (process.argv.includes('--help')) {
     process.stdout.write(HELP);
@@ -52,43 +53,66 @@ async function main(): Promise<number> {
   }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
-  const { home, toolchain } = parseConfig(inheritedEnvironment(), false);
+  try {
+    return await demonstrate(stop.signal);
+  } catch (error) {
+    process.stderr.write(`demo: ${stop.signal.aborted ? 'interrupted' : messageOf(error)}\n`);
+    return error instanceof ConfigError ? 2 : 1;
+  }
+}
 
+/** @throws when a step did not hold, the platform ended, or `stop` aborted before all steps held */
+async function demonstrate(stop: AbortSignal): Promise<number> {
+  const { home, toolchain } = parseConfig(inheritedEnvironment(), false);
   step('Starting the platform');
-  await using platform = await startPlatform({ ASGARD_LOG_LEVEL: 'warn', ...inheritedEnvironment() }, (line) =>
-    process.stderr.write(`   ${line}\n`),
-  );
+  const variables = { ASGARD_LOG_LEVEL: 'warn', ...inheritedEnvironment() };
+  await using platform = await startPlatform(variables, (line) => process.stderr.write(`   ${line}\n`), stop);
+  const ended = new AbortController();
+  void platform.exited.then(({ code, signal }) => {
+    ended.abort(new Error(`the platform ended by itself (${signal ?? `exit code ${code}`})`));
+  });
+  await untilAborted(takeSteps(platform, home, toolchain, stop), AbortSignal.any([stop, ended.signal]));
+  if (process.argv.includes('--exit')) return 0;
+  print('The platform keeps running. Ctrl-C ends it.');
+  const { promise: interrupted, resolve } = Promise.withResolvers<void>();
+  stop.addEventListener('abort', () => resolve());
+  if (stop.aborted) resolve();
+  await untilAborted(interrupted, ended.signal);
+  return 0;
+}
+
+async function takeSteps(platform: StartedPlatform, home: string, toolchain: string, signal: AbortSignal) {
   await using client = new AsgardClient({ url: platform.url });
-  await untilReady(client, stop.signal);
+  await untilReady(client, signal);
 
   step('Making the data set: 2,000 customers, six features, a fixed seed');
   const dataPath = join(home, 'demo', 'customers.csv');
   await mkdir(join(home, 'demo'), { recursive: true });
-  await promisify(execFile)(join(toolchain, 'python', 'bin', 'python'), [join(CHURN, 'make_data.py'), dataPath]);
+  const python = join(toolchain, 'python', 'bin', 'python');
+  await promisify(execFile)(python, [join(CHURN, 'make_data.py'), dataPath], { signal });
   print(dataPath);
 
-  const jobId = await runJob(client, dataPath, stop.signal);
+  const jobId = await runJob(client, dataPath, signal);
   await showModel(client, jobId);
   await predict(platform);
 
   step('Look around');
   print(`GraphiQL    ${platform.url}/graphql`);
   print(`MLflow UI   ${platform.mlflowUrl}`);
-  if (process.argv.includes('--exit')) return 0;
-  print('The platform keeps running. Ctrl-C ends it.');
-  await Promise.race([new Promise((resolve) => stop.signal.addEventListener('abort', resolve)), platform.exited]);
-  return 0;
 }
 
 async function untilReady(client: AsgardClient, signal: AbortSignal): Promise<void> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(READY_LIMIT_MS)]);
+  const deadline = Date.now() + READY_LIMIT_MS;
   for (let shown = ''; ; ) {
     const { ready, notReady } = await client.status();
     if (ready) return;
     const waitingFor = notReady.join(', ');
+    if (Date.now() > deadline) {
+      throw new Error(`the platform is not ready after ${READY_LIMIT_MS / 60_000} minutes: ${waitingFor}`);
+    }
     if (waitingFor !== shown) print(`waiting for ${waitingFor}`);
     shown = waitingFor;
-    await delay(200, undefined, { signal: deadline });
+    await delay(200, undefined, { signal });
   }
 }
 
@@ -147,9 +171,5 @@ function print(line: string): void {
   process.stdout.write(`   ${line}\n`);
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.exitCode = error instanceof ConfigError ? 2 : 1;
-  if (!(error instanceof Error && error.name === 'AbortError')) process.stderr.write(`demo: ${messageOf(error)}\n`);
-}
+// Everything has been ended by now: what a step that was interrupted still waits for must not hold the process.
+process.exit(await main());

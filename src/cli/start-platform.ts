@@ -16,11 +16,13 @@ export interface StartedPlatform extends AsyncDisposable {
 /**
  * Starts `src/main.ts` and waits until it says where it listens.
  * @param onLog called for each line of its log
+ * @param signal ends it while it starts, in order
  * @throws Error with the last lines of its output when it ends before that
  */
 export async function startPlatform(
   variables: NodeJS.ProcessEnv,
   onLog: (line: string) => void = () => {},
+  signal?: AbortSignal,
 ): Promise<StartedPlatform> {
   const addresses = Promise.withResolvers<{ url: string; mlflowUrl: string }>();
   let url: string | undefined;
@@ -35,11 +37,13 @@ export async function startPlatform(
     },
   });
   void child.exited.then(() => addresses.reject(new Error(`the platform ended while starting:\n${child.tail}`)));
-  const { pid, exited } = child;
-  return {
-    ...(await addresses.promise),
-    pid,
-    exited,
-    [Symbol.asyncDispose]: async () => void (await child.terminate({ graceMs: 15_000 })),
-  };
+  const end = async () => void (await child.terminate({ graceMs: 15_000 }));
+  signal?.addEventListener('abort', end);
+  if (signal?.aborted === true) await end();
+  try {
+    const { pid, exited } = child;
+    return { ...(await addresses.promise), pid, exited, [Symbol.asyncDispose]: end };
+  } finally {
+    signal?.removeEventListener('abort', end);
+  }
 }

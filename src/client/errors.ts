@@ -49,12 +49,12 @@ const responseError = z.object({
   extensions: z
     .object({
       code: z.string().default('INTERNAL'),
-      retryable: z.boolean().default(false),
+      isRetryable: z.boolean().default(false),
       issues: z
         .array(z.object({ path: z.array(z.coerce.string()), message: z.string(), type: z.string() }))
         .default([]),
     })
-    .default({ code: 'INTERNAL', retryable: false, issues: [] }),
+    .default({ code: 'INTERNAL', isRetryable: false, issues: [] }),
 });
 
 /** The first of a response's errors. */
@@ -63,8 +63,8 @@ export function responseErrorOf(errors: readonly unknown[], cause?: unknown): As
   if (!parsed.success)
     return new AsgardRequestError('INTERNAL', 'the platform answered in a form not known', { cause });
   const { message, extensions } = parsed.data;
-  const { code, retryable, issues } = extensions;
-  return new AsgardRequestError(code, message, { isRetryable: retryable, issues, cause });
+  const { code, isRetryable, issues } = extensions;
+  return new AsgardRequestError(code, message, { isRetryable, issues, cause });
 }
 
 /** What a failed HTTP request means. A caller's own abort is not ours to turn: it comes back as it is. */

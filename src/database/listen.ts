@@ -20,7 +20,10 @@ export type NotificationHandler = (payload: string) => void;
 export interface ListenerOptions {
   readonly url: string;
   readonly logger?: Logger;
-  /** Called once when the connection cannot be had again (a refused password, a dropped database). No notification comes after it. */
+  /**
+   * Called once when the connection cannot be had again (a refused password, a dropped database), which is logged in any
+   * case. No notification comes after it.
+   */
   readonly onFatal?: (error: Error) => void;
 }
 
@@ -36,6 +39,7 @@ export class Listener implements AsyncDisposable {
   #client: pg.Client;
   #probe: NodeJS.Timeout | undefined;
   #reconnecting: Promise<void> | undefined;
+  #fatal: Error | undefined;
 
   /** Resolves when connected. @throws the driver's error when that fails */
   static async start(options: ListenerOptions): Promise<Listener> {
@@ -52,6 +56,7 @@ export class Listener implements AsyncDisposable {
    * Resolves when every notification sent from now on reaches `handler`.
    * @param channel a name of at most 63 letters, digits and underscores
    * @returns ends the subscription
+   * @throws the driver's error when the connection is gone for good, or this is disposed of
    */
   async subscribe(channel: string, handler: NotificationHandler): Promise<() => void> {
     const handlers = this.#handlers.get(channel) ?? new Set();
@@ -66,6 +71,7 @@ export class Listener implements AsyncDisposable {
       if (this.#stopping.signal.aborted) throw error;
       if (client === this.#client) this.#onLost(client, error);
       await this.#reconnecting;
+      if (this.#fatal !== undefined) throw this.#fatal;
     }
     return () => this.#unsubscribe(channel, handler);
   }
@@ -104,7 +110,8 @@ export class Listener implements AsyncDisposable {
   }
 
   #onLost(client: pg.Client, error: unknown): void {
-    if (this.#stopping.signal.aborted || client !== this.#client || this.#reconnecting !== undefined) return;
+    if (this.#stopping.signal.aborted || client !== this.#client) return;
+    if (this.#reconnecting !== undefined || this.#fatal !== undefined) return;
     this.#options.logger?.warn({ err: error }, 'listen.lost');
     clearInterval(this.#probe);
     client.end().catch(() => undefined);
@@ -126,7 +133,10 @@ export class Listener implements AsyncDisposable {
         await client?.end().catch(() => undefined);
         const parsed = databaseError.safeParse(error);
         if (parsed.success && FATAL.test(parsed.data.code)) {
-          this.#options.onFatal?.(error instanceof Error ? error : new Error(String(error)));
+          const fatal = error instanceof Error ? error : new Error(String(error));
+          this.#fatal = fatal;
+          this.#options.logger?.error({ err: fatal }, 'listen.fatal');
+          this.#call(() => this.#options.onFatal?.(fatal));
           return;
         }
         continue;
@@ -156,6 +166,8 @@ async function connect(url: string): Promise<pg.Client> {
     keepAlive: true,
     application_name: 'asgard-listen',
   });
+  // A loss before anyone attends to it fails the statement under way, or the next; unheard, it would end the process.
+  client.on('error', () => undefined);
   await client.connect();
   return client;
 }

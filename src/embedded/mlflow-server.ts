@@ -33,12 +33,15 @@ export interface ManagedMlflowOptions {
 /**
  * An MLflow server of our own on a free port of 127.0.0.1: one process, artifacts through the server, no job runner, no
  * telemetry. It accepts requests whose Host and Origin are localhost or 127.0.0.1 with any port, its own default.
- * When it dies after it was ready it is started again on the same port, with pauses from 0.25 to 30 seconds.
+ * When it dies it is started again on the same port, with pauses from 0.25 to 30 seconds.
  */
 export class ManagedMlflow implements AsyncDisposable {
   /** `http://127.0.0.1:<port>`, the same for as long as this object lives. */
   readonly url: string;
-  /** Resolves at the first answer; rejects with the end of its output when it ends before that, or after 180 seconds. */
+  /**
+   * Resolves at the first answer. Rejects with the end of its output when the first server ends before that, or after
+   * 180 seconds; it is started again all the same.
+   */
   readonly ready: Promise<void>;
   readonly #options: ManagedMlflowOptions;
   readonly #recordFile: string;
@@ -86,10 +89,8 @@ export class ManagedMlflow implements AsyncDisposable {
     this.#server = server;
     this.url = `http://127.0.0.1:${port}`;
     this.ready = this.#waitUntilReady(server);
-    this.#supervision = this.ready.then(
-      () => this.#supervise(port),
-      () => undefined, // whoever awaits `ready` is told
-    );
+    this.ready.catch(() => undefined); // whoever awaits it is told
+    this.#supervision = this.#supervise(port);
   }
 
   /** The process id of the server that runs now, or ran last. */

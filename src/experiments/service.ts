@@ -1,5 +1,6 @@
 import type { MlflowClient } from '../mlflow/client.ts';
 import { filterStrings } from '../mlflow/filter.ts';
+import { firstOfEach } from '../mlflow/first-of-each.ts';
 import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
 import type { Experiment, Run } from '../mlflow/wire.ts';
 import type { Page } from '../platform/page.ts';
@@ -73,6 +74,16 @@ export class ExperimentService {
     { first, after, orderBy }: PageOptions & { readonly orderBy?: readonly string[] | undefined },
   ): Promise<Page<Run>> {
     return this.#mlflow.searchRuns({ experimentIds, orderBy, maxResults: first, pageToken: after });
+  }
+
+  /** Up to `limit` active runs of each experiment, the newest first, in the order of `experimentIds`; see `firstOfEach`. */
+  newestRunsOfEach(experimentIds: readonly string[], limit: number): Promise<Run[][]> {
+    return firstOfEach<Run>(
+      experimentIds,
+      limit,
+      (run) => run.experimentId,
+      (ids, first) => this.runs(ids, { first }),
+    );
   }
 
   /**

@@ -58,7 +58,7 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
     app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const isRefused = error.statusCode !== undefined && error.statusCode < 500;
       const { message, extensions } = isRefused
-        ? { message: error.message, extensions: { code: error.statusCode === 413 ? 'TOO_LARGE' : 'INVALID_INPUT' } }
+        ? { message: error.message, extensions: refusalExtensions(error.statusCode) }
         : maskFault(error, log, request.id);
       return reply.code(isRefused ? (error.statusCode ?? 400) : 500).send({ errors: [{ message, extensions }] });
     });
@@ -84,6 +84,10 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
       },
     });
   };
+}
+
+function refusalExtensions(status: number | undefined) {
+  return { code: status === 413 ? 'TOO_LARGE' : 'INVALID_INPUT', isRetryable: false };
 }
 
 /** Yoga's own way from a Node request makes an array of the body's characters: 0.7 s for a script of 1 MiB. */

@@ -41,6 +41,6 @@ export function maskFault(error: unknown, log: Logger, requestId?: string, isCal
   const name = requestId === undefined ? '' : `: the log has it under request ${requestId}`;
   return new GraphQLError(`Unexpected error${name}`, {
     path,
-    extensions: { code: 'INTERNAL', retryable: false, ...(requestId === undefined ? {} : { requestId }) },
+    extensions: { code: 'INTERNAL', isRetryable: false, ...(requestId === undefined ? {} : { requestId }) },
   });
 }

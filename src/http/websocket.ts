@@ -54,11 +54,17 @@ export function serveWebSockets(
     KEEP_ALIVE_MS,
   );
   app.server.on('upgrade', (request, socket, head) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    if (pathname !== GRAPHQL_PATH) return refuse(socket, 404, `no WebSocket is served at ${pathname}`);
-    const refusal = refusalOf('GET', request.headers, true);
-    if (refusal !== undefined) return refuse(socket, 403, refusal);
-    sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
+    try {
+      const refusal = refusalOf('GET', request.headers, true);
+      if (refusal !== undefined) return refuse(socket, 403, refusal);
+      const path = request.url?.split('?', 1)[0];
+      if (path !== GRAPHQL_PATH) return refuse(socket, 404, `no WebSocket is served at ${path}`);
+      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
+    } catch (error) {
+      // No request of a stranger's may end the process.
+      log.error({ err: error }, 'websocket.upgrade_failed');
+      socket.destroy();
+    }
   });
   app.addHook('preClose', async () => {
     const limit = setTimeout(() => {
@@ -78,6 +84,7 @@ function runOf({ rootValue }: ExecutionArgs): Pick<Envelope, 'execute' | 'subscr
 function refuse(socket: Duplex, status: number, reason: string): void {
   const body = `${JSON.stringify({ detail: reason })}\n`;
   socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

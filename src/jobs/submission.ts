@@ -18,27 +18,44 @@ const name = (maxLength: number) =>
     .min(1)
     .refine((value) => value.trim() === value, 'must not begin or end with white space');
 
-const scriptName = name(255).regex(
-  /^[\p{L}\p{N}_][\p{L}\p{N}_. -]*$/u,
-  'must be a plain file name: letters, digits, "_", ".", "-" and spaces, no folder',
-);
+const scriptName = name(255)
+  .regex(
+    /^[\p{L}\p{N}_][\p{L}\p{N}_. -]*$/u,
+    'must be a plain file name: letters, digits, "_", ".", "-" and spaces, no folder',
+  )
+  .refine((value) => Buffer.byteLength(value) <= 255, 'must be at most 255 bytes');
 
 const script = text(MAX_SCRIPT_BYTES)
   .refine((value) => value.trim() !== '', 'must not be empty')
   .refine((value) => Buffer.byteLength(value) <= MAX_SCRIPT_BYTES, `must be at most ${MAX_SCRIPT_BYTES} bytes`);
 
+const VERSION = '(===?|~=|!=|<=?|>=?) ?[A-Za-z0-9.*+!_-]+';
+const VERSIONS = `${VERSION}( ?, ?${VERSION})*`;
+/** For a text in which white space was made single blanks: with runs of it the time to refuse one would grow steeply. */
+const PACKAGE = new RegExp(
+  `^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])? ?(\\[[A-Za-z0-9._, -]*\\])? ?(${VERSIONS}|\\( ?${VERSIONS} ?\\))? ?(;[^@#/\\\\\r\n]*)?$`,
+);
+const MAX_REQUIREMENT = 500;
+
 /**
  * A package as PEP 508 names it, without a URL: `scikit-learn`, `pandas[parquet]>=2,<3 ; python_version >= "3.11"`.
  * Options, paths and URLs are refused: they would let a job read the platform's files or another index.
  */
-const requirement = text(500).regex(
-  /^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*(\[[A-Za-z0-9._, \t-]*\])?[ \t]*(\(?[ \t]*(===?|~=|!=|<=?|>=?)[^;@#/\\\r\n]*\)?)?[ \t]*(;[^@#/\\\r\n]*)?$/,
+const requirement = text(MAX_REQUIREMENT).refine(
+  (value) => value.length <= MAX_REQUIREMENT && PACKAGE.test(value.trim().replaceAll(/[ \t]+/g, ' ')),
   'must name a package as PEP 508 does, e.g. "pandas>=2,<3"; options, paths and URLs are not accepted',
 );
 
 /** Variables that the platform sets for every script, or that decide which interpreter and libraries run. */
 const reservedVariable =
   /^(MLFLOW_(TRACKING_.*|EXPERIMENT_.*|RUN_ID|REGISTRY_URI)|ASGARD_.*|FEAST_REPO_PATH|FEAST_FS_YAML_FILE_PATH|PATH|HOME|TMPDIR|VIRTUAL_ENV|LD_.*|DYLD_.*|PYTHON(HOME|PATH|STARTUP|UNBUFFERED))$/;
+
+/** z.record drops this key without a word, as assigning it would change the object's prototype. */
+const withoutProto = z.unknown().superRefine((value, context) => {
+  if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')) {
+    context.addIssue({ code: 'custom', path: ['__proto__'], message: 'is not a name that can be used' });
+  }
+});
 
 const environmentVars = z
   .record(
@@ -68,10 +85,10 @@ export const jobSubmission = z.object({
   experimentName: name(500),
   modelName: name(250).regex(/^[^/:]+$/, 'must not contain "/" or ":"'),
   requirements: z.array(requirement).max(200).default([]),
-  environmentVars: environmentVars.default({}),
+  environmentVars: withoutProto.pipe(environmentVars).default({}),
   /** From claim to end, environment included. */
   timeoutSeconds: z.int().min(60).max(3600).default(300),
-  tags: tags.default({}),
+  tags: withoutProto.pipe(tags).default({}),
 });
 
 export type JobSubmission = z.infer<typeof jobSubmission>;

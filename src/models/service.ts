@@ -1,11 +1,13 @@
 import type { MlflowClient, NewModelVersion } from '../mlflow/client.ts';
 import { containsFilter, filterString, filterStrings } from '../mlflow/filter.ts';
+import { firstOfEach } from '../mlflow/first-of-each.ts';
 import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Page } from '../platform/page.ts';
 import { nearestNames } from './nearest-names.ts';
 import { registerVersion } from './registration.ts';
+import { type ModelVersionKey, modelVersionKey } from './version-key.ts';
 
 /** MLflow's own limit for a page of registered models. */
 const MAX_MODELS_PER_PAGE = 1_000;
@@ -23,11 +25,6 @@ export interface PageOptions {
   readonly first: number;
   /** The `nextPageToken` of the page before; INVALID_INPUT when it is none. */
   readonly after?: string | undefined;
-}
-
-export interface ModelVersionKey {
-  readonly name: string;
-  readonly version: string;
 }
 
 /** Registered models and their versions, as MLflow has them. Errors are those of `MlflowClient`. */
@@ -73,6 +70,23 @@ export class ModelService {
   versions(name: string, { first, after }: PageOptions): Promise<Page<ModelVersion>> {
     const filter = filterString('name', [name]);
     return this.#mlflow.searchModelVersions({ filter, maxResults: first, pageToken: after });
+  }
+
+  /**
+   * Up to `limit` versions of each model, the newest first, in the order of `names`; none of a model that does not exist.
+   * One search for a hundred ordinary names; see `firstOfEach`.
+   */
+  newestVersionsOfEach(names: readonly string[], limit: number): Promise<ModelVersion[][]> {
+    return searchOrEach(
+      () =>
+        firstOfEach<ModelVersion>(
+          names,
+          limit,
+          (version) => version.name,
+          (wanted, maxResults) => this.#newestVersions(wanted, maxResults),
+        ),
+      () => Promise.all(names.map(async (name) => (await this.versions(name, { first: limit })).items)),
+    );
   }
 
   /**
@@ -143,6 +157,19 @@ export class ModelService {
     return pages.flatMap((page) => page.items);
   }
 
+  /** `nextPageToken` only says whether there are more. */
+  async #newestVersions(names: readonly string[], maxResults: number): Promise<Page<ModelVersion>> {
+    const pages = await Promise.all(
+      filterStrings('name', names, MAX_NAMES_PER_SEARCH).map((filter) =>
+        this.#mlflow.searchModelVersions({ filter, maxResults }),
+      ),
+    );
+    return {
+      items: pages.flatMap(({ items }) => items),
+      nextPageToken: pages.find((page) => page.nextPageToken !== null)?.nextPageToken ?? null,
+    };
+  }
+
   async #searchVersions(keys: readonly ModelVersionKey[]): Promise<(ModelVersion | null)[]> {
     const numbers = keys.map(({ version }) => Number(version));
     const range = `version_number >= ${Math.min(...numbers)} AND version_number <= ${Math.max(...numbers)}`;
@@ -201,7 +228,7 @@ function isVersionNumber(version: string): boolean {
 }
 
 function keyText({ name, version }: ModelVersionKey): string {
-  return `${version}/${name}`;
+  return modelVersionKey(name, version);
 }
 
 /** MLflow answers a name that could never be registered (`a/b`) as an invalid parameter; to a reader it is not there. */

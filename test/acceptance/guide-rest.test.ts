@@ -151,6 +151,7 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
     ['script_name', '../x.py', 'string_pattern_mismatch'],
     ['script_content', '', 'value_error'],
     ['script_content', 'print("\0")', 'value_error'],
+    ['script_content', Buffer.alloc(18, 0xff).toString('base64'), 'value_error'],
     ['experiment_name', '', 'string_too_short'],
     ['model_name', 'a/b', 'string_pattern_mismatch'],
     ['model_name', 5, 'string_type'],
@@ -177,9 +178,9 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
   test('that is not JSON, or not said to be, is refused', async () => {
     const send = (body: string, type: string) =>
       fetch(`${url}/mlops/training/upload`, { method: 'POST', body, headers: { 'content-type': type } });
-    const broken = await send('{"script_name": }', 'application/json');
+    const broken = await send('{"script_name" 1}', 'application/json');
     expect(broken.status).toBe(422);
-    expect(await broken.json()).toMatchObject({ detail: [{ loc: ['body', 16], type: 'json_invalid' }] });
+    expect(await broken.json()).toMatchObject({ detail: [{ loc: ['body', 15], type: 'json_invalid' }] });
     expect((await send(JSON.stringify(upload), 'text/plain')).status).toBe(415);
     const empty = await fetch(`${url}/mlops/training/upload`, { method: 'POST' });
     expect(empty.status).toBe(422);

@@ -234,7 +234,7 @@ describe('the feed', () => {
     // The subscription holds once its LISTEN was answered: until then nothing is promised.
     await listener.subscribe('asgard_job_status', () => {});
     const { id } = await jobs.submit(SUBMISSION);
-    await jobs.cancel(id, 'x'.repeat(5000));
+    await jobs.cancel(id, 'x'.repeat(1000));
     const seen = [...((await first).value ?? [])];
     while (seen.length < 2) seen.push(...((await changes.next()).value ?? []));
     expect(seen).toMatchObject([

@@ -119,16 +119,6 @@ test.each([null, 'text/plain', 'application/x-www-form-urlencoded', 'application
   },
 );
 
-test('a large body that is not JSON is refused as fast as it is read', async () => {
-  const rows = `{"inputs": {"a": [${'1.5, '.repeat(2_800_000)}`;
-  const started = performance.now();
-  expect(() => JSON.parse(`${rows}nil]}}`)).toThrow();
-  const parsing = performance.now() - started;
-  const received = performance.now();
-  expect(() => parseJson(`${rows}nil]}}`)).toThrow('the body is not JSON');
-  expect(performance.now() - received).toBeLessThan(3 * parsing + 50);
-});
-
 test('a body of the limit is read and a larger one refused', async () => {
   const fits = JSON.stringify('x'.repeat(MAX_REST_BODY_BYTES - 2));
   expect((await post('/echo', fits)).status).toBe(200);

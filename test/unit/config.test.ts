@@ -36,7 +36,7 @@ describe('the configuration', () => {
         {
           ASGARD_HOME: '/var/lib/asgard',
           ASGARD_TOOLCHAIN: 'tools',
-          HOST: '::1',
+          HOST: 'localhost',
           PORT: '9000',
           MLFLOW_PORT: '9001',
           DATABASE_URL: 'postgresql://me:secret@db.example/asgard?sslmode=require',
@@ -51,7 +51,7 @@ describe('the configuration', () => {
       home: '/var/lib/asgard',
       toolchain: resolve('tools'),
       environments: '/var/lib/asgard/environments',
-      host: '::1',
+      host: 'localhost',
       port: 9000,
       mlflowPort: 9001,
       databaseUrl: 'postgresql://me:secret@db.example/asgard?sslmode=require',
@@ -104,8 +104,17 @@ describe('the configuration', () => {
     );
   });
 
-  test('with one port for both faces is refused', () => {
-    expect(problemsOf({ PORT: '5000' })).toEqual([expect.stringMatching(/^MLFLOW_PORT: .*5000/)]);
+  test('with one port for both faces is refused, together with whatever else is wrong', () => {
+    expect(problemsOf({ PORT: '5000' })).toEqual(['MLFLOW_PORT: must differ from PORT, which is 5000']);
+    expect(problemsOf({ PORT: '99', MLFLOW_PORT: '99', HOST: '0.0.0.0' })).toEqual([
+      expect.stringMatching(/^HOST: /),
+      'MLFLOW_PORT: must differ from PORT, which is 99 (it is "99")',
+    ]);
+    expect(problemsOf({ PORT: 'x', MLFLOW_PORT: 'x' }).filter((problem) => problem.includes('differ'))).toEqual([]);
+  });
+
+  test.each(['::1', '0.0.0.0', '192.168.0.7', 'example.org'])('does not take %s for a host', (HOST) => {
+    expect(problemsOf({ HOST })).toEqual([expect.stringMatching(/^HOST: .*127\.0\.0\.1/)]);
   });
 
   test.each(['1.5', '-1', '65536', '8000 ', '0x10', '1e3'])(
@@ -117,9 +126,9 @@ describe('the configuration', () => {
     },
   );
 
-  test('never shows a password of the database in its problems', () => {
-    const problems = problemsOf({ DATABASE_URL: 'postgres//me:top-secret@db/asgard' });
-    expect(problems).toEqual([expect.stringMatching(/^DATABASE_URL: /)]);
+  test.each(['DATABASE_URL', 'MLFLOW_TRACKING_URI'])('never shows a password of %s in its problems', (name) => {
+    const problems = problemsOf({ [name]: 'ftp//me:top-secret@db/asgard' });
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name}: must be an? `))]);
     expect(problems.join()).not.toContain('top-secret');
   });
 });

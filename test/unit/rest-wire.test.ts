@@ -130,9 +130,17 @@ describe('script_content', () => {
     },
   );
 
-  test('base64 of what is no UTF-8 text stands for itself', () => {
-    const packed = Buffer.from([0xff, 0xfe, 0x00]).toString('base64');
-    expect(decodeScript(packed)).toBe(packed);
+  test('a short text that could be base64 of what is no UTF-8 text stands for itself', () => {
+    const packed = Buffer.alloc(17, 0xff).toString('base64').replace(/=+$/, '');
+    for (const text of [packed, '//4A', 'aaaaaaaaaaaaaaaaaaaa']) expect(decodeScript(text)).toBe(text);
+  });
+
+  test('base64 of what is no UTF-8 text is refused, together with whatever else is wrong', () => {
+    const script_content = Buffer.from('print("é")  # coding: latin-1', 'latin1').toString('base64');
+    expect(issuesOf(() => parseUpload({ ...upload, script_content, timeout: 1 }))).toEqual([
+      { loc: ['body', 'script_content'], msg: expect.stringContaining('is not UTF-8 text'), type: 'value_error' },
+      { loc: ['body', 'timeout'], msg: expect.any(String), type: 'greater_than_equal' },
+    ]);
   });
 });
 

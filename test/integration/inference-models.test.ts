@@ -1,0 +1,217 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
+import { ModelWorkers } from '../../src/inference/model-workers.ts';
+import { InferenceService } from '../../src/inference/service.ts';
+import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelService } from '../../src/models/service.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
+import type { PythonEnvironment, PythonEnvironments } from '../../src/python/environments.ts';
+import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { constantModel, modelPickle } from '../support/model-pickle.ts';
+import { poll } from '../support/poll.ts';
+import { processesOf } from '../support/processes.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+const environmentFolder = join(parseConfig(inheritedEnvironment(), false).toolchain, 'python');
+/** The toolchain's environment has what a model worker needs, and is always there. */
+const environment: PythonEnvironment = {
+  hash: 'toolchain',
+  folder: environmentFolder,
+  python: join(environmentFolder, 'bin', 'python'),
+  lock: '',
+  pythonVersion: '',
+};
+const HANGS = modelPickle('import time\ntime.sleep(600)');
+
+let mlflow: MlflowForTests;
+let databases: DatabasesForTests;
+let database: TestDatabase;
+let client: MlflowClient;
+let models: ModelService;
+let folder: string;
+let requests: string[] = [];
+
+beforeAll(async () => {
+  [mlflow, databases] = await Promise.all([startMlflow(), DatabasesForTests.start()]);
+  database = await databases.create();
+  client = new MlflowClient({ baseUrl: () => mlflow.url, onRequest: ({ path }) => void requests.push(path) });
+  models = new ModelService(client);
+});
+afterAll(async () => {
+  await client?.[Symbol.asyncDispose]();
+  await database?.[Symbol.asyncDispose]();
+  await Promise.all([mlflow?.[Symbol.asyncDispose](), databases?.[Symbol.asyncDispose]()]);
+});
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'asgard-models-'));
+  requests = [];
+});
+afterEach(async () => {
+  expect(processesOf(folder)).toEqual([]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Workers whose environments are made by `prepare`, to be disposed of. */
+function workersWith(prepare: PythonEnvironments['prepare']): ModelWorkers {
+  const environments = { prepare, prepareLocked: () => prepare({ requirements: [] }) };
+  const logger = pino({ level: 'silent' });
+  return new ModelWorkers({ database: database.client, environments, folder, trackingUri: mlflow.url, logger });
+}
+
+const ready = async () => environment;
+
+/** Registers a pickle as a version of a model. */
+async function register(name: string, pickle: string) {
+  const path = `models/${uniqueName('pickle')}`;
+  const artifact = `${mlflow.url}/api/2.0/mlflow-artifacts/artifacts/${path}/model.pkl`;
+  expect((await fetch(artifact, { method: 'PUT', body: Buffer.from(pickle) })).status).toBe(200);
+  return models.register({ name, source: `mlflow-artifacts:/${path}` });
+}
+
+async function unregister(name: string): Promise<void> {
+  const answer = await fetch(`${mlflow.url}/api/2.0/mlflow/registered-models/delete`, {
+    method: 'DELETE',
+    body: JSON.stringify({ name }),
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(answer.status).toBe(200);
+}
+
+const filesLeft = () => readdir(folder);
+const asking = (modelName: string, modelVersion?: string) => ({
+  modelName,
+  inputs: { x: [1] },
+  returnProbabilities: false,
+  ...(modelVersion === undefined ? {} : { modelVersion }),
+});
+
+describe('predictions', () => {
+  test.each([undefined, '1'])(
+    'of a model (version: %s) that was deleted and made anew are of the new one within some seconds',
+    async (version) => {
+      const name = uniqueName('model');
+      await using workers = workersWith(ready);
+      const service = new InferenceService(models, workers);
+      await register(name, constantModel(1));
+      await expect(service.predict(asking(name, version))).resolves.toMatchObject({ predictions: [1] });
+      await unregister(name);
+      await register(name, constantModel(2));
+      const predict = async () => (await service.predict(asking(name, version))).predictions[0];
+      await expect(poll(predict, (value) => value === 2, 20_000)).resolves.toBe(2);
+    },
+  );
+
+  test('in a burst ask MLflow for the version once', async () => {
+    const name = uniqueName('model');
+    await using workers = workersWith(ready);
+    const service = new InferenceService(models, workers);
+    await register(name, constantModel(7));
+    await service.predict(asking(name));
+    for (const version of ['1', 'latest']) {
+      requests = [];
+      const answers = await Promise.all(Array.from({ length: 30 }, () => service.predict(asking(name, version))));
+      expect(answers.every(({ predictions }) => predictions[0] === 7)).toBe(true);
+      expect(requests.length).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('of a model that is not there yet do not remember that', async () => {
+    const name = uniqueName('model');
+    await using workers = workersWith(ready);
+    const service = new InferenceService(models, workers);
+    await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await register(name, constantModel(3));
+    await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [3] });
+  });
+});
+
+describe('loading a model', () => {
+  test('that fails leaves no file, is shared by those who ask meanwhile, and is tried again', async () => {
+    const version = await register(uniqueName('model'), 'no pickle');
+    let prepared = 0;
+    await using workers = workersWith(async () => {
+      prepared += 1;
+      return environment;
+    });
+    const outcomes = await Promise.allSettled([workers.get(version), workers.get(version)]);
+    expect(outcomes).toMatchObject(outcomes.map(() => ({ status: 'rejected', reason: { code: 'UNAVAILABLE' } })));
+    expect(prepared).toBe(1);
+    expect(await filesLeft()).toEqual([]);
+    await expect(workers.get(version)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(prepared).toBe(2);
+  });
+
+  test.each([
+    ['requirements that cannot be resolved', new AsgardError('INVALID_INPUT', 'no version of numpy')],
+    ['a fault', new Error('no version of numpy')],
+  ])('whose environment fails by %s is UNAVAILABLE and says why', async (_what, error) => {
+    const version = await register(uniqueName('model'), constantModel(1));
+    await using workers = workersWith(() => Promise.reject(error));
+    await expect(workers.get(version)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: `the environment of model ${version.name} version 1 could not be made: no version of numpy`,
+    });
+  });
+
+  test('is done for two at a time, however many are asked for', async () => {
+    const names = Array.from({ length: 5 }, () => uniqueName('model'));
+    const versions = await Promise.all(names.map((name) => register(name, constantModel(1))));
+    const release = Promise.withResolvers<void>();
+    let started = 0;
+    await using workers = workersWith(async () => {
+      started += 1;
+      await release.promise;
+      return environment;
+    });
+    const loading = versions.map((version) => workers.get(version));
+    await poll(
+      () => started,
+      (count) => count === 2,
+    );
+    // Nothing else could start: both slots wait for what has not been released.
+    await database.client.jobRun.count();
+    expect(started).toBe(2);
+    release.resolve();
+    await Promise.all(loading);
+    expect(started).toBe(5);
+    expect(await filesLeft()).toHaveLength(5);
+  });
+
+  test('is called off when the workers are disposed of, with no file or process left', async () => {
+    const version = await register(uniqueName('model'), HANGS);
+    const workers = workersWith(ready);
+    const loading = workers.get(version);
+    loading.catch(() => {});
+    await poll(filesLeft, (names) => names.length === 1);
+    const started = performance.now();
+    await workers[Symbol.asyncDispose]();
+    expect(performance.now() - started).toBeLessThan(2000);
+    await expect(loading).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await filesLeft()).toEqual([]);
+  });
+
+  test('whose environment is being made is called off too, and so are those that wait for their turn', async () => {
+    const versions = await Promise.all([1, 2, 3].map((value) => register(uniqueName('model'), constantModel(value))));
+    let building = 0;
+    const workers = workersWith(({ signal }) => {
+      building += 1;
+      return new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason));
+      });
+    });
+    const outcomes = Promise.allSettled(versions.map((version) => workers.get(version)));
+    await poll(
+      () => building,
+      (count) => count === 2,
+    );
+    await workers[Symbol.asyncDispose]();
+    expect(await outcomes).toMatchObject(versions.map(() => ({ reason: { code: 'UNAVAILABLE' } })));
+    expect(building).toBe(2);
+  });
+});
