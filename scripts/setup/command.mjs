@@ -12,7 +12,12 @@ const SAME_SIGNAL_MS = 500;
  * therefore in a session of its own, out of the terminal's reach, and is given each signal once.
  */
 export function runCommand(root, command) {
-  const env = { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
+  const env = {
+    // Node keeps what it compiled of our TypeScript and of the libraries: half of the CPU time of a start.
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node'),
+    ...process.env,
+    PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter),
+  };
   const child = spawn(command[0], command.slice(1), { stdio: 'inherit', env, detached: true });
   const lastSent = new Map();
   const pass = (signal) => {

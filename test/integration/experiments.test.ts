@@ -84,6 +84,21 @@ it('finds runs of several experiments by their ids in one request', async () => 
   ]);
 });
 
+it('gives the newest runs of each experiment in one search, and one more for those that the others crowd out', async () => {
+  const [a, b] = [runs[0]?.experimentId ?? '', runs[2]?.experimentId ?? ''];
+  const idsOf = (lists: { id: string }[][]) => lists.map((list) => list.map(({ id }) => id));
+  const [ofA, ofB] = [
+    [runs[1]?.runId, runs[0]?.runId],
+    [runs[3]?.runId, runs[2]?.runId],
+  ];
+  expect(idsOf(await experiments.newestRunsOfEach([a, '0', b, a], 3))).toEqual([ofA, [], ofB, ofA]);
+  expect(paths).toEqual(['/api/2.0/mlflow/runs/search']);
+  paths = [];
+  // The two newest are both of b.
+  expect(idsOf(await experiments.newestRunsOfEach([a, b], 1))).toEqual([ofA.slice(0, 1), ofB.slice(0, 1)]);
+  expect(paths).toEqual(['/api/2.0/mlflow/runs/search', '/api/2.0/mlflow/runs/search']);
+});
+
 it('finds runs whose experiment is not known in two requests', async () => {
   const found = await experiments.runsByIds(runs.map(({ runId }) => ({ runId })));
   expect(found.map((run) => run?.id)).toEqual(runs.map(({ runId }) => runId));

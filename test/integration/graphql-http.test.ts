@@ -57,6 +57,13 @@ describe('who may ask', () => {
     await expect(openSocket('/other', {})).rejects.toThrow('404');
     await expect(openSocket('/graphql', { headers: { host: 'evil.example' } })).rejects.toThrow('403');
   });
+
+  it('an upgrade at what is no path is refused, by its sender first, and ends nothing', async () => {
+    await expect(openSocket('//', {})).rejects.toThrow('404');
+    await expect(openSocket('//?x', {})).rejects.toThrow('404');
+    await expect(openSocket('//', { origin: 'https://evil.example' })).rejects.toThrow('403');
+    await expect(openSocket('/graphql?a=//', {})).resolves.toBe('graphql-transport-ws');
+  });
 });
 
 describe('requests', () => {
@@ -79,7 +86,7 @@ describe('requests', () => {
   it('that are too large get 413 in GraphQL’s shape', async () => {
     const { status, body } = await post(api.url, `# ${'x'.repeat(MAX_BODY_BYTES)}\n${QUERY}`);
     expect(status).toBe(413);
-    expect(body.errors?.[0]?.extensions).toEqual({ code: 'TOO_LARGE' });
+    expect(body.errors?.[0]?.extensions).toEqual({ code: 'TOO_LARGE', isRetryable: false });
   });
 
   it.each([

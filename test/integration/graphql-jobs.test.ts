@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { appendEvents } from '../../src/jobs/event-store.ts';
+import { presentJobWithLog } from '../../src/rest/present.ts';
 import { type GraphqlForTests, post, SUBMISSION, startGraphql } from '../support/graphql-for-tests.ts';
 
 let api: GraphqlForTests;
@@ -11,6 +12,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await api?.[Symbol.asyncDispose]();
 });
+
+const cursorOf = (text: string) => Buffer.from(text).toString('base64');
 
 const SUBMIT = `mutation ($input: SubmitTrainingJobInput!) {
   submitTrainingJob(input: $input) {
@@ -99,6 +102,22 @@ describe('cancelTrainingJob', () => {
   });
 });
 
+describe('a reason to cancel', () => {
+  it.each(['x'.repeat(1001), 'a\0b'])('that cannot be kept is an InvalidInputError', async (reason) => {
+    const { id } = await api.services.jobs.submit(SUBMISSION);
+    const { body } = await post(
+      api.url,
+      `mutation ($id: ID!, $reason: String) { cancelTrainingJob(id: $id, reason: $reason) {
+        __typename ... on InvalidInputError { issues { path } } } }`,
+      { id, reason },
+    );
+    expect(body).toEqual({
+      data: { cancelTrainingJob: { __typename: 'InvalidInputError', issues: [{ path: ['reason'] }] } },
+    });
+    await expect(api.services.jobs.get(id)).resolves.toMatchObject({ status: 'QUEUED' });
+  });
+});
+
 describe('trainingJobs', () => {
   const PAGE = `query ($first: Int, $last: Int, $after: String, $before: String, $filter: TrainingJobFilter) {
     trainingJobs(first: $first, last: $last, after: $after, before: $before, filter: $filter) {
@@ -144,14 +163,81 @@ describe('trainingJobs', () => {
     expect(idsOf(back.data)).toEqual([added.id, ...order.slice(0, 1)]);
   });
 
-  it('answers a cursor that is none as bad input, not as a fault', async () => {
-    const { body } = await post(api.url, PAGE, { first: 2, after: 'rubbish' });
-    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT' });
-    expect(api.log.filter(({ msg }) => msg === 'graphql.fault')).toEqual([]);
+  it.each(['rubbish', '', cursorOf('GPC:S:a\0b'), cursorOf('GPC:N:5'), cursorOf('GPC:'), cursorOf('GPC:J:{}')])(
+    'answers the cursor %j, which is none, as bad input, not as a fault',
+    async (cursor) => {
+      for (const args of [
+        { first: 2, after: cursor },
+        { last: 2, before: cursor },
+      ]) {
+        const { body } = await post(api.url, PAGE, args);
+        expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT' });
+      }
+      expect(api.log.filter(({ msg }) => msg === 'graphql.fault')).toEqual([]);
+    },
+  );
+
+  it('refuses a filter that no database can hold', async () => {
+    const { body } = await post(api.url, PAGE, { filter: { modelName: 'a\0' } });
+    expect(body.errors).toMatchObject([
+      { extensions: { code: 'INVALID_INPUT', issues: [{ path: ['filter', 'modelName'] }] } },
+    ]);
+  });
+});
+
+describe('a list', () => {
+  it.each([
+    ...[-1, 0, 101].flatMap((size) => [
+      [`{ trainingJobs(first: ${size}) { pageInfo { endCursor } } }`, 'first'],
+      [`{ trainingJobs(last: ${size}) { pageInfo { endCursor } } }`, 'last'],
+      [`{ experiments(first: ${size}) { pageInfo { endCursor } } }`, 'first'],
+      [`{ models(first: ${size}) { pageInfo { endCursor } } }`, 'first'],
+      [`query ($id: ID!) { trainingJob(id: $id) { runs(first: ${size}) { pageInfo { endCursor } } } }`, 'first'],
+      [
+        `query ($id: ID!) { trainingJob(id: $id) { registeredVersions(first: ${size}) { pageInfo { endCursor } } } }`,
+        'first',
+      ],
+    ]),
+    ...[-1, 0, 1001].map((size) => [
+      `query ($id: ID!) { trainingJob(id: $id) { events(first: ${size}) { sequence } } }`,
+      'first',
+    ]),
+  ])('of a size out of range is refused, not cut: %s', async (query, argument) => {
+    const { id } = await api.services.jobs.submit(SUBMISSION);
+    const { body } = await post(api.url, query ?? '', { id });
+    expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: [argument] }] } }]);
+  });
+
+  it.each(['runs', 'registeredVersions'])('of a job (%s) takes no cursor but its own', async (field) => {
+    const { id } = await api.services.jobs.submit(SUBMISSION);
+    for (const after of ['rubbish', '', cursorOf('-1'), cursorOf('0'), cursorOf('99999999999'), cursorOf('1.5')]) {
+      const query = `query ($id: ID!, $after: String) { trainingJob(id: $id) {
+        ${field}(after: $after) { pageInfo { endCursor } } } }`;
+      const { body } = await post(api.url, query, { id, after });
+      expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: ['after'] }] } }]);
+    }
   });
 });
 
 describe('trainingJob', () => {
+  it('counts the seconds from when it was handed in to its end, as REST does', async () => {
+    const { id } = await api.services.jobs.submit(SUBMISSION);
+    const createdAt = new Date('2030-01-01T00:00:00.000Z');
+    const [startedAt, completedAt] = [new Date('2030-01-01T00:00:05Z'), new Date('2030-01-01T00:00:12.900Z')];
+    await api.database.trainingJob.update({ where: { id }, data: { createdAt, startedAt, completedAt } });
+    const { body } = await post(api.url, 'query ($id: ID!) { trainingJob(id: $id) { elapsedSeconds } }', { id });
+    const job = await api.services.jobs.get(id);
+    expect(body.data.trainingJob.elapsedSeconds).toBe(12);
+    expect(body.data.trainingJob.elapsedSeconds).toBe(presentJobWithLog(job, '', new Date()).elapsed_seconds);
+  });
+
+  it('is null for an id of characters that no database can hold', async () => {
+    const { body } = await post(api.url, 'query ($id: ID!) { trainingJob(id: $id) { id } run(id: $id) { id } }', {
+      id: 'a\0b',
+    });
+    expect(body).toEqual({ data: { trainingJob: null, run: null } });
+  });
+
   it('is null for an id that nobody has', async () => {
     const { body } = await post(api.url, '{ trainingJob(id: "nope") { id } }');
     expect(body).toEqual({ data: { trainingJob: null } });
@@ -177,7 +263,7 @@ describe('trainingJob', () => {
     expect(body.errors).toBeUndefined();
     expect(body.data.trainingJob).toMatchObject({
       logText: 'resolving\nepoch 1\n',
-      elapsedSeconds: null,
+      elapsedSeconds: expect.any(Number),
       lastSequence: 5,
     });
     expect(body.data.trainingJob.all.map((event: { sequence: number }) => event.sequence)).toEqual([1, 2, 3, 4, 5]);
@@ -192,7 +278,7 @@ describe('trainingJob', () => {
     const { id } = await api.services.jobs.submit(SUBMISSION);
     const { body } = await post(api.url, 'query ($id: ID!) { trainingJob(id: $id) { id experiment { id } } }', { id });
     expect(body.data.trainingJob).toEqual({ id, experiment: null });
-    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE', isRetryable: true });
   });
 });
 

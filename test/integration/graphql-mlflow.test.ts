@@ -11,6 +11,8 @@ const experimentIds: string[] = [];
 /** By job: `jobs[n]` created `runs[n]` and version `n + 1` of `churn_model`. */
 const runs: string[] = [];
 const jobs: string[] = [];
+/** Of the model of `runs[0]`. */
+let source = '';
 
 beforeAll(async () => {
   mlflow = await startMlflow();
@@ -33,9 +35,8 @@ beforeAll(async () => {
       metrics: [{ key: 'f1', value: index / 100, timestamp: 1_700_000_000_000, step: 3 }],
       params: [{ key: 'depth', value: '4' }],
     });
-    const source = `${run.info.artifact_uri}/model`;
-    const version = (await call('model-versions/create', { name: 'churn_model', source, run_id: runId })).model_version
-      .version;
+    if (index === 0) source = `${run.info.artifact_uri}/model`;
+    const version = await createVersion('churn_model', `${run.info.artifact_uri}/model`, runId);
     const { id } = await api.services.jobs.submit({ ...SUBMISSION, experimentName });
     await api.database.trainingJob.update({ where: { id }, data: { runId, modelVersion: version } });
     await api.database.jobRun.create({ data: { jobId: id, runId, experimentId } });
@@ -100,6 +101,138 @@ describe('a page of jobs', () => {
       'POST /api/2.0/mlflow/experiments/search',
       'POST /api/2.0/mlflow/runs/search',
     ]);
+  });
+});
+
+describe('a page of parents', () => {
+  it('of experiments with their runs costs two searches of runs, whichever runs are newest', async () => {
+    const data = await read(`{ experiments(first: 20) { edges { node {
+      name runs(first: 3) { edges { node { id } } pageInfo { hasNextPage } } } } } }`);
+    const newestOf = (remainder: number) =>
+      runs
+        .filter((_, index) => index % 3 === remainder)
+        .toReversed()
+        .slice(0, 3)
+        .map((id) => ({ node: { id } }));
+    const found = new Map(data.experiments.edges.map(({ node }: { node: { name: string } }) => [node.name, node]));
+    for (const [index, name] of EXPERIMENTS.entries()) {
+      expect(found.get(name)).toEqual({ name, runs: { edges: newestOf(index), pageInfo: { hasNextPage: true } } });
+    }
+    expect(found.get('Default')).toMatchObject({ runs: { edges: [], pageInfo: { hasNextPage: false } } });
+    // The second for Default, which the runs of the others crowd out.
+    expect(api.mlflowRequests.toSorted()).toEqual([
+      'POST /api/2.0/mlflow/experiments/search',
+      'POST /api/2.0/mlflow/runs/search',
+      'POST /api/2.0/mlflow/runs/search',
+    ]);
+  });
+
+  it('of jobs with the runs of their experiments costs one search of each', async () => {
+    await read(`{ trainingJobs(first: ${JOBS}) { edges { node { experiment {
+      runs(first: 3) { edges { node { id } } } more: runs(first: 10) { edges { node { id } } } } } } } }`);
+    expect(api.mlflowRequests.toSorted()).toEqual([
+      'POST /api/2.0/mlflow/experiments/search',
+      'POST /api/2.0/mlflow/runs/search',
+    ]);
+  });
+
+  it('of models with their versions and aliases costs two searches of versions, and none for aliases', async () => {
+    for (const name of ['fraud_model', 'price_model']) {
+      await call('registered-models/create', { name });
+      for (let index = 0; index < 2; index += 1) {
+        await createVersion(name);
+      }
+    }
+    await call('registered-models/alias', { name: 'fraud_model', alias: 'champion', version: '1' });
+    await call('registered-models/alias', { name: 'fraud_model', alias: 'first', version: '1' });
+    api.mlflowRequests.length = 0;
+    const data = await read(`{ models(first: 20) { edges { node {
+      name
+      latestVersion { aliases }
+      two: versions(first: 2) { edges { node { version aliases } } pageInfo { hasNextPage } }
+      one: versions(first: 1) { edges { node { version } } pageInfo { hasNextPage } }
+    } } } }`);
+    const two = (edges: object[], hasNextPage: boolean) => ({
+      edges: edges.map((node) => ({ node })),
+      pageInfo: { hasNextPage },
+    });
+    const plain = (version: string) => ({ version, aliases: [] });
+    expect(data.models.edges.map(({ node }: { node: object }) => node)).toEqual([
+      {
+        name: 'churn_model',
+        latestVersion: { aliases: [] },
+        two: two([plain('50'), plain('49')], true),
+        one: two([{ version: '50' }], true),
+      },
+      {
+        name: 'fraud_model',
+        latestVersion: { aliases: [] },
+        two: two([plain('2'), { version: '1', aliases: ['champion', 'first'] }], false),
+        one: two([{ version: '2' }], true),
+      },
+      {
+        name: 'price_model',
+        latestVersion: { aliases: [] },
+        two: two([plain('2'), plain('1')], false),
+        one: two([{ version: '2' }], true),
+      },
+    ]);
+    // The second for the two models that the 50 versions of churn_model crowd out.
+    expect(api.mlflowRequests.toSorted()).toEqual([
+      'GET /api/2.0/mlflow/model-versions/search',
+      'GET /api/2.0/mlflow/model-versions/search',
+      'GET /api/2.0/mlflow/registered-models/search',
+    ]);
+  });
+
+  it('goes on from a first page without loss or repetition', async () => {
+    const page = async (after: string | null) => {
+      const query = `query ($after: String) { experiment(name: "price") { runs(first: 7, after: $after) {
+        edges { cursor node { id } } pageInfo { hasNextPage endCursor } } } }`;
+      return (await read(query, { after })).experiment.runs;
+    };
+    const all = runs.filter((_, index) => index % 3 === 2).toReversed();
+    const idsOf = ({ edges }: { edges: { node: { id: string } }[] }) => edges.map(({ node }) => node.id);
+    const first = await page(null);
+    const second = await page(first.pageInfo.endCursor);
+    const third = await page(second.pageInfo.endCursor);
+    expect([first, second, third].flatMap(idsOf)).toEqual(all);
+    expect(third.pageInfo.hasNextPage).toBe(false);
+    expect(idsOf(await page(first.edges[2].cursor))).toEqual(all.slice(3, 10));
+  });
+
+  it('refuses a size out of range for each parent', async () => {
+    for (const size of [0, 101]) {
+      for (const query of [
+        `{ experiment(name: "price") { runs(first: ${size}) { pageInfo { endCursor } } } }`,
+        `{ model(name: "churn_model") { versions(first: ${size}) { pageInfo { endCursor } } } }`,
+      ]) {
+        const { body } = await post(api.url, query);
+        expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: ['first'] }] } }]);
+      }
+    }
+  });
+});
+
+describe('the versions of a job', () => {
+  it('go on behind those that were deleted', async () => {
+    await call('registered-models/create', { name: 'fading' });
+    const { id } = await api.services.jobs.submit(SUBMISSION);
+    for (const version of ['1', '2', '3']) {
+      await createVersion('fading');
+      await api.database.jobModelVersion.create({ data: { name: 'fading', version, jobId: id } });
+    }
+    for (const version of ['1', '2']) await call('model-versions/delete', { name: 'fading', version }, 'DELETE');
+    const page = async (after: string | null) => {
+      const query = `query ($id: ID!, $after: String) { trainingJob(id: $id) { registeredVersions(first: 2, after: $after) {
+        edges { node { version } } pageInfo { hasNextPage endCursor } } } }`;
+      return (await read(query, { id, after })).trainingJob.registeredVersions;
+    };
+    const first = await page(null);
+    expect(first).toEqual({ edges: [], pageInfo: { hasNextPage: true, endCursor: expect.any(String) } });
+    const second = await page(first.pageInfo.endCursor);
+    expect(second).toMatchObject({ edges: [{ node: { version: '3' } }], pageInfo: { hasNextPage: false } });
+    expect((await page(second.pageInfo.endCursor)).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
   });
 });
 
@@ -194,6 +327,12 @@ describe('a look-up', () => {
       odd: modelVersion(name: "a/b", version: "x") { version }
     }`);
     expect(data).toEqual({ run: null, experiment: null, named: null, model: null, modelVersion: null, odd: null });
+    const impossible = await read(
+      `query ($id: ID!, $name: String!) { run(id: $id) { id } experiment(name: $name) { id } model(name: $name) { name }
+        modelVersion(name: $name, version: "1") { version } }`,
+      { id: 'a\0b', name: 'a\0b' },
+    );
+    expect(impossible).toEqual({ run: null, experiment: null, model: null, modelVersion: null });
   });
 });
 
@@ -203,9 +342,14 @@ async function read(query: string, variables: Record<string, unknown> = {}) {
   return body.data;
 }
 
-async function call(endpoint: string, body: object) {
+/** @returns the new version's number */
+async function createVersion(name: string, from = source, runId = runs[0]): Promise<string> {
+  return (await call('model-versions/create', { name, source: from, run_id: runId })).model_version.version;
+}
+
+async function call(endpoint: string, body: object, method = 'POST') {
   const response = await fetch(`${mlflow.url}/api/2.0/mlflow/${endpoint}`, {
-    method: 'POST',
+    method,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });

@@ -127,6 +127,34 @@ describe('jobStatusChanges', () => {
       { jobId, status: 'CANCELLED', reason: 'enough', job: { id: jobId, status: 'CANCELLED', error: 'enough' } },
     ]);
   });
+
+  it('reads the jobs of a payload in one query', async () => {
+    const ids = [jobId];
+    for (let count = 0; count < 4; count += 1) ids.push((await api.services.jobs.submit(SUBMISSION)).id);
+    await using client = createClientOf(api);
+    const payloads: { jobId: string; job: object }[][] = [];
+    const CHANGES = 'subscription { jobStatusChanges { jobId job { id status scriptName tags { key } } } }';
+    const following = (async () => {
+      for await (const { data } of overSocket(client.socket, CHANGES, {})) {
+        payloads.push(data.jobStatusChanges);
+        if (payloads.flat().length === ids.length) return;
+      }
+    })();
+    await until(() => api.open.changes === 1);
+    api.databaseQueries.length = 0;
+    // Of one transaction, so that they are told of at once.
+    await api.database.$transaction(async (transaction) => {
+      for (const id of ids) {
+        const at = new Date().toISOString();
+        await appendEvents(transaction, id, [{ type: 'status', at, status: 'PREPARING', attempt: 1 }]);
+      }
+    });
+    await following;
+    const job = { status: 'QUEUED', scriptName: SUBMISSION.scriptName, tags: [] };
+    expect(payloads).toEqual([ids.map((id) => ({ jobId: id, job: { id, ...job } }))]);
+    expect(api.databaseQueries).toHaveLength(1);
+    expect(api.databaseQueries[0]).not.toContain('"script"');
+  });
 });
 
 describe('the client', () => {

@@ -66,21 +66,26 @@ function workersWith(prepare: PythonEnvironments['prepare']): ModelWorkers {
 
 const ready = async () => environment;
 
-/** Registers a pickle as a version of a model. */
+/** Registers a pickle, as the artifact of a run, as a version of a model. */
 async function register(name: string, pickle: string) {
-  const path = `models/${uniqueName('pickle')}`;
-  const artifact = `${mlflow.url}/api/2.0/mlflow-artifacts/artifacts/${path}/model.pkl`;
+  const { run } = await call('POST', 'runs/create', { experiment_id: '0' });
+  const artifact = `${mlflow.url}/api/2.0/mlflow-artifacts/artifacts/0/${run.info.run_id}/artifacts/model/model.pkl`;
   expect((await fetch(artifact, { method: 'PUT', body: Buffer.from(pickle) })).status).toBe(200);
-  return models.register({ name, source: `mlflow-artifacts:/${path}` });
+  return models.register({ name, source: `runs:/${run.info.run_id}/model` });
 }
 
-async function unregister(name: string): Promise<void> {
-  const answer = await fetch(`${mlflow.url}/api/2.0/mlflow/registered-models/delete`, {
-    method: 'DELETE',
-    body: JSON.stringify({ name }),
-    headers: { 'content-type': 'application/json' },
+const unregister = (name: string) => call('DELETE', 'registered-models/delete', { name });
+
+// biome-ignore lint/suspicious/noExplicitAny: what MLflow answers is looked at by its caller
+async function call(method: string, endpoint: string, body: object): Promise<any> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${mlflow.url}/api/2.0/mlflow/${endpoint}`, {
+    method,
+    headers,
+    body: JSON.stringify(body),
   });
   expect(answer.status).toBe(200);
+  return answer.json();
 }
 
 const filesLeft = () => readdir(folder);

@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Listener } from '../../src/database/listen.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
@@ -99,6 +100,22 @@ test('a subscription made while the connection is broken holds once it is back',
   await vi.waitFor(() => expect(received).toEqual(['here']));
 });
 
+test('a connection that is lost while channels are listened to again is made anew', async () => {
+  await using proxy = await startProxy(postgres.port);
+  const url = new URL(postgres.url('asgard'));
+  url.port = String(proxy.port);
+  await using listener = await Listener.start({ url: url.href });
+  const received: string[] = [];
+  await listener.subscribe('one', (payload) => received.push(payload));
+  const reconnected = new Promise<void>((resolve) => listener.onReconnect(resolve));
+  proxy.listensToCut = 2;
+  proxy.cut();
+  await reconnected;
+  expect(proxy.listensToCut).toBe(0);
+  await notify('one', 'here');
+  await vi.waitFor(() => expect(received).toEqual(['here']));
+});
+
 test('a password that is refused fails the start', async () => {
   const url = new URL(postgres.url('asgard'));
   url.password = 'wrong';
@@ -113,10 +130,15 @@ test('a password that is refused later is told once and not tried for ever', asy
   url.username = 'passing';
   url.password = 'first';
   const onFatal = vi.fn();
-  await using _listener = await Listener.start({ url: url.href, onFatal });
+  const log: Record<string, unknown>[] = [];
+  const logger = pino({ base: null }, { write: (line) => void log.push(JSON.parse(line)) });
+  await using listener = await Listener.start({ url: url.href, onFatal, logger });
   await admin.query(`ALTER ROLE passing PASSWORD 'second'`);
   await cutConnection();
   await vi.waitFor(() => expect(onFatal).toHaveBeenCalledOnce(), { timeout: 10_000 });
+  expect(log.filter(({ msg }) => msg === 'listen.fatal')).toMatchObject([{ level: 50, err: { code: '28P01' } }]);
+  await expect(listener.subscribe('late', () => undefined)).rejects.toMatchObject({ code: '28P01' });
+  expect(onFatal).toHaveBeenCalledOnce();
   await admin.end();
 });
 
@@ -137,13 +159,15 @@ interface Proxy extends AsyncDisposable {
   readonly port: number;
   readonly refused: number;
   isOpen: boolean;
+  /** How many of the next LISTEN statements break their connection instead of arriving. */
+  listensToCut: number;
   cut(): void;
 }
 
 /** Stands between the listener and the server, so that the way between them can be broken. */
 async function startProxy(target: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
-  const state = { isOpen: true, refused: 0 };
+  const state = { isOpen: true, refused: 0, listensToCut: 0 };
   const server = createServer((socket) => {
     if (!state.isOpen) {
       state.refused += 1;
@@ -160,7 +184,13 @@ async function startProxy(target: number): Promise<Proxy> {
         upstream.destroy();
       });
     }
-    socket.pipe(upstream).pipe(socket);
+    socket.on('data', (chunk) => {
+      if (state.listensToCut > 0 && chunk.includes('LISTEN')) {
+        state.listensToCut -= 1;
+        socket.resetAndDestroy();
+      } else upstream.write(chunk);
+    });
+    upstream.pipe(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { nearestNames } from '../../src/models/nearest-names.ts';
 import { ModelService } from '../../src/models/service.ts';
+import { modelVersionKey, parseModelVersionKey } from '../../src/models/version-key.ts';
 import { type MlflowForTests, runScript, startMlflow } from '../support/mlflow-for-tests.ts';
 
 let server: MlflowForTests;
@@ -163,6 +164,29 @@ describe('finding', () => {
     expect(paths).toHaveLength(2);
     expect(await models.versionsByKeys([{ name: 'raced', version: 'x' }])).toEqual([null]);
   });
+});
+
+it('the newest versions of each model are one search, and one more for those that the others crowd out', async () => {
+  const numbersOf = async (names: string[], limit: number) =>
+    (await models.newestVersionsOfEach(names, limit)).map((list) =>
+      list.map(({ name, version }) => `${name} ${version}`),
+    );
+  expect(await numbersOf(['pickled', 'a/b', 'raced', 'nobody'], 3)).toEqual([
+    ['pickled 1'],
+    [],
+    ['raced 10', 'raced 9', 'raced 8'],
+    [],
+  ]);
+  expect(paths).toHaveLength(1);
+  paths = [];
+  expect(await numbersOf(['pickled', 'raced'], 2)).toEqual([['pickled 1'], ['raced 10', 'raced 9']]);
+  expect(paths).toHaveLength(2);
+});
+
+it('a version’s key says its name and number again, whatever the name holds', () => {
+  for (const name of ['churn', 'a/b', '/', '3/4']) {
+    expect(parseModelVersionKey(modelVersionKey(name, '12'))).toEqual({ name, version: '12' });
+  }
 });
 
 it('similar names are those within a few letters, the nearest first', () => {

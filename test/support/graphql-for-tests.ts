@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { PrismaPg } from '@prisma/adapter-pg';
 import { pino } from 'pino';
 import { z } from 'zod';
 import type { Services } from '../../schema/context.ts';
 import { createDatabase } from '../../src/database/client.ts';
-import type { PrismaClient } from '../../src/database/generated/client.ts';
+import { PrismaClient } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
@@ -31,6 +32,8 @@ export interface GraphqlForTests extends AsyncDisposable {
   readonly services: Services;
   /** `METHOD path` of every request that was sent to MLflow; empty it at will. */
   readonly mlflowRequests: string[];
+  /** The SQL of every statement that resolvers and loaders sent; empty it at will. */
+  readonly databaseQueries: string[];
   /** The lines that were logged so far, parsed. */
   readonly log: Record<string, unknown>[];
   /** How many iterations of the event feed are open: of one job's events, and of all jobs' transitions. */
@@ -49,6 +52,8 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
   );
   await migrate(postgres.url('asgard'));
   const { client: database } = stack.use(createDatabase(postgres.url('asgard'), { poolSize: 5 }));
+  const { client: observed, queries: databaseQueries } = observedDatabase(postgres.url('asgard'));
+  stack.defer(() => observed.$disconnect());
   const listener = stack.use(await Listener.start({ url: postgres.url('asgard') }));
   const upstream = mlflowUrl ?? `http://127.0.0.1:${await freePort()}`;
   const mlflowRequests: string[] = [];
@@ -83,7 +88,7 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
     }),
   );
   const inference = new InferenceService(models, workers);
-  const services = { jobs, events, experiments, models, inference, status: () => status.current(), database };
+  const services = { jobs, events, experiments, models, inference, status: () => status.current(), database: observed };
   const start = async (port: number) => {
     const app = await buildHttpServer({ log: logger, graphql: createGraphqlServer({ services, log: logger }) });
     return { app, port: await listen(app, '127.0.0.1', port) };
@@ -96,6 +101,7 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
     database,
     services,
     mlflowRequests,
+    databaseQueries,
     log,
     open,
     restart: async () => {
@@ -140,6 +146,15 @@ export const SUBMISSION = {
   timeoutSeconds: 300,
   tags: {},
 };
+
+/** A client of the same database that tells which SQL it sends. */
+function observedDatabase(url: string): { client: PrismaClient; queries: string[] } {
+  const queries: string[] = [];
+  const adapter = new PrismaPg({ connectionString: url, max: 3 });
+  const client = new PrismaClient({ adapter, log: [{ emit: 'event', level: 'query' }] });
+  client.$on('query', ({ query }) => void queries.push(query));
+  return { client, queries };
+}
 
 /** Counts a feed's open iterations; it gives what it gave before. */
 function countOpen(feed: JobEventFeed): { events: number; changes: number } {
