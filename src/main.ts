@@ -39,10 +39,11 @@ async function main(): Promise<number> {
   const logger = createLogger(config.logLevel, config.logPretty);
   const stop = new AbortController();
   const stopped = once(stop.signal, 'abort').then(() => undefined);
-  // The process may be ended while it is starting, too; a second signal is for someone who will not wait.
+  // The process may be ended while it is starting, too.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (stop.signal.aborted) process.exit(1);
+      // Ending at once would leave PostgreSQL, MLflow and running scripts behind; what is under way has deadlines.
+      if (stop.signal.aborted) return void process.stderr.write('asgard: still stopping, 10 s at most\n');
       logger.info({ signal }, 'asgard.stopping');
       stop.abort();
     });

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,6 +20,8 @@ const FORGET_PAUSE_MS = 20;
 /** What finds a runner again: a pid alone may have passed to another process. */
 const runnerRecord = z.object({ pid: z.int(), identity: z.string() });
 
+type RunnerRecord = z.infer<typeof runnerRecord>;
+
 /**
  * Runs scripts on this machine: one runner process for each, in a session of its own, which writes what happens to
  * `<folder>/<job>/<attempt>/spool`.
@@ -27,6 +29,8 @@ const runnerRecord = z.object({ pid: z.int(), identity: z.string() });
 export class LocalExecutor implements Executor {
   readonly #folder: string;
   readonly #python: string;
+  /** Runners that were started here: their files may be removed under them. */
+  readonly #started = new Map<string, RunnerRecord>();
 
   /**
    * @param options.folder where jobs' files go
@@ -59,7 +63,11 @@ export class LocalExecutor implements Executor {
     // A signal that came before the runner handles it would end it without a word in the spool.
     await once(stdout, 'data', { signal: AbortSignal.timeout(RUNNER_START_MS) });
     stdout.destroy();
-    await remember(runner, join(folder, 'runner.json'));
+    const record = { pid: runner.pid ?? 0, identity: identityOfProcess(runner.pid ?? 0) ?? '' };
+    this.#started.set(folder, record);
+    await remember(record, join(folder, 'runner.json'));
+    // Its end is seen in the spool; this process is not kept alive for it.
+    runner.unref();
     // By standard input: what a script is given (its token, its variables) is in no file and no argument list.
     stdin.on('error', () => {});
     stdin.end(
@@ -99,6 +107,7 @@ export class LocalExecutor implements Executor {
       else signalProcess(pid, 'SIGKILL');
       await delay(FORGET_PAUSE_MS);
     }
+    this.#started.delete(this.#folderOf(handle));
     await rm(join(this.#folder, handle.jobId), { recursive: true, force: true });
   }
 
@@ -106,25 +115,26 @@ export class LocalExecutor implements Executor {
     return join(this.#folder, handle.jobId, String(handle.attempt));
   }
 
-  /** The runner's pid while it lives. A record that cannot be read is none: the script could have written it. */
+  /** The runner's pid while it lives. */
   async #runnerOf(handle: RunHandle): Promise<number | null> {
-    try {
-      const text = await readFile(join(this.#folderOf(handle), 'runner.json'), 'utf8');
-      const { pid, identity } = runnerRecord.parse(JSON.parse(text));
-      return identityOfProcess(pid) === identity ? pid : null;
-    } catch {
-      return null;
-    }
+    const folder = this.#folderOf(handle);
+    const record = this.#started.get(folder) ?? (await recalled(join(folder, 'runner.json')));
+    return record !== null && identityOfProcess(record.pid) === record.identity ? record.pid : null;
   }
 }
 
-async function remember(runner: ChildProcess, path: string): Promise<void> {
-  const pid = runner.pid ?? 0;
-  const record = { pid, identity: identityOfProcess(pid) ?? '' };
+async function remember(record: RunnerRecord, path: string): Promise<void> {
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
   await rename(`${path}.new`, path);
-  // Its end is seen in the spool; this process is not kept alive for it.
-  runner.unref();
+}
+
+/** A record that cannot be read is none: the script could have written it. */
+async function recalled(path: string): Promise<RunnerRecord | null> {
+  try {
+    return runnerRecord.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch {
+    return null;
+  }
 }
 
 /** SIGCONT: a runner that its script has stopped would not see the other signal. */

@@ -135,6 +135,11 @@ export class ModelWorker implements AsyncDisposable {
     return this.#isEnded;
   }
 
+  /** Whether it has ended, and not for how it behaved: it was killed from outside, crashed, or its place was needed. */
+  get isLost(): boolean {
+    return this.#isEnded && this.#killReason === undefined;
+  }
+
   /** How many requests wait for an answer. */
   get waiting(): number {
     return this.#queue.length + (this.#current === undefined ? 0 : 1);

@@ -52,7 +52,7 @@ export class ModelWorkers implements AsyncDisposable {
   async get(version: VersionKey): Promise<ModelWorker> {
     const key = keyOf(version);
     const known = this.#workers.get(key);
-    if (known !== undefined) {
+    if (known !== undefined && known.worker?.isEnded !== true) {
       this.#workers.delete(key);
       this.#workers.set(key, known);
       return known.loading;

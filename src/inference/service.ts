@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import type { ModelWorkers } from './model-workers.ts';
-import type { PredictedValue } from './protocol.ts';
+import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import { VersionLookup } from './version-lookup.ts';
 
 /** The most rows of one request. */
@@ -65,10 +66,22 @@ export class InferenceService {
     const startedAt = performance.now();
     const { modelName, inputs, returnProbabilities } = request;
     const version = await this.#versions.find(modelName, request.modelVersion);
-    const worker = await this.#workers.get(version);
-    const answer = await worker.predict({ inputs, return_probabilities: returnProbabilities });
-    const { predictions, probabilities } = answer;
+    const { predictions, probabilities } = await this.#ask(version, {
+      inputs,
+      return_probabilities: returnProbabilities,
+    });
     const inferenceTimeMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
     return { modelName, modelVersion: version.version, predictions, probabilities, inferenceTimeMs };
+  }
+
+  /** A worker may have ended while nobody asked it, and that is known a moment later: then another one answers, once. */
+  async #ask(version: ModelVersion, request: WorkerRequest) {
+    const worker = await this.#workers.get(version);
+    try {
+      return await worker.predict(request);
+    } catch (error) {
+      if (!worker.isLost) throw error;
+      return (await this.#workers.get(version)).predict(request);
+    }
   }
 }

@@ -31,7 +31,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     },
     (line) => void logs.push(line),
   );
-  await ready(platform.url);
+  try {
+    await ready(platform.url);
+  } catch (error) {
+    await platform[Symbol.asyncDispose]();
+    await rm(home, { recursive: true, force: true });
+    throw error;
+  }
   const { url, mlflowUrl } = platform;
   project.provide('platform', { url, mlflowUrl, home, python: join(toolchain, 'python', 'bin', 'python') });
   return async () => {
