@@ -1,4 +1,4 @@
-import { access, mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
@@ -60,13 +60,13 @@ export async function startApp(config: Config, logger: Logger, stop: AbortSignal
 }
 
 async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown: Shutdown) {
-  const { home, host, toolchain } = config;
+  const { host, toolchain } = config;
   await checkToolchain(toolchain);
-  await makeDataFolder(home);
+  const home = await makeDataFolder(config.home);
   shutdown.own('lock', 500, await FolderLock.acquire(join(home, 'lock')));
   const readiness = new Readiness();
   if (config.databaseUrl !== undefined) await migrateOwn(config.databaseUrl);
-  const servers = await startServers({ config, logger, stop, shutdown, readiness });
+  const servers = await startServers({ config: { ...config, home }, logger, stop, shutdown, readiness });
   const { databaseUrl, mlflowUrl: upstream } = servers;
   if (config.databaseUrl === undefined) await migrate(databaseUrl);
   const refused = Promise.withResolvers<AsgardError>();
@@ -107,11 +107,15 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     jobs,
     readiness,
   });
-  const services = { jobs, events, experiments, models, inference, status: () => platform.current(), database };
+  const status = () => platform.current();
+  const services = { jobs, events, experiments, models, inference, status, database };
   const api = await buildHttpServer({
     log: logger,
     graphql: createGraphqlServer({ services, log: logger }),
-    routes: [gateway(false), async (app) => void (await app.register(restRoutes(services)))],
+    routes: [
+      gateway(false),
+      async (app) => void (await app.register(restRoutes({ ...services, readiness: () => platform.readiness() }))),
+    ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);
   const url = `http://${host}:${await listen(api, host, config.port, 'PORT')}`;
@@ -143,11 +147,13 @@ async function checkToolchain(toolchain: string): Promise<void> {
   });
 }
 
-async function makeDataFolder(home: string): Promise<void> {
+/** @returns its true path: one name, by whichever link it was given, for its lock and for what runs in it */
+async function makeDataFolder(home: string): Promise<string> {
   await mkdir(join(home, 'logs'), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     const message = `the data folder ${home} cannot be made: set ASGARD_HOME to a folder that you may write (${messageOf(cause)})`;
     throw new AsgardError('UNAVAILABLE', message, { cause });
   });
+  return realpath(home);
 }
 
 /** Before anything else is started: whoever names a database wants to know at once that it cannot be used. */

@@ -39,8 +39,17 @@ async function main(): Promise<number> {
   const logger = createLogger(config.logLevel, config.logPretty);
   const stop = new AbortController();
   const stopped = once(stop.signal, 'abort').then(() => undefined);
-  // The process may be ended while it is starting, too.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // A log that nobody reads any more must not end the jobs.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  let fault: Error | undefined;
+  process.on('uncaughtException', (error) => {
+    fault ??= error;
+    logger.fatal({ err: error }, 'asgard.uncaught');
+    stop.abort();
+  });
+  // The process may be ended while it is starting, too. SIGHUP: its terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
     process.on(signal, () => {
       // Ending at once would leave PostgreSQL, MLflow and running scripts behind; what is under way has deadlines.
       if (stop.signal.aborted) return void process.stderr.write('asgard: still stopping, 10 s at most\n');
@@ -54,11 +63,11 @@ async function main(): Promise<number> {
       `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
     const failure = await Promise.race([stopped, app.failed]);
-    if (failure === undefined) return 0;
+    if (failure === undefined) return fault === undefined ? 0 : 1;
     process.stderr.write(`asgard: ${failure.message}\n`);
     return 1;
   } catch (error) {
-    if (stop.signal.aborted) return 0;
+    if (stop.signal.aborted) return fault === undefined ? 0 : 1;
     if (error instanceof AsgardError) process.stderr.write(`asgard: ${error.message}\n`);
     else logger.fatal({ err: error }, 'asgard.start_failed');
     return 1;

@@ -26,9 +26,9 @@ export function runCommand(root, command) {
     lastSent.set(signal, now);
     child.kill(signal);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT']) process.on(signal, pass);
-  // A closed terminal: few programs end in order on SIGHUP.
-  process.on('SIGHUP', () => pass('SIGTERM'));
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, pass);
+  // A closed terminal, or Ctrl-\\: few programs end in order on these.
+  for (const signal of ['SIGHUP', 'SIGQUIT']) process.on(signal, () => pass('SIGTERM'));
   child.once('error', (error) => {
     process.stderr.write(`set-up: ${command[0]} cannot be run: ${error.message}\n`);
     process.exit(error.code === 'ENOENT' ? 127 : 126);

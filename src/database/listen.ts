@@ -94,7 +94,7 @@ export class Listener implements AsyncDisposable {
     const handlers = this.#handlers.get(channel);
     if (handlers?.delete(handler) !== true || handlers.size > 0) return;
     this.#handlers.delete(channel);
-    this.#client.query(`UNLISTEN ${pg.escapeIdentifier(channel)}`).catch(() => undefined); // a new connection listens to none
+    queryInTurn(this.#client, `UNLISTEN ${pg.escapeIdentifier(channel)}`).catch(() => undefined); // a new connection listens to none
   }
 
   #attach(client: pg.Client): void {
@@ -105,7 +105,7 @@ export class Listener implements AsyncDisposable {
     client.on('end', () => this.#onLost(client, new Error('the connection ended')));
     clearInterval(this.#probe);
     this.#probe = setInterval(() => {
-      client.query('SELECT 1').catch((error: unknown) => this.#onLost(client, error));
+      queryInTurn(client, 'SELECT 1').catch((error: unknown) => this.#onLost(client, error));
     }, PROBE_EVERY_MS).unref();
   }
 
@@ -173,5 +173,15 @@ async function connect(url: string): Promise<pg.Client> {
 }
 
 async function listenTo(client: pg.Client, channel: string): Promise<void> {
-  await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  await queryInTurn(client, `LISTEN ${pg.escapeIdentifier(channel)}`);
+}
+
+const lastQueries = new WeakMap<pg.Client, Promise<unknown>>();
+
+/** The driver takes one statement at a time; its own queue for more is going away. */
+function queryInTurn(client: pg.Client, sql: string): Promise<unknown> {
+  const before = lastQueries.get(client) ?? Promise.resolve();
+  const query = before.catch(() => undefined).then(() => client.query(sql));
+  lastQueries.set(client, query);
+  return query;
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, realpath, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { AsgardError } from '../platform/errors.ts';
 import { ChildProcess } from '../platform/process.ts';
 import { commandLineOfProcess } from '../platform/process-identity.ts';
 import { endLeftover } from './leftover.ts';
@@ -90,13 +91,21 @@ export async function endLeftoverServer(folder: string): Promise<void> {
   const lockFile = join(folder, 'postmaster.pid');
   const pid = Number.parseInt(await readFile(lockFile, 'utf8').catch(() => ''), 10);
   if (!Number.isInteger(pid) || pid <= 1) return;
-  const isServer = commandLineOfProcess(pid)?.includes(` -D ${folder} `) ?? false;
-  if (isServer) {
+  const command = commandLineOfProcess(pid);
+  // A server's working directory is its cluster, whatever the name by which it was told of it.
+  const cluster = await readlink(`/proc/${pid}/cwd`).catch(() => null);
+  if (cluster === (await realpath(folder)) || command?.includes(` -D ${folder} `) === true) {
     await endLeftover(pid, [
       { signal: 'SIGINT', waitMs: 3_000 },
       { signal: 'SIGQUIT', waitMs: 2_000 },
       { signal: 'SIGKILL', waitMs: 2_000 },
     ]);
+  } else if (command?.includes('postgres') === true) {
+    // Removing the lock of a server that lives would let a second one onto its files.
+    throw new AsgardError(
+      'CONFLICT',
+      `PostgreSQL runs on ${folder} already, as process ${pid}: end it and start again`,
+    );
   }
   // The number may belong to another program by now, and PostgreSQL would refuse to start for it.
   await rm(lockFile, { force: true });

@@ -83,7 +83,8 @@ export const jobSubmission = z.object({
   /** The script's text. */
   script,
   experimentName: name(500),
-  modelName: name(250).regex(/^[^/:]+$/, 'must not contain "/" or ":"'),
+  /** MLflow names a version as `models:/<name>/<version>` or `models:/<name>@<alias>`. */
+  modelName: name(250).regex(/^(?!\.\.|\.$)[^/:?@]+$/, 'must not contain "/", ":", "?" or "@", nor begin with ".."'),
   requirements: z.array(requirement).max(200).default([]),
   environmentVars: withoutProto.pipe(environmentVars).default({}),
   /** From claim to end, environment included. */

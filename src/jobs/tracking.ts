@@ -93,10 +93,13 @@ export async function recordVersion(
   version: { name: string; version: string; runId: string | null; registeredBy: 'script' | 'platform' },
 ): Promise<void> {
   await database.$transaction(async (transaction) => {
-    const row = { jobId, name: version.name, version: version.version };
-    const { count } = await transaction.jobModelVersion.createMany({ data: [row], skipDuplicates: true });
-    if (count === 0) return;
     const { name: modelName, ...rest } = version;
+    // MLflow numbers the versions of a model that was deleted and made anew from 1 again: the newest job has the version.
+    const written = await transaction.$executeRaw`
+      INSERT INTO job_model_versions (name, version, job_id) VALUES (${modelName}, ${version.version}, ${jobId})
+      ON CONFLICT (name, version) DO UPDATE SET job_id = excluded.job_id, created_at = now()
+      WHERE job_model_versions.job_id <> excluded.job_id`;
+    if (written === 0) return;
     await appendEvents(
       transaction,
       jobId,

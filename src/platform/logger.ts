@@ -8,10 +8,10 @@ export type { Logger };
  */
 export function createLogger(level: string, pretty: boolean): Logger {
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
-  if (pretty)
-    return pino({
-      ...options,
-      transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } },
-    });
-  return pino(options, pino.destination({ fd: 2, sync: true }));
+  const destination = pretty
+    ? pino.transport({ target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } })
+    : pino.destination({ fd: 2, sync: true });
+  // Whoever read the log may be gone; that is no reason to end.
+  destination.on('error', () => {});
+  return pino(options, destination);
 }

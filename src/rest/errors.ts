@@ -42,6 +42,10 @@ async function replyToError(error: unknown, request: FastifyRequest, reply: Fast
   const expected = expectedFailure(error);
   if (expected !== undefined) return replyToExpected(expected, reply);
   if (isClientFault(error)) return reply.code(error.statusCode).send({ detail: describeClientFault(error) });
+  if (request.raw.destroyed && !request.raw.complete) {
+    request.log.debug({ requestId: request.id }, 'http.caller_gone');
+    return reply.code(400).send({ detail: 'the request ended before its body did' });
+  }
   request.log.error({ err: error, requestId: request.id }, 'rest.fault');
   return reply.code(500).send({ detail: 'Internal Server Error' });
 }

@@ -9,6 +9,6 @@ export interface RestServices {
   readonly models: Pick<ModelService, 'list'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly status: () => Promise<PlatformStatus>;
-  /** Cheaper than `status`; asked often. Absent: `status` tells it too. */
-  readonly readiness?: () => Promise<PlatformReadiness>;
+  /** Cheaper than `status`; asked often. */
+  readonly readiness: () => Promise<PlatformReadiness>;
 }

@@ -46,7 +46,7 @@ describe(`${JOBS} jobs at once in one experiment, which is new, for one model, w
         return jobs.submit(script(gate), { experimentName, modelName, environmentVariables });
       }),
     );
-    await Promise.all(Array.from({ length: SLOTS }, (_, index) => gate.told(`ready ${index}`)));
+    await gate.told('ready ', SLOTS);
     await gate.open();
     ended = await Promise.all(ids.map((id) => jobs.end(id)));
   }, JOB_LIMIT_MS);

@@ -8,7 +8,8 @@ const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
 
 const { url } = inject('platform');
-const pickle = uniqueName('pickle');
+/** Its name holds what means something to a URL, a shell or a filter somewhere on the way. */
+const pickle = uniqueName("it's 50%41 ünï ✅ #1 & co");
 const classifier = uniqueName('classifier');
 /** The classifier's rows: one who stays, one who leaves. */
 const people = { age: [22, 66], visits: [1, 9] };

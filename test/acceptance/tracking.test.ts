@@ -76,10 +76,15 @@ with mlflow.start_run() as run:
 `,
 } as const;
 
+const tags = [
+  { key: 'team', value: 'data-science' },
+  { key: 'note', value: 'ünïcode "quoted"' },
+];
+
 const ids = new Map<string, string>();
 beforeAll(async () => {
   for (const [name, script] of Object.entries(scripts)) {
-    ids.set(name, await jobs.submit(script, name === 'underItsName' ? { modelName: own } : {}));
+    ids.set(name, await jobs.submit(script, { tags, ...(name === 'underItsName' ? { modelName: own } : {}) }));
   }
 });
 
@@ -161,11 +166,23 @@ describe('after exit 0', { timeout: JOB_LIMIT_MS }, () => {
     expect(await jobs.client.logText(ended.job.id)).toMatch(new RegExp(`${DONE}\n$`));
   });
 
+  test("the job's tags and its id are on its run and on its version", async () => {
+    const { job } = await jobOf('pickle');
+    const expected = [...tags, { key: 'asgard.job_id', value: job.id }];
+    expect(job.tags).toEqual(expect.arrayContaining(tags));
+    expect(job.modelVersion?.tags).toEqual(expect.arrayContaining(expected));
+    const answer = await fetch(`${url}/api/2.0/mlflow/runs/get?run_id=${job.runId}`);
+    const { run } = await answer.json();
+    expect(run.data.tags).toEqual(expect.arrayContaining(expected));
+  });
+
   test('a model that was logged without a run becomes one', async () => {
     const ended = await jobOf('withoutRun');
-    expect(ended.job.status).toBe('COMPLETED');
-    expect(ended.job.modelVersion).toMatchObject({ version: '1', status: 'READY' });
+    expect(ended.job).toMatchObject({ status: 'COMPLETED', runId: null });
+    expect(ended.job.modelVersion).toMatchObject({ version: '1', status: 'READY', runId: null });
     expect(ended.said.at(-1)).toBe(DONE);
+    const prediction = await jobs.client.predict({ modelName: ended.job.modelName, inputs: { x: [1] } });
+    expect(prediction.predictions).toEqual(['no run']);
   });
 
   test('a model that the script registered under the model name is not registered again', async () => {

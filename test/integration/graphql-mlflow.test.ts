@@ -48,6 +48,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   api.mlflowRequests.length = 0;
+  api.databaseQueries.length = 0;
 });
 
 afterAll(async () => {
@@ -101,6 +102,9 @@ describe('a page of jobs', () => {
       'POST /api/2.0/mlflow/experiments/search',
       'POST /api/2.0/mlflow/runs/search',
     ]);
+    // A script can be a megabyte.
+    expect(api.databaseQueries.filter((sql) => sql.includes('"script"'))).toEqual([]);
+    expect(api.databaseQueries.length).toBeLessThan(12);
   });
 });
 

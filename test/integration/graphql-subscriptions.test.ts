@@ -209,6 +209,7 @@ describe('the client', () => {
       code: 'NOT_FOUND',
       message: expect.stringContaining('nope'),
     });
+    await expect(client.models()).rejects.toMatchObject({ code: 'UNAVAILABLE', isRetryable: true });
     await expect(client.jobEvents('nope').next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     const input = { scriptName: 'a/b.py', script: 'x', experimentName: 'e', modelName: 'm' };
     await expect(client.submit(input)).rejects.toMatchObject({

@@ -126,6 +126,24 @@ describe('predictions', () => {
     }
   });
 
+  test('of a model whose process was killed a moment ago are of a new process', async () => {
+    const name = uniqueName('model');
+    await using workers = workersWith(ready);
+    const service = new InferenceService(models, workers);
+    await register(name, constantModel(5));
+    await service.predict(asking(name));
+    for (const { pid } of processesOf(folder)) process.kill(pid, 'SIGKILL');
+    await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [5] });
+  });
+
+  test('of a model that crashes its process are tried with another one once', async () => {
+    const name = uniqueName('model');
+    await using workers = workersWith(ready);
+    const service = new InferenceService(models, workers);
+    await register(name, modelPickle('import os, types\nmodel = types.SimpleNamespace(predict=lambda _: os._exit(3))'));
+    await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   test('of a model that is not there yet do not remember that', async () => {
     const name = uniqueName('model');
     await using workers = workersWith(ready);

@@ -35,8 +35,7 @@ beforeAll(async () => {
   await once(fakeOverloadedMlflow, 'listening');
   client = new MlflowClient({ baseUrl: () => mlflowUrl, onRequest: ({ path }) => void paths.push(path) });
   api = fastify();
-  const status = () => platform.current();
-  await api.register(healthRoutes({ status, readiness: () => platform.readiness() }));
+  await api.register(healthRoutes({ readiness: () => platform.readiness() }));
 });
 afterAll(async () => {
   await api?.close();

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../src/client/client.ts';
@@ -39,7 +39,10 @@ describe.sequential('after kill -9 of the platform while a job ran', { timeout: 
     expect(await platform.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
     expect(pidsOf('runner.py')).toHaveLength(1);
 
-    next = await folder.start();
+    // The folder under another name is still the same folder.
+    const ASGARD_HOME = `${folder.path}-link`;
+    await symlink(folder.path, ASGARD_HOME);
+    next = await folder.start({ ASGARD_HOME });
     await next.ready();
     expect(pidsOf('postgres -D')).not.toContain(postgres);
     expect(pidsOf('mlflow_server.py')).not.toContain(mlflow);

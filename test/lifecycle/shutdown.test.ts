@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { JobEvent } from '../../src/client/client.ts';
+import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
@@ -26,7 +29,7 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    `ends within ${LIMIT_SECONDS} s of %s and leaves no process; the next start tells each job's truth`,
+    `ends within ${LIMIT_SECONDS} s of %s, sent twice, and leaves no process; the next start tells each job's truth`,
     async (signal) => {
       const { client, url, mlflowUrl } = platform;
       const prediction = await client.predict({ modelName: 'doubler', inputs: { x: [1, 21] } });
@@ -47,6 +50,12 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
         expect(programs).toContainEqual(expect.stringContaining(name));
       }
 
+      process.kill(platform.pid, signal);
+      await poll(
+        () => platform.log,
+        (log) => log.some((line) => line.includes('asgard.stopping')),
+      );
+      // Whoever is impatient must not leave half of it running.
       const { seconds, ...ending } = await platform.end(signal);
       console.info(`${signal}: ended after ${seconds.toFixed(1)} s`);
       expect(ending).toEqual({ code: 0, signal: null });
@@ -90,7 +99,7 @@ describe.sequential('a platform that is still starting, for the first time', { t
     ['SIGTERM', 'its program is loaded', 'main.ts'],
     ['SIGINT', 'the database is made', 'initdb'],
     ['SIGTERM', 'PostgreSQL starts', 'postgres -D'],
-    ['SIGTERM', 'PostgreSQL runs', 'postgres.started'],
+    ['SIGHUP', 'PostgreSQL runs', 'postgres.started'],
     ['SIGINT', 'MLflow starts', 'mlflow_server.py'],
   ] as const)('ends at %s while %s, in good order, and leaves no process', async (signal, _stage, sign) => {
     await using child = await ChildProcess.start({ argv: [process.execPath, MAIN], env: folder.variables() });
@@ -109,13 +118,34 @@ describe.sequential('a platform that is still starting, for the first time', { t
     expect(child.tail).not.toContain('Asgard is listening');
   });
 
-  test('starts whole after all that', async () => {
-    await using platform = await folder.start();
-    await platform.ready();
-    expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+  test('starts whole after all that; it goes on when nobody reads its log any more, and ends when its terminal closes', async () => {
+    const child = spawn(process.execPath, [MAIN], {
+      env: folder.variables({ ASGARD_LOG_LEVEL: 'debug' }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const exited = once(child, 'exit');
+    const url = await listeningAt(child.stdout);
+    child.stdout.destroy();
+    child.stderr.destroy();
+    await using client = new AsgardClient({ url });
+    const events = await eventsOf(client, await submit(client, 'print("unheard")'));
+    expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
+    process.kill(child.pid ?? 0, 'SIGHUP');
+    expect(await exited).toEqual([0, null]);
     expect(folder.processes()).toEqual([]);
   });
 });
+
+/** The address in what a platform prints once it listens. */
+async function listeningAt(output: Readable): Promise<string> {
+  let seen = '';
+  for await (const chunk of output.iterator({ destroyOnReturn: false })) {
+    seen += String(chunk);
+    const url = /GraphiQL\s+(http:\S+)\/graphql/.exec(seen)?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`it ended before it listened:\n${seen}`);
+}
 
 /** Follows all status changes over SSE. `closed` settles when the platform cuts the stream. */
 async function openStream(url: string): Promise<{ closed: Promise<void> }> {

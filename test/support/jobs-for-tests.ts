@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
@@ -146,15 +146,11 @@ def tell(name):
     return writeFile(join(this.#folder, name), '');
   }
 
-  /** Resolves once a script has called `tell(name)`. */
-  async told(name: string): Promise<void> {
+  /** Resolves once scripts have called `tell` with so many different names that begin with `prefix`. */
+  async told(prefix: string, count = 1): Promise<void> {
     await poll(
-      () =>
-        access(join(this.#folder, name)).then(
-          () => true,
-          () => false,
-        ),
-      (isThere) => isThere,
+      async () => (await readdir(this.#folder)).filter((name) => name.startsWith(prefix)),
+      (names) => names.length >= count,
       JOB_LIMIT_MS,
     );
   }

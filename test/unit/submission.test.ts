@@ -299,6 +299,13 @@ test.each([
   ['modelName', 'x'.repeat(250), true],
   ['modelName', 'x'.repeat(251), false],
   ['modelName', 'churn predictor', true],
+  ['modelName', "it's 50% ünï ✅ #1 & co", true],
+  ['modelName', '.x', true],
+  // MLflow takes these two for names of files, and cannot say the others in a `models:/` address.
+  ['modelName', '.', false],
+  ['modelName', '..x', false],
+  ['modelName', 'a?b', false],
+  ['modelName', 'me@home', false],
   ['modelName', 'a/b', false],
   ['modelName', 'a:b', false],
   ['modelName', '\ud800', false],

@@ -4,10 +4,7 @@ import type { RestServices } from '../services.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 /** `/healthz`: the process answers. `/readyz`: every part of it does, else 503 naming those that do not. */
-export function healthRoutes({
-  status,
-  readiness = status,
-}: Pick<RestServices, 'status' | 'readiness'>): FastifyPluginAsync {
+export function healthRoutes({ readiness }: Pick<RestServices, 'readiness'>): FastifyPluginAsync {
   return async (app) => {
     app.get('/healthz', async () => ({ status: 'ok' }));
     app.get('/readyz', async (_request, reply) => {

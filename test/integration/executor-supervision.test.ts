@@ -1,0 +1,230 @@
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
+import type { TrainingJob } from '../../src/database/generated/client.ts';
+import { LocalExecutor } from '../../src/executors/local.ts';
+import { readEvents } from '../../src/jobs/event-store.ts';
+import type { NumberedJobEvent } from '../../src/jobs/events.ts';
+import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
+import { JobService } from '../../src/jobs/service.ts';
+import { endJob } from '../../src/jobs/transitions.ts';
+import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelService } from '../../src/models/service.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { PythonEnvironments, toolchainPython } from '../../src/python/environments.ts';
+import type { CancelRequest } from '../../src/worker/messages.ts';
+import { Supervision } from '../../src/worker/supervision.ts';
+import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
+import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { poll } from '../support/poll.ts';
+import { processesWith } from '../support/processes-by-argument.ts';
+import { SUBMISSION } from '../support/submission.ts';
+
+const { toolchain } = parseConfig(inheritedEnvironment(), false);
+/** The first run on a fresh clone builds the base environment. */
+const LIMIT_MS = 220_000;
+
+let server: DatabasesForTests;
+let mlflow: MlflowForTests;
+let folder: string;
+let executor: LocalExecutor;
+let test: TestDatabase;
+let context: SupervisorContext;
+let jobs: JobService;
+
+beforeAll(async () => {
+  [server, mlflow, folder] = await Promise.all([
+    DatabasesForTests.start(),
+    startMlflow(),
+    mkdtemp(join(tmpdir(), 'asgard-supervision-')),
+  ]);
+  executor = new LocalExecutor({ folder, python: toolchainPython(toolchain) });
+});
+afterAll(async () => {
+  await mlflow?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  test = await server.create();
+  jobs = new JobService(test.client);
+  const client = new MlflowClient({ baseUrl: () => mlflow.url });
+  context = {
+    database: test.client,
+    executor,
+    environments: new PythonEnvironments({ folder: join(toolchain, 'environments'), toolchain }),
+    mlflow: client,
+    models: new ModelService(client),
+    gatewayUrl: mlflow.url,
+    logger: createLogger('silent', false),
+  };
+  return async () => {
+    await client[Symbol.asyncDispose]();
+    await test[Symbol.asyncDispose]();
+  };
+});
+
+/** A job that a worker has claimed and supervises. */
+interface Supervised {
+  readonly id: string;
+  readonly claim: Claim;
+  readonly control: MessagePort;
+  /** Resolves with the job and its events once the supervision is over. */
+  readonly ended: Promise<{ job: TrainingJob; events: NumberedJobEvent[] }>;
+}
+
+async function supervise(script: string, changes: Partial<typeof SUBMISSION> = {}): Promise<Supervised> {
+  const { id } = await jobs.submit({ ...SUBMISSION, script, ...changes });
+  // Its name is in its arguments: so it is found among the processes.
+  await test.client.trainingJob.update({ where: { id }, data: { scriptName: `${id}.py` } });
+  const [claim] = await claimJobs(test.client, 'worker', 1);
+  if (claim?.jobId !== id) throw new Error('another job was claimed');
+  const { port1: control, port2 } = new MessageChannel();
+  const ended = (async () => {
+    try {
+      await new Supervision(context, claim, port2).run();
+    } finally {
+      control.close();
+    }
+    return { job: await jobs.get(id), events: await readEvents(test.client, id, 0, 10_000) };
+  })();
+  return { id, claim, control, ended };
+}
+
+const statusesOf = (events: readonly NumberedJobEvent[]) =>
+  events.flatMap((event) => (event.type === 'status' ? [event.status] : []));
+const linesOf = (events: readonly NumberedJobEvent[]) =>
+  events.flatMap((event) => (event.type === 'log' && event.stream !== 'platform' ? [event.text] : []));
+
+/** Resolves once the job's script has printed the line. */
+const printed = (id: string, text: string) =>
+  poll(
+    () => readEvents(test.client, id, 0, 1000),
+    (events) => linesOf(events).includes(text),
+    LIMIT_MS,
+  );
+
+const STUBBORN =
+  'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint("ready", flush=True)\ntime.sleep(60)\n';
+
+describe('a job', { timeout: LIMIT_MS }, () => {
+  it('that takes longer than its time ends as TIMED_OUT, with its script and what that printed', async () => {
+    const { id, ended } = await supervise(STUBBORN, { timeoutSeconds: 2 });
+    const { job, events } = await ended;
+    expect(job).toMatchObject({ status: 'TIMED_OUT', error: 'the job did not end within its 2 s' });
+    expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'TIMED_OUT']);
+    expect(linesOf(events)).toEqual(['ready']);
+    expect(events.at(-1)).toMatchObject({ type: 'end', status: 'TIMED_OUT', signal: 'SIGKILL', lines: 1 });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('whose runner is killed is LOST, and its script is gone', async () => {
+    const { id, ended } = await supervise(STUBBORN);
+    await printed(id, 'ready');
+    const record = JSON.parse(await readFile(join(folder, id, '1', 'runner.json'), 'utf8'));
+    process.kill(record.pid, 'SIGKILL');
+    const { job, events } = await ended;
+    expect(job).toMatchObject({ status: 'LOST', error: expect.stringContaining(id) });
+    expect(events.at(-1)).toMatchObject({ type: 'end', status: 'LOST', exitCode: null });
+    await poll(
+      () => processesWith(`${id}.py`),
+      (pids) => pids.length === 0,
+    );
+  });
+
+  it('whose runner is stopped cannot hold a cancel up', async () => {
+    const { id, control, ended } = await supervise(STUBBORN);
+    await printed(id, 'ready');
+    const record = JSON.parse(await readFile(join(folder, id, '1', 'runner.json'), 'utf8'));
+    process.kill(record.pid, 'SIGSTOP');
+    const asked = performance.now();
+    control.postMessage({ reason: 'enough' } satisfies CancelRequest);
+    const { job } = await ended;
+    expect(performance.now() - asked).toBeLessThan(15_000);
+    expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+  });
+
+  it('whose attempt another has ended is let go: its script ends, and nothing is added', async () => {
+    const { id, claim, ended } = await supervise(
+      'import time\nprint("ready", flush=True)\nwhile True:\n    print("more", flush=True)\n    time.sleep(0.02)\n',
+    );
+    await printed(id, 'ready');
+    await endJob(test.connect(1), id, claim, { status: 'LOST', error: 'the lease ran out' });
+    const before = await readEvents(test.client, id, 0, 10_000);
+    expect(before.at(-1)).toMatchObject({ type: 'end', status: 'LOST' });
+    const { job, events } = await ended;
+    expect(job).toMatchObject({ status: 'LOST', error: 'the lease ran out' });
+    expect(events).toEqual(before);
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+  });
+
+  it('that was cancelled between its claim and its supervision never starts a script', async () => {
+    const { id } = await jobs.submit({ ...SUBMISSION, script: 'print("never")\n' });
+    const [claim] = await claimJobs(test.client, 'worker', 1);
+    if (claim === undefined) throw new Error('nothing was claimed');
+    await jobs.cancel(id, 'changed my mind');
+    const { port1, port2 } = new MessageChannel();
+    await new Supervision(context, claim, port2).run();
+    port1.close();
+    await expect(jobs.get(id)).resolves.toMatchObject({ status: 'CANCELLED', error: 'changed my mind' });
+    expect(statusesOf(await readEvents(test.client, id, 0, 100))).toEqual(['QUEUED', 'PREPARING', 'CANCELLED']);
+  });
+
+  it.each([0, 20, 60, 120, 200])(
+    'that is cancelled %i ms after it began ends as CANCELLED, at whichever step that is',
+    async (milliseconds) => {
+      const { id, control, ended } = await supervise(STUBBORN);
+      setTimeout(() => control.postMessage({ reason: 'enough' } satisfies CancelRequest), milliseconds);
+      const { job, events } = await ended;
+      expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
+      expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+      expect(events.at(-1)).toMatchObject({ type: 'end', status: 'CANCELLED', lines: linesOf(events).length });
+      expect(await processesWith(`${id}.py`)).toEqual([]);
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
+
+  it('that waits for an MLflow that is away can be cancelled, and says what it waits for', async () => {
+    await using away = new MlflowClient({ baseUrl: () => 'http://127.0.0.1:1' });
+    context = { ...context, mlflow: away, models: new ModelService(away) };
+    const { id, control, ended } = await supervise('print("never")\n');
+    await poll(
+      () => jobs.logText(id),
+      (text) => text.includes('Waiting for the MLflow server'),
+      LIMIT_MS,
+    );
+    control.postMessage({ reason: 'enough' } satisfies CancelRequest);
+    const { job, events } = await ended;
+    expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
+    expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'CANCELLED']);
+  });
+
+  it('whose requirements are not resolved in time ends as TIMED_OUT before any script', async () => {
+    const given = process.env['UV_DEFAULT_INDEX'];
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo; // a server that listens on TCP has one
+    process.env['UV_DEFAULT_INDEX'] = `http://127.0.0.1:${port}/simple`;
+    try {
+      const { ended } = await supervise('print("never")\n', { requirements: ['six'], timeoutSeconds: 1 });
+      const { job, events } = await ended;
+      expect(job).toMatchObject({ status: 'TIMED_OUT', error: 'the job did not end within its 1 s' });
+      expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'TIMED_OUT']);
+    } finally {
+      if (given === undefined) delete process.env['UV_DEFAULT_INDEX'];
+      else process.env['UV_DEFAULT_INDEX'] = given;
+      silent.closeAllConnections();
+      silent.close();
+    }
+  });
+});
