@@ -14,7 +14,7 @@ export const { toolchain: TOOLCHAIN } = parseConfig(inheritedEnvironment(), fals
 const READY_LIMIT_MS = 240_000;
 
 /** How a process ended. */
-export interface Ending {
+interface Ending {
   readonly code: number | null;
   readonly signal: string | null;
   readonly seconds: number;
