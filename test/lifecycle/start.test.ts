@@ -116,8 +116,8 @@ describe('a bad configuration', () => {
   });
 
   test.each([
-    [{ PORT: '8123', MLFLOW_PORT: '8123' }, 'MLFLOW_PORT: must differ from PORT (both are 8123)'],
-    [{ PORT: '5000', MLFLOW_PORT: '' }, 'MLFLOW_PORT: must differ from PORT (both are 5000)'],
+    [{ PORT: '8123', MLFLOW_PORT: '8123' }, 'MLFLOW_PORT: must differ from PORT, which is 8123'],
+    [{ PORT: '5000', MLFLOW_PORT: '' }, 'MLFLOW_PORT: must differ from PORT, which is 5000'],
     [{ PORT: ' ' }, 'PORT: '],
     [{ PORT: '0x50' }, 'PORT: '],
     [{ ASGARD_WORKER_SLOTS: '1e2' }, 'ASGARD_WORKER_SLOTS: '],
