@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { buildHttpServer, listen, MAX_BODY_BYTES } from '../../src/http/server.ts';
 import { createLogger } from '../../src/platform/logger.ts';
-import { type GraphqlForTests, post, SUBMISSION, startGraphql, until } from '../support/graphql-for-tests.ts';
+import { type GraphqlForTests, post, startGraphql, until } from '../support/graphql-for-tests.ts';
+import { SUBMISSION } from '../support/submission.ts';
 
 let api: GraphqlForTests;
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { appendEvents } from '../../src/jobs/event-store.ts';
 import { presentJobWithLog } from '../../src/rest/present.ts';
-import { type GraphqlForTests, post, SUBMISSION, startGraphql } from '../support/graphql-for-tests.ts';
+import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
+import { SUBMISSION } from '../support/submission.ts';
 
 let api: GraphqlForTests;
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type GraphqlForTests, post, SUBMISSION, startGraphql } from '../support/graphql-for-tests.ts';
+import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { SUBMISSION } from '../support/submission.ts';
 
 const JOBS = 50;
 const EXPERIMENTS = ['churn', 'fraud', 'price'];

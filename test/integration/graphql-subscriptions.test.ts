@@ -4,7 +4,8 @@ import { WebSocket } from 'ws';
 import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
 import { appendEvents } from '../../src/jobs/event-store.ts';
 import type { JobEvent as StoredEvent } from '../../src/jobs/events.ts';
-import { type GraphqlForTests, SUBMISSION, startGraphql, until } from '../support/graphql-for-tests.ts';
+import { type GraphqlForTests, startGraphql, until } from '../support/graphql-for-tests.ts';
+import { SUBMISSION } from '../support/submission.ts';
 
 let api: GraphqlForTests;
 let jobId: string;

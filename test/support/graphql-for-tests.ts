@@ -135,18 +135,6 @@ const graphqlBody = z.object({
 });
 type GraphqlBody = z.infer<typeof graphqlBody>;
 
-/** A submission that is whole. */
-export const SUBMISSION = {
-  scriptName: 'train.py',
-  script: 'print("hello")\n',
-  experimentName: 'churn',
-  modelName: 'churn_model',
-  requirements: [],
-  environmentVars: {},
-  timeoutSeconds: 300,
-  tags: {},
-};
-
 /** A client of the same database that tells which SQL it sends. */
 function observedDatabase(url: string): { client: PrismaClient; queries: string[] } {
   const queries: string[] = [];
