@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { startApp } from './app.ts';
-import { type Config, ConfigError, parseConfig } from './config.ts';
+import { type Config, ConfigError, inheritedEnvironment, parseConfig } from './config.ts';
 import { AsgardError } from './platform/errors.ts';
 import { createLogger } from './platform/logger.ts';
 
@@ -76,7 +76,7 @@ async function main(): Promise<number> {
 
 function readConfig(): Config | null {
   try {
-    return parseConfig(process.env, process.stderr.isTTY);
+    return parseConfig(inheritedEnvironment(), process.stderr.isTTY);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`asgard: ${error.message}\n`);

@@ -2,6 +2,7 @@ import type { JobStatus } from '../../src/database/generated/enums.ts';
 import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
+import { metricTextField, metricValueField } from './metric-value.ts';
 import { ModelVersion } from './model-version.ts';
 
 /** One kind of event with its number. */
@@ -96,15 +97,8 @@ builder.objectRef<Numbered<'metric'>>('MetricLogged').implement({
   fields: (t) => ({
     runId: t.exposeID('runId', { description: 'The run that it was logged to.' }),
     key: t.exposeString('key', { description: 'The name of the metric.' }),
-    value: t.float({
-      nullable: true,
-      description: 'Its value; null when that is not a finite number: see `text`.',
-      resolve: ({ value }) => (typeof value === 'number' ? value : null),
-    }),
-    text: t.string({
-      description: 'Its value as text: a number, `NaN`, `Infinity` or `-Infinity`.',
-      resolve: ({ value }) => String(value),
-    }),
+    value: t.float(metricValueField),
+    text: t.string(metricTextField),
     step: t.exposeFloat('step', { description: 'The step that the script gave, a whole number; 0 when it gave none.' }),
   }),
 });

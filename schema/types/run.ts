@@ -1,6 +1,7 @@
 import type { Metric } from '../../src/mlflow/wire.ts';
 import { builder } from '../builder.ts';
 import { loadRuns } from '../loaders.ts';
+import { metricTextField, metricValueField } from './metric-value.ts';
 import { Tag } from './tag.ts';
 
 const RunStatus = builder.enumType('RunStatus', {
@@ -26,15 +27,8 @@ const MetricType = builder.objectRef<Metric>('Metric').implement({
   description: 'The newest value of one metric of a run.',
   fields: (t) => ({
     key: t.exposeString('key', { description: 'Its name.' }),
-    value: t.float({
-      nullable: true,
-      description: 'Its value; null when that is not a finite number: see `text`.',
-      resolve: ({ value }) => (typeof value === 'number' ? value : null),
-    }),
-    text: t.string({
-      description: 'Its value as text: a number, `NaN`, `Infinity` or `-Infinity`.',
-      resolve: ({ value }) => String(value),
-    }),
+    value: t.float(metricValueField),
+    text: t.string(metricTextField),
     step: t.exposeFloat('step', { description: 'The step it was logged for, a whole number.' }),
     at: t.expose('at', { type: 'DateTime', description: 'When it was logged.' }),
   }),

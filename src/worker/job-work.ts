@@ -44,7 +44,9 @@ export class JobWork implements AsyncDisposable {
   async #start(): Promise<void> {
     const { environments, readiness, logger } = this.#options;
     const { signal } = this.#stop;
-    await environments.removeLeftovers();
+    await environments.removeLeftovers().catch((error: unknown) => {
+      logger.warn({ err: error }, 'environment.leftovers_kept');
+    });
     while (!signal.aborted) {
       try {
         const onLine = (line: string) => {
