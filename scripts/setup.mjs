@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `node scripts/setup.mjs [--quiet] [-- COMMAND ARGUMENT…]`: sets up what is missing (npm packages, the generated Prisma
- * client, the Python toolchain), then runs the command with the project's own Node first on the PATH and ends as it ends.
+ * `node scripts/setup.mjs [--quiet] [--tests] [-- COMMAND ARGUMENT…]`: sets up what is missing (npm packages, the generated
+ * Prisma client, the Python toolchain; with `--tests` also what only tests run), then runs the command with the project's own Node first on the PATH and ends as it ends.
  * Plain JavaScript without dependencies: it runs on whatever Node 20 or later the machine has, before anything is installed.
  * A step whose inputs have not changed since it was done costs a few milliseconds.
  *
@@ -12,13 +12,13 @@ import { runCommand } from './setup/command.mjs';
 import { SetupError } from './setup/errors.mjs';
 import { setUpNodePackages, setUpPrismaClient } from './setup/node-packages.mjs';
 import { Progress } from './setup/progress.mjs';
-import { setUpPython } from './setup/python.mjs';
+import { PLATFORM_PYTHON, setUpPython, TEST_PYTHON } from './setup/python.mjs';
 import { endToolsOnSignals } from './setup/tool.mjs';
 
 const OLDEST_NODE = 20;
 const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
 
-async function setUp(progress) {
+async function setUp(progress, hasTests) {
   const nodeMajor = Number(process.versions.node.split('.')[0]);
   if (nodeMajor < OLDEST_NODE) {
     throw new SetupError(
@@ -29,7 +29,9 @@ async function setUp(progress) {
   const toolchain = resolve(process.env.ASGARD_TOOLCHAIN || resolve(root, '.toolchain'));
   const steps = [
     setUpNodePackages(root, progress).then(() => setUpPrismaClient(root, progress)),
-    setUpPython(root, toolchain, progress),
+    ...[PLATFORM_PYTHON, ...(hasTests ? [TEST_PYTHON] : [])].map((environment) =>
+      setUpPython(root, toolchain, progress, environment),
+    ),
   ];
   // Both are let come to their end, so that a failure of one leaves no half of the other.
   const failure = (await Promise.allSettled(steps)).find((outcome) => outcome.status === 'rejected');
@@ -42,7 +44,7 @@ const command = separator === -1 ? [] : process.argv.slice(separator + 1);
 const progress = new Progress(options.includes('--quiet'));
 const stopWatching = endToolsOnSignals();
 try {
-  await setUp(progress);
+  await setUp(progress, options.includes('--tests'));
 } catch (error) {
   process.stderr.write(`set-up: ${error instanceof SetupError ? error.message : (error?.stack ?? error)}\n`);
   process.exit(error instanceof SetupError ? error.exitCode : 1);

@@ -12,23 +12,33 @@ const MISLEADING = ['PYTHONDONTWRITEBYTECODE', 'PYTHONHOME', 'PYTHONPATH', 'VIRT
 /** What pip is told, in uv's words: uv reads none of pip's variables. */
 const UV_NAMES = { PIP_INDEX_URL: 'UV_DEFAULT_INDEX', PIP_EXTRA_INDEX_URL: 'UV_INDEX', PIP_CERT: 'SSL_CERT_FILE' };
 
-/** Makes `<toolchain>/python`, a virtual environment with the platform's own Python packages, uv among them. */
-export async function setUpPython(root, toolchain, progress) {
-  const requirements = join(root, 'python', 'requirements.txt');
-  const folder = join(toolchain, 'python');
+/** `<toolchain>/python`, with the platform's own Python packages, uv among them. */
+export const PLATFORM_PYTHON = { name: 'python', requirements: 'requirements.txt', title: 'Python environment' };
+/** `<toolchain>/test-python`, with what only tests run. */
+export const TEST_PYTHON = {
+  name: 'test-python',
+  requirements: 'test-requirements.txt',
+  title: 'Python environment of the tests',
+};
+
+/** Makes one of these virtual environments unless it is what its requirements say. */
+export async function setUpPython(root, toolchain, progress, { name, requirements: file, title }) {
+  const requirements = join(root, 'python', file);
+  const folder = join(toolchain, name);
   const stamp = join(folder, '.asgard-setup');
   const hash = hashOf([requirements], process.env.ASGARD_PYTHON ?? '', folder);
   // The link to an interpreter that was removed since counts as missing.
   const isCurrent = () => existsSync(join(folder, 'bin', 'python')) && hasStamp(stamp, hash);
   if (isCurrent()) return;
-  const onWait = () => progress.say('waiting for another set-up to make the Python environment');
-  await withLock(join(toolchain, 'python.lock'), onWait, async (onStart) => {
+  const bootstrap = join(toolchain, `bootstrap-${name}`);
+  const onWait = () => progress.say(`waiting for another set-up to make the ${title}`);
+  await withLock(join(toolchain, `${name}.lock`), onWait, async (onStart) => {
     if (isCurrent()) return;
     const run = { env: toolEnvironment(), onStart };
     const python = await findPython(run);
-    progress.say(`making the Python environment with Python ${python.version}, about a minute the first time`);
-    await progress.step('Python environment made', async () => {
-      const uv = await bootstrapUv(python.path, join(toolchain, 'bootstrap'), uvVersion(requirements), run);
+    progress.say(`making the ${title} with Python ${python.version}, about a minute the first time`);
+    await progress.step(`${title} made`, async () => {
+      const uv = await bootstrapUv(python.path, bootstrap, uvVersion(root), run);
       rmSync(folder, { recursive: true, force: true });
       await must([uv, 'venv', '--quiet', '--python', python.path, folder], run);
       const target = ['--python', join(folder, 'bin', 'python')];
@@ -37,7 +47,7 @@ export async function setUpPython(root, toolchain, progress) {
     });
     writeStamp(stamp, hash);
     // The environment has a uv of its own now.
-    rmSync(join(toolchain, 'bootstrap'), { recursive: true, force: true });
+    rmSync(bootstrap, { recursive: true, force: true });
   });
 }
 
@@ -64,9 +74,9 @@ async function findPython(run) {
   throw new SetupError(2, `${NEEDED} is needed and none is on the PATH: install one, or set ASGARD_PYTHON to its path`);
 }
 
-/** The version that the requirements pin, so that the bootstrap is the uv that stays. */
-function uvVersion(requirements) {
-  return /^uv==(\S+)/m.exec(readFileSync(requirements, 'utf8'))?.[1];
+/** The version that the platform's requirements pin, so that the bootstrap is the uv that stays. */
+function uvVersion(root) {
+  return /^uv==(\S+)/m.exec(readFileSync(join(root, 'python', PLATFORM_PYTHON.requirements), 'utf8'))?.[1];
 }
 
 /** Gets uv from PyPI into a folder of its own, whatever of pip, venv and uv the machine has. @returns its path */
