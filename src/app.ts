@@ -40,6 +40,10 @@ export interface App extends AsyncDisposable {
   readonly mlflowUrl: string;
   /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
+  /** How many jobs have scripts that go on when the platform ends. */
+  readonly runningJobs: () => number;
+  /** Ends those scripts, also while the platform is being disposed of. */
+  readonly cancelJobs: (reason: string) => Promise<void>;
 }
 
 /**
@@ -134,10 +138,26 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     logLevel: config.logLevel,
     logPretty: config.logPretty,
   };
-  const { workerSlots: slots } = config;
-  const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
+  const { workerSlots: slots, lostAfterSeconds } = config;
+  const work = new JobWork({
+    database,
+    listener,
+    environments,
+    executor,
+    readiness,
+    settings,
+    slots,
+    lostAfterSeconds,
+    logger,
+  });
   shutdown.own('jobs', 4500, work);
-  return { url, mlflowUrl, failed: Promise.race([servers.failed, refused.promise]) };
+  return {
+    url,
+    mlflowUrl,
+    failed: Promise.race([servers.failed, refused.promise]),
+    runningJobs: () => work.runningJobs,
+    cancelJobs: (reason: string) => work.cancelRunning(reason),
+  };
 }
 
 async function checkToolchain(toolchain: string): Promise<void> {

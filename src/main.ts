@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { startApp } from './app.ts';
+import { type App, startApp } from './app.ts';
 import { type Config, ConfigError, inheritedEnvironment, parseConfig } from './config.ts';
 import { AsgardError } from './platform/errors.ts';
 import { createLogger } from './platform/logger.ts';
@@ -17,6 +17,8 @@ usage: npm start            (all settings are environment variables)
                        MLFLOW_TRACKING_URI is set too                        the embedded one
   MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one   the managed one
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
+  ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent
+                       before the job is given up                            86400
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
   ASGARD_LOG_LEVEL     trace, debug, info, warn, error, silent               info
@@ -43,6 +45,8 @@ async function main(): Promise<number> {
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   let fault: Error | undefined;
+  let running: App | undefined;
+  let cancelling: Promise<void> | undefined;
   process.on('uncaughtException', (error) => {
     fault ??= error;
     logger.fatal({ err: error }, 'asgard.uncaught');
@@ -51,18 +55,25 @@ async function main(): Promise<number> {
   // The process may be ended while it is starting, too. SIGHUP: its terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
     process.on(signal, () => {
-      // Ending at once would leave PostgreSQL, MLflow and running scripts behind; what is under way has deadlines.
-      if (stop.signal.aborted) return void process.stderr.write('asgard: still stopping, 10 s at most\n');
+      // Ending at once would leave PostgreSQL and MLflow behind; what is under way has deadlines.
+      if (stop.signal.aborted) {
+        process.stderr.write('asgard: still stopping, 10 s at most; running jobs are cancelled\n');
+        cancelling ??= running?.cancelJobs('the platform was shut down');
+        return;
+      }
       logger.info({ signal }, 'asgard.stopping');
       stop.abort();
     });
   }
   try {
     await using app = await startApp(config, logger, stop.signal);
+    running = app;
     process.stdout.write(
       `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
     const failure = await Promise.race([stopped, app.failed]);
+    const jobs = app.runningJobs();
+    if (jobs > 0) process.stderr.write(goingOn(jobs));
     if (failure === undefined) return fault === undefined ? 0 : 1;
     process.stderr.write(`asgard: ${failure.message}\n`);
     return 1;
@@ -71,7 +82,14 @@ async function main(): Promise<number> {
     if (error instanceof AsgardError) process.stderr.write(`asgard: ${error.message}\n`);
     else logger.fatal({ err: error }, 'asgard.start_failed');
     return 1;
+  } finally {
+    await cancelling;
   }
+}
+
+function goingOn(jobs: number): string {
+  const [what, whom] = jobs === 1 ? ['1 running job goes', 'it'] : [`${jobs} running jobs go`, 'them'];
+  return `asgard: ${what} on; the next start takes ${whom} up again. Ctrl-C again cancels ${whom}.\n`;
 }
 
 function readConfig(): Config | null {

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -38,6 +39,21 @@ def die_with_parent() -> Callable[[], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return in_child
+
+
+def own_identity() -> str:
+    """What tells this process from a later one with the same number: the boot, and its start time in clock ticks.
+
+    The same text as `identityOfProcess` of `src/platform/process-identity.ts` gives.
+    """
+    if not _IS_LINUX:
+        command = ["/bin/ps", "-p", str(os.getpid()), "-o", "lstart="]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    with open("/proc/self/stat", "rb") as file:
+        stat = file.read()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    return f"{boot}:{int(stat[stat.rindex(b')') + 2 :].split()[19])}"
 
 
 class ProcessTree:

@@ -10,7 +10,8 @@ SIGTERM to the script's whole process tree, SIGKILL after the grace time; a seco
 limit, counted from the script's start, does the same. When the script's main process ends, what it left running is
 ended. If the runner is killed, the script's main process is killed with it.
 
-Frames, one JSON object a line, numbered from 1 without holes:
+Frames, one JSON object a line, numbered from 0 without holes:
+    {"n":0,"t":1732.123400,"start":{"pid":7,"identity":"..."}}      always the first: who writes this spool
     {"n":1,"t":1732.123456,"s":"stdout"|"stderr","x":"text"}        "p":true when the line goes on in the next frame
                                                                     of the same stream
     {"n":2,"t":1733.5,"exit":{"code":0|null,"signal":"SIGKILL"|null,"reason":"exited"|"timed_out"|"cancelled"|
@@ -39,7 +40,7 @@ from typing import Any
 # Run with -I, Python looks for modules in its own library alone. The package's folder is added for these imports only.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
-from asgard.process_tree import ProcessTree, become_subreaper, die_with_parent  # noqa: E402
+from asgard.process_tree import ProcessTree, become_subreaper, die_with_parent, own_identity  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
 from asgard.spool import LineCutter, Spool, SpoolInUseError, Stream  # noqa: E402
 
@@ -63,6 +64,7 @@ def main() -> int:
     try:
         spec = Spec.parse(sys.stdin.buffer.read())
         spool = Spool(spec.spool)
+        spool.append_start(own_identity())
     except (ValueError, OSError, SpoolInUseError) as error:
         _complain(str(error))
         return 2

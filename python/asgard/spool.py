@@ -107,6 +107,14 @@ class Spool:
         self._bytes = 0
         self._sha256 = hashlib.sha256()
 
+    def append_start(self, identity: str) -> None:
+        """Writes frame 0: which process writes this spool, so that any other finds it. Raises OSError."""
+        frame = f'{{"n":0,"t":{time.time():.6f},"start":{_to_json({"pid": os.getpid(), "identity": identity})}}}\n'
+        try:
+            self._write(_encode([frame]))
+        except _PartWrittenError as error:
+            raise error.cause from None
+
     def append(self, stream: Stream, pieces: list[Piece]) -> None:
         """Writes a frame for each piece, numbered on, all in one write.
 

@@ -87,6 +87,10 @@ class Run:
         os.kill(self.pid, number)
 
     def frames(self) -> list[dict[str, Any]]:
+        """All but the first, which says who writes."""
+        return self.all_frames()[1:]
+
+    def all_frames(self) -> list[dict[str, Any]]:
         data = self.spool.read_bytes() if self.spool.exists() else b""
         return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]]
 

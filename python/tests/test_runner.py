@@ -47,6 +47,19 @@ def test_lines_are_numbered_without_holes_in_each_streams_order(run: Run) -> Non
     assert (record["code"], record["signal"], record["reason"], record["message"]) == (0, None, "exited", None)
 
 
+@linux_only
+def test_the_first_frame_says_who_writes_and_from_when_on(run: Run) -> None:
+    run.start("import time\nprint('up')\ntime.sleep(30)", timeout=60)
+    run.wait_for_line("up")
+    stat = Path(f"/proc/{run.pid}/stat").read_bytes()
+    ticks = stat[stat.rindex(b")") + 2 :].split()[19].decode()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    first = run.all_frames()[0]
+    assert (first["n"], first["start"]) == (0, {"pid": run.pid, "identity": f"{boot}:{ticks}"})
+    run.signal()
+    assert run.finish()["reason"] == "cancelled"
+
+
 def test_the_exit_frame_proves_the_lines_before_it(run: Run) -> None:
     started = time.time()
     run.start("print('héllo\\u2028 wörld')\nprint()\nprint('x' * 100_000)\nprint('end', end='')")

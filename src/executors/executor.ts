@@ -14,21 +14,34 @@ export interface RunSpec {
   readonly graceSeconds: number;
 }
 
-/** Names one execution. Computed from job and attempt, so that it is known before and after any crash. */
+/** Names one execution, before and after any crash. */
 export interface RunHandle {
   readonly jobId: string;
   readonly attempt: number;
+  /** Where its files are, as `Executor.place` was when it was claimed. */
+  readonly place: string;
 }
 
 /** Where scripts run. Nothing outside this folder knows which one does it. */
 export interface Executor {
-  /** Starts the script. */
+  /** The machine that runs are on. What is on another one is out of reach. */
+  readonly machine: string;
+  /** Where the files of new runs go. */
+  readonly place: string;
+  /** The executions of which files are left in `place`. */
+  handles(): Promise<RunHandle[]>;
+  /** Makes room for an execution: from then on `stateOf` tells one that was never started from one that is gone. */
+  reserve(handle: RunHandle): Promise<void>;
+  /** How far an execution has come. `gone`: nothing is left of it, or it was never reserved. */
+  stateOf(handle: RunHandle): Promise<'reserved' | 'started' | 'gone'>;
+  /** Starts the script of a reserved execution. */
   submit(handle: RunHandle, spec: RunSpec): Promise<void>;
   /**
-   * The frames of an execution from the first, in lists, each as soon as it was written; ends after the exit frame.
+   * The frames of an execution with numbers above `after`, in lists, each as soon as it was written; ends after the exit
+   * frame. Any number of readers, in any process on the machine, see the same.
    * @throws RunnerLostError when the runner is gone without an exit frame
    */
-  frames(handle: RunHandle, signal: AbortSignal): AsyncIterable<Frame[]>;
+  frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncIterable<Frame[]>;
   /** Asks for the end of the script and all that it started. The exit frame tells when it is done. Safe to repeat. */
   cancel(handle: RunHandle): Promise<void>;
   /** Removes what the execution left, once its frames are stored. Ends it first when it still runs. */

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
 import { PROJECT_ROOT } from '../config.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
-import type { Frame } from '../python/frames.ts';
+import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
 import { readSpool } from './spool.ts';
@@ -16,40 +16,56 @@ const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
 const RUNNER_START_MS = 30_000;
 const FORGET_TRIES = 100;
 const FORGET_PAUSE_MS = 20;
-
-/** What finds a runner again: a pid alone may have passed to another process. */
-const runnerRecord = z.object({ pid: z.int(), identity: z.string() });
-
-type RunnerRecord = z.infer<typeof runnerRecord>;
+/** The first frame of a spool is shorter. */
+const MAX_START_FRAME_BYTES = 1024;
 
 /**
  * Runs scripts on this machine: one runner process for each, in a session of its own, which writes what happens to
- * `<folder>/<job>/<attempt>/spool`.
+ * `<place>/<job>/<attempt>/spool`. The runner needs nothing of this process: another one goes on with the spool.
  */
 export class LocalExecutor implements Executor {
-  readonly #folder: string;
+  readonly machine = hostname();
+  readonly place: string;
   readonly #python: string;
   /** Runners that were started here: their files may be removed under them. */
-  readonly #started = new Map<string, RunnerRecord>();
+  readonly #started = new Map<string, StartRecord>();
 
   /**
    * @param options.folder where jobs' files go
    * @param options.python an interpreter that user code cannot write to, for the runner, which needs no package
    */
   constructor(options: { folder: string; python: string }) {
-    this.#folder = options.folder;
+    this.place = options.folder;
     this.#python = options.python;
   }
 
+  async handles(): Promise<RunHandle[]> {
+    const { place } = this;
+    const names = async (folder: string) => (await readdir(folder).catch(() => [])).toSorted();
+    const found: RunHandle[] = [];
+    for (const jobId of await names(place)) {
+      for (const number of await names(join(place, jobId))) found.push({ jobId, attempt: Number(number), place });
+    }
+    return found.filter(({ attempt }) => Number.isInteger(attempt));
+  }
+
+  async reserve(handle: RunHandle): Promise<void> {
+    const folder = folderOf(handle);
+    await mkdir(join(folder, 'work'), { recursive: true, mode: 0o700 });
+    await mkdir(join(folder, 'home'), { recursive: true, mode: 0o700 });
+    await writeFile(spoolOf(handle), '', { mode: 0o600, flag: 'a' });
+  }
+
+  async stateOf(handle: RunHandle): Promise<'reserved' | 'started' | 'gone'> {
+    const spool = await stat(spoolOf(handle)).catch(() => null);
+    if (spool === null) return 'gone';
+    return spool.size > 0 ? 'started' : 'reserved';
+  }
+
   async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
-    const folder = this.#folderOf(handle);
+    const folder = folderOf(handle);
     const work = join(folder, 'work');
-    const home = join(folder, 'home');
-    await mkdir(work, { recursive: true, mode: 0o700 });
-    await mkdir(home, { recursive: true, mode: 0o700 });
     await writeFile(join(work, spec.scriptName), spec.script);
-    const spool = join(folder, 'spool');
-    await writeFile(spool, '', { mode: 0o600 });
     await using errors = await open(join(folder, 'runner.log'), 'a');
     const runner = spawn(this.#python, ['-I', '-S', RUNNER], {
       cwd: folder,
@@ -63,9 +79,8 @@ export class LocalExecutor implements Executor {
     // A signal that came before the runner handles it would end it without a word in the spool.
     await once(stdout, 'data', { signal: AbortSignal.timeout(RUNNER_START_MS) });
     stdout.destroy();
-    const record = { pid: runner.pid ?? 0, identity: identityOfProcess(runner.pid ?? 0) ?? '' };
-    this.#started.set(folder, record);
-    await remember(record, join(folder, 'runner.json'));
+    const pid = runner.pid ?? 0;
+    this.#started.set(folder, { pid, identity: identityOfProcess(pid) ?? '' });
     // Its end is seen in the spool; this process is not kept alive for it.
     runner.unref();
     // By standard input: what a script is given (its token, its variables) is in no file and no argument list.
@@ -73,20 +88,21 @@ export class LocalExecutor implements Executor {
     stdin.end(
       JSON.stringify({
         argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
-        env: { ...pythonVariables(spec.environmentFolder, home), ...spec.variables },
+        env: { ...pythonVariables(spec.environmentFolder, join(folder, 'home')), ...spec.variables },
         cwd: work,
-        spool,
+        spool: spoolOf(handle),
         timeout_seconds: spec.timeoutSeconds,
         grace_seconds: spec.graceSeconds,
       }),
     );
   }
 
-  async *frames(handle: RunHandle, signal: AbortSignal): AsyncGenerator<Frame[], void> {
-    const spool = join(this.#folderOf(handle), 'spool');
-    for await (const frames of readSpool(spool, async () => (await this.#runnerOf(handle)) !== null, signal)) {
-      yield frames;
-      const last = frames.at(-1);
+  async *frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncGenerator<Frame[], void> {
+    const isWriting = async () => (await this.#runnerOf(handle)) !== null;
+    for await (const frames of readSpool(spoolOf(handle), isWriting, signal)) {
+      const fresh = frames.filter(({ number }) => number > after);
+      if (fresh.length > 0) yield fresh;
+      const last = fresh.at(-1);
       if (last !== undefined && 'exit' in last) return;
     }
     signal.throwIfAborted();
@@ -107,31 +123,32 @@ export class LocalExecutor implements Executor {
       else signalProcess(pid, 'SIGKILL');
       await delay(FORGET_PAUSE_MS);
     }
-    this.#started.delete(this.#folderOf(handle));
-    await rm(join(this.#folder, handle.jobId), { recursive: true, force: true });
-  }
-
-  #folderOf(handle: RunHandle): string {
-    return join(this.#folder, handle.jobId, String(handle.attempt));
+    this.#started.delete(folderOf(handle));
+    await rm(join(handle.place, handle.jobId), { recursive: true, force: true });
   }
 
   /** The runner's pid while it lives. */
   async #runnerOf(handle: RunHandle): Promise<number | null> {
-    const folder = this.#folderOf(handle);
-    const record = this.#started.get(folder) ?? (await recalled(join(folder, 'runner.json')));
+    const record = this.#started.get(folderOf(handle)) ?? (await startRecordOf(spoolOf(handle)));
     return record !== null && identityOfProcess(record.pid) === record.identity ? record.pid : null;
   }
 }
 
-async function remember(record: RunnerRecord, path: string): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+function folderOf(handle: RunHandle): string {
+  return join(handle.place, handle.jobId, String(handle.attempt));
 }
 
-/** A record that cannot be read is none: the script could have written it. */
-async function recalled(path: string): Promise<RunnerRecord | null> {
+function spoolOf(handle: RunHandle): string {
+  return join(folderOf(handle), 'spool');
+}
+
+/** Who writes a spool, as its first frame says. A frame that cannot be read names nobody: the script could have written it. */
+async function startRecordOf(spool: string): Promise<StartRecord | null> {
   try {
-    return runnerRecord.parse(JSON.parse(await readFile(path, 'utf8')));
+    await using file = await open(spool, 'r');
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_START_FRAME_BYTES));
+    const frame = parseFrame(buffer.toString('utf8', 0, bytesRead).split('\n', 1)[0] ?? '');
+    return 'start' in frame ? frame.start : null;
   } catch {
     return null;
   }

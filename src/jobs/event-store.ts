@@ -19,6 +19,13 @@ const MAX_NOTIFIED_REASON = 500;
 
 export type DatabaseClient = PrismaClient | TransactionClient;
 
+/** In whose name something is written: nothing is once the attempt has ended, or another worker holds it. */
+export interface AttemptGuard {
+  readonly id: bigint;
+  /** Absent: whoever holds it. */
+  readonly workerId?: string;
+}
+
 const jobStatusChange = z.object({
   jobId: z.string(),
   sequence: z.int(),
@@ -39,24 +46,35 @@ export function parseStatusChange(payload: string): JobStatusChange {
  * Appends events to a job's sequence and wakes its readers, in one statement for each row. The numbers are taken by
  * raising the job's `last_sequence` in the statement that inserts: the row lock makes writers on any replica wait for
  * each other, so there is neither a hole nor a number that becomes visible before a smaller one. Whether the job has
- * ended is asked of the locked row itself: only that is read anew after waiting for its lock.
+ * ended is asked of the locked row itself: only that is read anew after waiting for its lock. Frames of a spool are
+ * counted in the attempt's own row, whose lock decides the same way whose attempt it is: a worker that was overtaken
+ * while it wrote adds nothing that its successor adds again.
  *
- * @param attemptId when given, nothing is written unless this attempt is still the job's open one
- * @returns whether all was written; false when the attempt has ended or the job has
+ * @param guard when given, nothing is written unless this attempt is still the job's open one, and still that worker's
+ * @param isOfSpool whether each event stands for one frame of the attempt's spool: counted in the same statement
+ * @returns whether all was written; false when the attempt is no longer the caller's or the job has ended
  */
 export async function appendEvents(
   database: DatabaseClient,
   jobId: string,
   events: readonly JobEvent[],
-  attemptId?: bigint,
+  guard?: AttemptGuard,
+  isOfSpool = false,
 ): Promise<boolean> {
   for (const row of rowsOf(events)) {
-    const attempt = attemptId ?? null;
+    const attempt = guard?.id ?? null;
+    const worker = guard?.workerId ?? null;
+    const frames = isOfSpool ? row.length : 0;
     const written = await database.$queryRaw<{ first_sequence: number }[]>`
-      WITH numbered AS (
+      WITH counted AS (
+        UPDATE job_attempts SET frames_stored = frames_stored + ${frames}::int
+        WHERE ${frames}::int > 0 AND id = ${attempt}::bigint AND ended_at IS NULL AND worker_id = ${worker}::text
+        RETURNING 1
+      ), numbered AS (
         UPDATE training_jobs SET last_sequence = last_sequence + ${row.length}::int
-        WHERE id = ${jobId} AND completed_at IS NULL AND (${attempt}::bigint IS NULL
-          OR EXISTS (SELECT 1 FROM job_attempts WHERE id = ${attempt}::bigint AND ended_at IS NULL))
+        WHERE id = ${jobId} AND completed_at IS NULL AND (CASE WHEN ${frames}::int > 0 THEN EXISTS (SELECT FROM counted)
+          ELSE ${attempt}::bigint IS NULL OR EXISTS (SELECT FROM job_attempts
+            WHERE id = ${attempt}::bigint AND ended_at IS NULL AND (${worker}::text IS NULL OR worker_id = ${worker}::text)) END)
         RETURNING last_sequence
       ), inserted AS (
         INSERT INTO job_events (job_id, first_sequence, last_sequence, events)

@@ -3,9 +3,22 @@ import { appendEvents } from './event-store.ts';
 
 /** A worker that has not renewed for this long has lost its jobs. */
 export const LEASE_SECONDS = 30;
+/** Attempts that one look takes over at most. */
+const MAX_TAKEN_OVER = 100;
 
 /** What a worker holds after a claim. Bigint ids travel between threads as they are. */
-export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
+export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'place'> & {
+  /** Whether another worker, or this one before the database was away, has begun the attempt. */
+  readonly isTakenOver: boolean;
+};
+
+/** Who claims: a process's own id, the machine it is on, and where on it new runs go. */
+export interface Worker {
+  readonly id: string;
+  readonly machine: string;
+  /** No two live workers of one machine have the same. */
+  readonly place: string;
+}
 
 /**
  * Takes up to `limit` queued jobs, oldest first, each with a new attempt and its lease, in one transaction.
@@ -14,7 +27,7 @@ export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
  * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows
  * that can be claimed, however many jobs have ended.
  */
-export async function claimJobs(database: PrismaClient, workerId: string, limit: number): Promise<Claim[]> {
+export async function claimJobs(database: PrismaClient, worker: Worker, limit: number): Promise<Claim[]> {
   return database.$transaction(async (transaction) => {
     const claims = await transaction.$queryRaw<Claim[]>`
       WITH next AS (
@@ -24,39 +37,98 @@ export async function claimJobs(database: PrismaClient, workerId: string, limit:
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
         FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id
       )
-      INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
-      SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
-        now() + make_interval(secs => ${LEASE_SECONDS}::int)
-      FROM claimed RETURNING id, job_id AS "jobId", number`;
+      INSERT INTO job_attempts (job_id, number, worker_id, machine, place, lease_expires_at)
+      SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${worker.id}, ${worker.machine},
+        ${worker.place}, now() + make_interval(secs => ${LEASE_SECONDS}::int)
+      FROM claimed RETURNING id, job_id AS "jobId", number, worker_id AS "workerId", place, false AS "isTakenOver"`;
     const at = new Date().toISOString();
     for (const claim of claims) {
       const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;
-      await appendEvents(transaction, claim.jobId, [event], claim.id);
+      await appendEvents(transaction, claim.jobId, [event], claim);
     }
     return claims;
   });
 }
 
 /**
+ * Takes over attempts that their workers hold no longer: those whose lease has expired, and those of earlier workers in
+ * `worker.place`, which is one worker's at a time. A run that may have been started stays where it is, so only a worker on
+ * its machine takes it; one whose environment was still being prepared goes on wherever the worker is.
+ *
+ * `FOR UPDATE SKIP LOCKED`: of several workers that look at once, each gets others, and none waits.
+ * @param held the jobs that the worker has in hand: a lease of its own that expired while the database was away is renewed
+ */
+export async function takeOverAttempts(
+  database: PrismaClient,
+  worker: Worker,
+  held: readonly string[],
+): Promise<Claim[]> {
+  return database.$queryRaw<Claim[]>`
+    WITH abandoned AS (
+      SELECT job_attempts.id, status FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
+      WHERE ended_at IS NULL AND completed_at IS NULL AND NOT job_id = ANY(${held})
+        AND (lease_expires_at < now() OR (machine = ${worker.machine} AND place = ${worker.place}))
+        AND (machine = ${worker.machine} OR status = 'PREPARING')
+      ORDER BY job_attempts.id LIMIT ${MAX_TAKEN_OVER}::int FOR UPDATE OF job_attempts SKIP LOCKED
+    )
+    UPDATE job_attempts SET worker_id = ${worker.id}, lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int),
+      machine = CASE WHEN status = 'PREPARING' THEN ${worker.machine} ELSE machine END,
+      place = CASE WHEN status = 'PREPARING' THEN ${worker.place} ELSE place END
+    FROM abandoned WHERE job_attempts.id = abandoned.id
+    RETURNING job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", place, true AS "isTakenOver"`;
+}
+
+/**
  * Renews the lease of an attempt, and looks whether its job is to be cancelled: a notification may have been lost.
- * @returns null when the attempt has ended: the worker holds the job no longer
+ * @returns null when the attempt has ended or another worker has taken it over: the worker holds the job no longer
  */
 export async function renewLease(
   database: PrismaClient,
-  attemptId: bigint,
+  { id, workerId }: Pick<Claim, 'id' | 'workerId'>,
 ): Promise<{ cancelReason: string | null } | null> {
   const renewed = await database.$queryRaw<{ cancelReason: string | null }[]>`
     UPDATE job_attempts SET lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int)
-    FROM training_jobs WHERE job_attempts.id = ${attemptId} AND ended_at IS NULL AND training_jobs.id = job_id
+    FROM training_jobs WHERE job_attempts.id = ${id} AND worker_id = ${workerId} AND ended_at IS NULL
+      AND training_jobs.id = job_id
     RETURNING cancel_reason AS "cancelReason"`;
   return renewed[0] ?? null;
 }
 
-/** Open attempts whose worker stopped renewing, by the database's clock. */
-export async function expiredAttempts(database: PrismaClient): Promise<(Claim & { workerId: string })[]> {
+/** Gives an attempt up: the next worker that may take it over need not wait for its lease to expire. */
+export async function releaseAttempt(
+  database: PrismaClient,
+  { id, workerId }: Pick<Claim, 'id' | 'workerId'>,
+): Promise<void> {
+  await database.$executeRaw`
+    UPDATE job_attempts SET lease_expires_at = now() - interval '1 second' WHERE id = ${id} AND worker_id = ${workerId}`;
+}
+
+/** How long ago an attempt began, by the database's clock, and how much of its spool is stored. */
+export async function attemptSoFar(
+  database: PrismaClient,
+  id: bigint,
+): Promise<{ ageSeconds: number; framesStored: number }> {
+  const [attempt] = await database.$queryRaw<{ ageSeconds: number; framesStored: number }[]>`
+    SELECT extract(epoch FROM now() - started_at)::float8 AS "ageSeconds", frames_stored AS "framesStored"
+    FROM job_attempts WHERE id = ${id}`;
+  if (attempt === undefined) throw new Error(`there is no attempt ${id}`);
+  return attempt;
+}
+
+/**
+ * Open attempts of which nothing was heard for `seconds` since their lease expired, by the database's clock; of a job that
+ * has ended already, those whose lease has expired.
+ */
+export async function silentAttempts(
+  database: PrismaClient,
+  seconds: number,
+): Promise<Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'machine' | 'place'>[]> {
   return database.$queryRaw`
-    SELECT id, job_id AS "jobId", number, worker_id AS "workerId" FROM job_attempts
-    WHERE ended_at IS NULL AND lease_expires_at < now() ORDER BY id LIMIT 100`;
+    SELECT job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", machine, place
+    FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
+    WHERE ended_at IS NULL AND lease_expires_at
+      < now() - make_interval(secs => CASE WHEN completed_at IS NULL THEN ${seconds}::int ELSE 0 END)
+    ORDER BY job_attempts.id LIMIT 100`;
 }
 
 /** Ends an attempt whose job has ended already. */

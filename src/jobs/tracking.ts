@@ -48,7 +48,7 @@ export class JobTracking implements GatewayObserver {
         const events = observation.metrics.map(({ runId, key, value, step, timestampMs }): JobEvent => {
           return { type: 'metric', at: new Date(timestampMs).toISOString(), runId, key, value, step };
         });
-        await appendEvents(this.#database, jobId, events, attemptId);
+        await appendEvents(this.#database, jobId, events, { id: attemptId });
         return;
       }
       case 'model-saved': {
@@ -76,7 +76,7 @@ export class JobTracking implements GatewayObserver {
     await this.#mlflow.setRunTags(runId, mlflowTags(job)).catch(async (error: unknown) => {
       const text = `The job's tags could not be set on run ${runId}: ${messageOf(error)}`;
       const event = { type: 'log', at: new Date().toISOString(), stream: 'platform', text } as const;
-      await appendEvents(this.#database, jobId, [event], attemptId);
+      await appendEvents(this.#database, jobId, [event], { id: attemptId });
     });
   }
 }
@@ -104,7 +104,7 @@ export async function recordVersion(
       transaction,
       jobId,
       [{ type: 'registration', at: new Date().toISOString(), modelName, ...rest }],
-      attemptId,
+      { id: attemptId },
     );
   });
 }

@@ -1,6 +1,6 @@
 import type { JobAttempt, Prisma, PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import type { JobStatus } from '../database/generated/enums.ts';
-import { appendEvents, type DatabaseClient } from './event-store.ts';
+import { type AttemptGuard, appendEvents, type DatabaseClient } from './event-store.ts';
 import type { JobEvent } from './events.ts';
 import { sourcesOf, type TerminalStatus } from './states.ts';
 
@@ -24,24 +24,28 @@ export interface JobEnd {
   readonly runId?: string | null;
   readonly modelVersion?: string | null;
   readonly script?: ScriptEnd;
+  /** What the platform says last in the job's log: written with the end, so that it stands there once. */
+  readonly lastLines?: readonly string[];
 }
+
+/** An attempt in whose name a job is moved: nothing is written once it has ended, or is another worker's. */
+export type NamedAttempt = AttemptGuard & Pick<JobAttempt, 'number'>;
 
 /**
  * Moves a job, with its event, in one transaction. This, `endJob` and the claim are the only places that write a status.
- * @param attempt the attempt in whose name it happens; nothing is written when it no longer is the job's open one
- * @returns whether the move was made; false when the job's status does not allow it
+ * @returns whether the move was made; false when the job's status does not allow it, or the attempt is not the caller's
  */
 export async function moveJob(
   database: PrismaClient,
   jobId: string,
   status: JobStatus,
-  attempt: Pick<JobAttempt, 'id' | 'number'>,
+  attempt: NamedAttempt,
 ): Promise<boolean> {
   return database.$transaction(async (transaction) => {
     const moved = await writeStatus(transaction, jobId, status, attempt, {});
     if (!moved) return false;
     const event: JobEvent = { type: 'status', at: new Date().toISOString(), status, attempt: attempt.number };
-    return appendEvents(transaction, jobId, [event], attempt.id);
+    return appendEvents(transaction, jobId, [event], attempt);
   });
 }
 
@@ -53,7 +57,7 @@ export async function moveJob(
 export async function endJob(
   database: PrismaClient,
   jobId: string,
-  attempt: Pick<JobAttempt, 'id' | 'number'> | null,
+  attempt: NamedAttempt | null,
   end: JobEnd,
 ): Promise<boolean> {
   const now = new Date();
@@ -70,10 +74,11 @@ export async function endJob(
       transaction,
       jobId,
       [
+        ...(end.lastLines ?? []).map((text) => ({ type: 'log', at, stream: 'platform', text }) as const),
         { type: 'status', at, status, attempt: attempt?.number ?? 0, ...(error === null ? {} : { reason: error }) },
         { type: 'end', at, status, ...script },
       ],
-      attempt?.id,
+      attempt ?? undefined,
     );
     await transaction.trainingJob.update({ where: { id: jobId }, data: { completedAt: now } });
     if (attempt !== null) {
@@ -105,19 +110,28 @@ async function writeStatus(
   transaction: DatabaseClient,
   jobId: string,
   status: JobStatus,
-  attempt: Pick<JobAttempt, 'id'> | null,
+  attempt: AttemptGuard | null,
   data: Prisma.TrainingJobUncheckedUpdateManyInput,
 ): Promise<boolean> {
+  // Before the job's own row, as when events are appended: two that lock both in the same order cannot deadlock.
+  if (attempt !== null && !(await holdAttempt(transaction, attempt))) return false;
   const { count } = await transaction.trainingJob.updateMany({
     where: {
       id: jobId,
       // PostgreSQL checks the row itself anew after waiting for another writer, not what it is joined to: a job without an
       // attempt is told by its own status, else one that was just claimed could be ended with its attempt left open.
-      ...(attempt === null
-        ? { status: 'QUEUED' }
-        : { status: { in: sourcesOf(status) }, attempts: { some: { id: attempt.id, endedAt: null } } }),
+      ...(attempt === null ? { status: 'QUEUED' } : { status: { in: sourcesOf(status) } }),
     },
     data: { ...data, status },
   });
   return count === 1;
+}
+
+/** Locks the attempt, so that no other worker takes it over meanwhile. @returns whether it is open, and the caller's */
+async function holdAttempt(transaction: DatabaseClient, { id, workerId }: AttemptGuard): Promise<boolean> {
+  const worker = workerId ?? null;
+  const held = await transaction.$queryRaw<unknown[]>`
+    SELECT FROM job_attempts WHERE id = ${id} AND ended_at IS NULL
+      AND (${worker}::text IS NULL OR worker_id = ${worker}::text) FOR UPDATE`;
+  return held.length > 0;
 }

@@ -11,7 +11,11 @@ const exit = z.object({
   sha256: z.string(),
 });
 
+/** The first record of a spool: which process writes it. */
+const start = z.object({ pid: z.int(), identity: z.string() });
+
 const frame = z.union([
+  z.object({ n: z.literal(0), t: z.number(), start }),
   z.object({ n: z.int(), t: z.number(), s: z.enum(['stdout', 'stderr']), x: z.string() }),
   z.object({ n: z.int(), t: z.number(), exit }),
 ]);
@@ -19,8 +23,15 @@ const frame = z.union([
 /** How a script ended, as the runner saw it. */
 export type ExitRecord = z.infer<typeof exit>;
 
-/** One record of a runner's spool: a line of the script, or its end. `number` counts from 1 without holes. */
+/** The runner: a pid alone may have passed to another process, so its identity tells it apart (`identityOfProcess`). */
+export type StartRecord = z.infer<typeof start>;
+
+/**
+ * One record of a runner's spool: which runner writes it (number 0), a line of the script, or its end. Lines count from 1
+ * without holes.
+ */
 export type Frame =
+  | { readonly number: 0; readonly at: Date; readonly start: StartRecord }
   | { readonly number: number; readonly at: Date; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly number: number; readonly at: Date; readonly exit: ExitRecord };
 
@@ -28,5 +39,6 @@ export type Frame =
 export function parseFrame(line: string): Frame {
   const { n: number, t, ...rest } = frame.parse(JSON.parse(line));
   const at = new Date(t * 1000);
+  if ('start' in rest) return { number: 0, at, start: rest.start };
   return 'exit' in rest ? { number, at, exit: rest.exit } : { number, at, stream: rest.s, text: rest.x };
 }

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Listener } from '../database/listen.ts';
-import { type Claim, claimJobs } from '../jobs/queue.ts';
+import type { Executor } from '../executors/executor.ts';
+import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
 import { QUEUED_CHANNEL } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { CancelRequest, SuperviseTask, SupervisorSettings } from './messages.ts';
+import type { ControlMessage, SuperviseTask, SupervisorSettings } from './messages.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
@@ -18,18 +18,22 @@ const JOBS_PER_THREAD = 64;
 export interface ClaimerOptions {
   readonly database: PrismaClient;
   readonly listener: Listener;
+  readonly executor: Executor;
   readonly settings: SupervisorSettings;
   /** Jobs that run at once. */
   readonly slots: number;
   readonly logger: Logger;
 }
 
-/** Claims queued jobs up to its free slots, and gives each to a supervising thread. */
+/**
+ * Claims queued jobs up to its free slots, takes over what other workers left behind, and gives each to a supervising
+ * thread.
+ */
 export class Claimer implements AsyncDisposable {
-  readonly workerId = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  readonly #worker: Worker;
   readonly #options: ClaimerOptions;
   readonly #pool: Piscina;
-  readonly #running = new Map<string, { control: MessagePort; ended: Promise<void> }>();
+  readonly #running = new Map<string, { claim: Claim; control: MessagePort; ended: Promise<void> }>();
   readonly #poll: NodeJS.Timeout;
   #subscriptions: (() => void)[] = [];
   #isStopping = false;
@@ -50,6 +54,8 @@ export class Claimer implements AsyncDisposable {
 
   private constructor(options: ClaimerOptions) {
     this.#options = options;
+    const { machine, place } = options.executor;
+    this.#worker = { id: `${machine}:${process.pid}:${randomBytes(4).toString('hex')}`, machine, place };
     const threads = Math.ceil(options.slots / JOBS_PER_THREAD);
     this.#pool = new Piscina({
       filename: new URL('./supervise-job.ts', import.meta.url).href,
@@ -69,21 +75,20 @@ export class Claimer implements AsyncDisposable {
     });
   }
 
-  /**
-   * Claims no more and ends what runs, with `reason` as its error. Resolves when all of it has ended.
-   */
-  async stop(reason: string): Promise<void> {
+  /** What it has in hand. */
+  get claims(): readonly Claim[] {
+    return [...this.#running.values()].map(({ claim }) => claim);
+  }
+
+  /** Claims no more, and lets go of what runs: it goes on, and the next worker takes it over. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#poll);
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     await this.#claiming;
     const running = [...this.#running.values()];
-    for (const { control } of running) control.postMessage({ reason } satisfies CancelRequest);
+    for (const { control } of running) control.postMessage({ type: 'release' } satisfies ControlMessage);
     await Promise.all(running.map(({ ended }) => ended));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop('the platform was shut down');
     await this.#pool.destroy();
   }
 
@@ -91,11 +96,13 @@ export class Claimer implements AsyncDisposable {
     const { database, slots, logger } = this.#options;
     while (this.#wasWoken && !this.#isStopping) {
       this.#wasWoken = false;
-      const free = slots - this.#running.size;
-      if (free === 0) return;
       try {
-        const claims = await claimJobs(database, this.workerId, free);
-        for (const claim of claims) this.#supervise(claim);
+        for (const claim of await takeOverAttempts(database, this.#worker, [...this.#running.keys()]))
+          this.#supervise(claim);
+        const free = slots - this.#running.size;
+        // What was taken over runs already, and may be more than there are slots.
+        if (free <= 0) continue;
+        for (const claim of await claimJobs(database, this.#worker, free)) this.#supervise(claim);
       } catch (error) {
         logger.error({ err: error }, 'worker.claim_failed');
       }
@@ -103,9 +110,9 @@ export class Claimer implements AsyncDisposable {
   }
 
   #supervise(claim: Claim): void {
-    const { jobId, number: attempt } = claim;
+    const { jobId, number: attempt, isTakenOver } = claim;
     const { logger } = this.#options;
-    logger.info({ jobId, attempt }, 'job.claimed');
+    logger.info({ jobId, attempt }, isTakenOver ? 'job.taken_over' : 'job.claimed');
     const { port1: control, port2 } = new MessageChannel();
     const task: SuperviseTask = { claim, control: port2 };
     const ended = this.#pool
@@ -116,7 +123,7 @@ export class Claimer implements AsyncDisposable {
         this.#running.delete(jobId);
         this.wake();
       });
-    this.#running.set(jobId, { control, ended });
+    this.#running.set(jobId, { claim, control, ended });
   }
 
   #cancel(jobId: string): void {
@@ -124,7 +131,8 @@ export class Claimer implements AsyncDisposable {
       .findUnique({ where: { id: jobId }, select: { cancelReason: true } })
       .then((job) => {
         const reason = job?.cancelReason ?? 'cancelled on request';
-        this.#running.get(jobId)?.control.postMessage({ reason } satisfies CancelRequest);
+        const message: ControlMessage = { type: 'cancel', reason };
+        this.#running.get(jobId)?.control.postMessage(message);
       })
       .catch((error: unknown) => this.#options.logger.error({ jobId, err: error }, 'job.cancel_failed'));
   }

@@ -1,17 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Executor } from '../executors/executor.ts';
+import type { Claim } from '../jobs/queue.ts';
+import { JobService } from '../jobs/service.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { PythonEnvironments } from '../python/environments.ts';
 import type { Readiness } from '../status/readiness.ts';
 import { Claimer, type ClaimerOptions } from './claimer.ts';
-import { Recovery } from './recovery.ts';
+import { Recovery, type RecoveryOptions } from './recovery.ts';
 
 const BASE_ENVIRONMENT = 'base environment';
 const RETRY_MS = 15_000;
+/** A script that is ended while the platform shuts down gets no longer than this. */
+const CANCEL_LIMIT_MS = 4_000;
 
-export interface JobWorkOptions extends ClaimerOptions {
+export interface JobWorkOptions extends ClaimerOptions, RecoveryOptions {
   readonly environments: PythonEnvironments;
-  readonly executor: Executor;
   readonly readiness: Readiness;
 }
 
@@ -25,6 +27,8 @@ export class JobWork implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #starting: Promise<void>;
   #claimer: Claimer | undefined;
+  #released: readonly Claim[] | undefined;
+  #cancelling: Promise<void> | undefined;
 
   constructor(options: JobWorkOptions) {
     this.#options = options;
@@ -33,12 +37,44 @@ export class JobWork implements AsyncDisposable {
     this.#starting = this.#start();
   }
 
-  /** Ends what runs; those jobs become CANCELLED. */
+  /** How many jobs have scripts that will go on when this ends. */
+  get runningJobs(): number {
+    return this.#claims.length;
+  }
+
+  /** Scripts that run go on; the next start takes their jobs over. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#released = this.#claims;
     this.#stop.abort();
     await this.#starting;
     await this.#claimer?.[Symbol.asyncDispose]();
     await this.#recovery[Symbol.asyncDispose]();
+    await this.#cancelling;
+  }
+
+  /**
+   * Ends the scripts of the jobs in hand, also of those that were let go of while this ends: the next start finds them
+   * ended, and their jobs become CANCELLED.
+   */
+  cancelRunning(reason: string): Promise<void> {
+    const { executor, database, logger } = this.#options;
+    const jobs = new JobService(database);
+    const cancel = async ({ jobId, number: attempt, place }: Claim) => {
+      const handle = { jobId, attempt, place };
+      await jobs.cancel(jobId, reason).catch((error: unknown) => {
+        logger.warn({ jobId, err: error }, 'job.cancel_not_stored');
+      });
+      await executor.cancel(handle);
+      const frames = executor.frames(handle, 0, AbortSignal.timeout(CANCEL_LIMIT_MS));
+      // Its exit is the last frame; one that was not started has none.
+      await Array.fromAsync(frames).catch(() => {});
+    };
+    this.#cancelling ??= Promise.all(this.#claims.map(cancel)).then(() => {});
+    return this.#cancelling;
+  }
+
+  get #claims(): readonly Claim[] {
+    return this.#released ?? this.#claimer?.claims ?? [];
   }
 
   async #start(): Promise<void> {

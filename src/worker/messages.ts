@@ -17,11 +17,12 @@ export interface SupervisorSettings {
 /** One job for a supervising thread. */
 export interface SuperviseTask {
   readonly claim: Claim;
-  /** Carries `CancelRequest`s to the thread. */
+  /** Carries `ControlMessage`s to the thread. */
   readonly control: MessagePort;
 }
 
-/** Ends a job. `reason` becomes the job's error. */
-export interface CancelRequest {
-  readonly reason: string;
-}
+/**
+ * What a supervisor may be told. `cancel` ends the job; `reason` becomes its error. `release` lets its script go on and
+ * ends the supervision alone: whoever takes the attempt over goes on where it was.
+ */
+export type ControlMessage = { readonly type: 'cancel'; readonly reason: string } | { readonly type: 'release' };

@@ -1,8 +1,8 @@
 import type { JobModelVersion, JobSavedModel, TrainingJob } from '../database/generated/client.ts';
-import { appendEvents } from '../jobs/event-store.ts';
 import type { Claim } from '../jobs/queue.ts';
 import { mlflowTags, recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
+import { filterString } from '../mlflow/filter.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { hasCode, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
@@ -19,7 +19,8 @@ type SavedModel = Pick<JobSavedModel, 'source' | 'path' | 'runId'>;
 
 /**
  * After exit 0: the model that the job saved last becomes a version of its `modelName`, unless the script registered one
- * under that name itself. Says in the job's log what came of it.
+ * under that name itself. The end's last lines say what came of it. Safe to repeat: a version that an earlier call made
+ * before its worker was gone is found again.
  * @throws the signal's reason when that aborts
  */
 export async function concludeSuccess(
@@ -28,22 +29,16 @@ export async function concludeSuccess(
   claim: Claim,
   signal: AbortSignal,
 ): Promise<JobEnd> {
-  const say = (...lines: string[]) => {
-    const at = new Date().toISOString();
-    const events = lines.map((text) => ({ type: 'log', at, stream: 'platform', text }) as const);
-    return appendEvents(context.database, job.id, events, claim.id);
-  };
   let saved: SavedModel | null = null;
   try {
     saved = await untilAborted(lastSavedModel(context, job.id, signal), signal);
     const modelVersion = await untilAborted(versionOf(context, job, claim, saved, signal), signal);
-    await say(savedLine(saved, modelVersion), '✅ Training completed successfully!');
-    return { status: 'COMPLETED', runId: saved?.runId ?? null, modelVersion };
+    const lastLines = [savedLine(saved, modelVersion), '✅ Training completed successfully!'];
+    return { status: 'COMPLETED', runId: saved?.runId ?? null, modelVersion, lastLines };
   } catch (error) {
     signal.throwIfAborted();
     const problem = `the script succeeded, but its model could not be registered: ${messageOf(error)}`;
-    await say(`✗ ${problem}`);
-    return { status: 'FAILED', error: problem, runId: saved?.runId ?? null };
+    return { status: 'FAILED', error: problem, runId: saved?.runId ?? null, lastLines: [`✗ ${problem}`] };
   }
 }
 
@@ -66,7 +61,9 @@ async function versionOf(
   if (saved === null) return null;
   const runId = saved.runId === null ? {} : { runId: saved.runId };
   const request = { name: job.modelName, source: saved.source, tags: mlflowTags(job), ...runId };
-  const version = await retry(() => context.models.register(request), { ...REGISTRATION, signal });
+  const version =
+    (claim.isTakenOver ? await versionMadeBefore(context, job, signal) : undefined) ??
+    (await retry(() => context.models.register(request), { ...REGISTRATION, signal }));
   const { name } = version;
   await recordVersion(
     context.database,
@@ -74,6 +71,14 @@ async function versionOf(
     { name, version: version.version, runId: saved.runId, registeredBy: 'platform' },
   );
   return version.version;
+}
+
+/** A version that MLflow has and nobody noted: whoever made it was gone before it could. */
+async function versionMadeBefore({ mlflow }: SupervisorContext, job: TrainingJob, signal: AbortSignal) {
+  const filter = filterString('tags.`asgard.job_id`', [job.id]);
+  const search = () => mlflow.searchModelVersions({ filter, maxResults: 100, signal });
+  const { items } = await retry(search, { ...REGISTRATION, signal });
+  return items.find(({ name }) => name === job.modelName);
 }
 
 function lastOwnVersion({ database }: SupervisorContext, job: TrainingJob): Promise<JobModelVersion | null> {

@@ -1,27 +1,31 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
-import { closeAttempt, expiredAttempts } from '../jobs/queue.ts';
+import { closeAttempt, silentAttempts } from '../jobs/queue.ts';
 import { endJob } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
 
 const SWEEP_MS = 10_000;
 
+export interface RecoveryOptions {
+  readonly database: PrismaClient;
+  readonly executor: Executor;
+  /** How long a machine may be silent before the jobs on it are given up. */
+  readonly lostAfterSeconds: number;
+  readonly logger: Logger;
+}
+
 /**
- * Ends jobs whose worker stopped renewing its lease: they are LOST, and what still runs of them on this machine is ended
- * first, so that a script cannot go on behind a job that is over.
+ * Ends what nobody can go on with: jobs on a machine that has been silent for too long are LOST, and what is left on this
+ * machine of attempts that are over is removed, so that no script goes on behind a job that has ended.
  */
 export class Recovery implements AsyncDisposable {
-  readonly #database: PrismaClient;
-  readonly #executor: Executor;
-  readonly #logger: Logger;
+  readonly #options: RecoveryOptions;
   readonly #timer: NodeJS.Timeout;
   #sweeping: Promise<void>;
 
-  constructor(options: { database: PrismaClient; executor: Executor; logger: Logger }) {
-    this.#database = options.database;
-    this.#executor = options.executor;
-    this.#logger = options.logger;
-    this.#sweeping = this.#sweep();
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+    this.#sweeping = this.#removeLeftovers().then(() => this.#sweep());
     this.#timer = setInterval(() => {
       this.#sweeping = this.#sweeping.then(() => this.#sweep());
     }, SWEEP_MS);
@@ -33,20 +37,36 @@ export class Recovery implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
-    const attempts = await expiredAttempts(this.#database).catch((error: unknown) => {
-      this.#logger.error({ err: error }, 'recovery.sweep_failed');
+    const { database, executor, lostAfterSeconds, logger } = this.#options;
+    const attempts = await silentAttempts(database, lostAfterSeconds).catch((error: unknown) => {
+      logger.error({ err: error }, 'recovery.sweep_failed');
       return [];
     });
-    for (const { id, jobId, number, workerId } of attempts) {
+    for (const { id, jobId, number, workerId, machine, place } of attempts) {
       try {
-        await this.#executor.forget({ jobId, attempt: number });
-        const error = `worker ${workerId} stopped while it ran the job`;
-        const isEnded = await endJob(this.#database, jobId, { id, number }, { status: 'LOST', error });
-        if (isEnded) this.#logger.warn({ jobId, attempt: number }, 'job.lost');
+        if (machine === executor.machine) await executor.forget({ jobId, attempt: number, place });
+        const error = `worker ${workerId} fell silent while it ran the job, and did not return`;
+        const isEnded = await endJob(database, jobId, { id, number }, { status: 'LOST', error });
+        if (isEnded) logger.warn({ jobId, attempt: number }, 'job.lost');
         // Its job had ended in another way; an open attempt would be met again and again.
-        else await closeAttempt(this.#database, id);
+        else await closeAttempt(database, id);
       } catch (error) {
-        this.#logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
+        logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
+      }
+    }
+  }
+
+  /** This machine may have been away for so long that its jobs were given up. */
+  async #removeLeftovers(): Promise<void> {
+    const { database, executor, logger } = this.#options;
+    for (const handle of await executor.handles()) {
+      const { jobId, attempt: number } = handle;
+      try {
+        if ((await database.jobAttempt.count({ where: { jobId, number, endedAt: null } })) > 0) continue;
+        await executor.forget(handle);
+        logger.warn({ jobId, attempt: number }, 'job.leftovers_removed');
+      } catch (error) {
+        logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
       }
     }
   }

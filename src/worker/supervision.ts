@@ -1,9 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
+import { expectedFailure } from '../database/failure.ts';
 import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent } from '../jobs/events.ts';
-import { type Claim, LEASE_SECONDS, renewLease } from '../jobs/queue.ts';
+import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
@@ -12,7 +13,7 @@ import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
-import type { CancelRequest } from './messages.ts';
+import type { ControlMessage } from './messages.ts';
 import { concludeSuccess } from './outcome.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -26,6 +27,9 @@ const MLFLOW_POLL_MS = 250;
 /** The end of a job is tried to be written for as long as a lease lasts: after that the job is another's to end. */
 const END_PAUSE_MS = 1000;
 
+/** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
+const TAKEN_OVER_MS = 60_000;
+
 /** Why a job stops before its script has ended by itself. */
 class Interruption extends Error {
   readonly status: 'CANCELLED' | 'TIMED_OUT' | 'LOST';
@@ -36,63 +40,92 @@ class Interruption extends Error {
   }
 }
 
-/** One attempt at a job, from claim to end: environment, script, outcome. */
+/** The supervision ends and the job does not: another worker has the attempt, or the next one shall take it over. */
+class Released extends Error {}
+
+/**
+ * One attempt at a job, from claim to end: environment, script, outcome. It may have been begun by another supervision
+ * that is no more: whatever is done is in the database and the spool, and safe to do again.
+ */
 export class Supervision {
   readonly #context: SupervisorContext;
   readonly #claim: Claim;
   readonly #handle: RunHandle;
   readonly #control: MessagePort;
+  /** Aborts with an Interruption, or with Released. */
   readonly #interruption = new AbortController();
-  /** Aborts when the runner does not do what it was asked to. */
-  readonly #runnerLost = new AbortController();
+  /** Aborts when nothing more of the spool is to be read: the runner does not do what it was asked to, or Released. */
+  readonly #reading = new AbortController();
   #hasRunner = false;
   #scriptEnd: ScriptEnd | undefined;
 
   constructor(context: SupervisorContext, claim: Claim, control: MessagePort) {
     this.#context = context;
     this.#claim = claim;
-    this.#handle = { jobId: claim.jobId, attempt: claim.number };
+    this.#handle = { jobId: claim.jobId, attempt: claim.number, place: claim.place };
     this.#control = control;
   }
 
-  /** Resolves when the job has ended or is no longer this worker's. Rejects only when its end could not be written. */
+  /**
+   * Resolves when the job has ended or is no longer this worker's. Rejects only when its end could not be written: then
+   * the attempt is there to be taken over.
+   */
   async run(): Promise<void> {
     const { executor, logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
-    this.#control.on('message', ({ reason }: CancelRequest) => this.#interrupt('CANCELLED', reason));
+    this.#control.on('message', (message: ControlMessage) => {
+      if (message.type === 'cancel') this.#interrupt('CANCELLED', message.reason);
+      else this.#release();
+    });
     const lease = setInterval(() => void this.#renew(), (LEASE_SECONDS / 3) * 1000);
     try {
       const end = await this.#attempt().catch((error: unknown) => this.#endAfter(error));
+      if (end === null) return await this.#leave();
       const isEnded = await retry(() => this.#writeEnd(end), {
         isPassing: () => true,
         tries: LEASE_SECONDS,
         pauseMs: END_PAUSE_MS,
       });
       logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
-    } finally {
-      clearInterval(lease);
+      if (!isEnded && (await this.#isOpen())) return;
       await executor.forget(this.#handle).catch((error: unknown) => {
         logger.warn({ jobId, attempt, err: error }, 'job.files_left');
       });
+    } finally {
+      clearInterval(lease);
     }
   }
 
   async #attempt(): Promise<JobEnd> {
-    const { database } = this.#context;
+    const { database, executor } = this.#context;
     const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
+    const { ageSeconds, framesStored } = await attemptSoFar(database, this.#claim.id);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
-    this.#interruption.signal.throwIfAborted();
-    using deadline = new Deadline(job.timeoutSeconds * 1000, () => this.#interrupt('TIMED_OUT', timeoutMessage(job)));
-    const environment = await this.#prepareEnvironment(job);
-    await this.#awaitMlflow();
-    await this.#makeExperiment(job.experimentName);
-    await this.#startScript(job, environment, deadline);
-    const exit = await this.#followScript();
+    const state = job.status === 'RUNNING' ? await executor.stateOf(this.#handle) : null;
+    if (state === 'gone') throw new Interruption('LOST', `nothing is left of its run on ${executor.machine}`);
+    const remainingMs = (job.timeoutSeconds - ageSeconds) * 1000;
+    // Of a script that has started, the runner has watched the time.
+    using deadline = new Deadline(state === 'started' ? Math.max(remainingMs, TAKEN_OVER_MS) : remainingMs, () =>
+      this.#interrupt('TIMED_OUT', timeoutMessage(job)),
+    );
+    if (state === 'started') this.#ownRunner();
+    else await this.#begin(job, state === null, deadline);
+    const exit = await this.#followScript(framesStored);
     this.#scriptEnd = { ...exit, exitCode: exit.code };
     this.#interruption.signal.throwIfAborted();
     // Awaited here: the deadline covers the registration too.
     return await this.#endOfScript(job, exit);
+  }
+
+  /** All that comes before the script's first line. */
+  async #begin(job: TrainingJob, isNew: boolean, deadline: Deadline): Promise<void> {
+    this.#interruption.signal.throwIfAborted();
+    const environment = await this.#prepareEnvironment(job);
+    await this.#awaitMlflow();
+    await this.#makeExperiment(job.experimentName);
+    if (isNew) await this.#becomeRunning();
+    await this.#startScript(job, environment, deadline);
   }
 
   async #prepareEnvironment(job: TrainingJob): Promise<PythonEnvironment> {
@@ -135,6 +168,14 @@ export class Supervision {
     });
   }
 
+  /** From now on only a worker that sees the run's files goes on with the attempt: nothing runs twice. */
+  async #becomeRunning(): Promise<void> {
+    const { database, executor } = this.#context;
+    this.#interruption.signal.throwIfAborted();
+    await executor.reserve(this.#handle);
+    if (!(await moveJob(database, this.#claim.jobId, 'RUNNING', this.#claim))) await this.#mustHold();
+  }
+
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
     const { database, executor, gatewayUrl } = this.#context;
     const token = await issueJobToken(database, this.#claim.id);
@@ -147,20 +188,26 @@ export class Supervision {
       graceSeconds: GRACE_SECONDS,
     };
     this.#interruption.signal.throwIfAborted();
-    if (!(await moveJob(database, job.id, 'RUNNING', this.#claim))) throw leaseLost();
     await executor.submit(this.#handle, spec);
+    this.#ownRunner();
+  }
+
+  #ownRunner(): void {
     this.#hasRunner = true;
-    // An interruption that came while it was being started found nothing to end.
-    if (this.#interruption.signal.aborted) this.#endScript();
+    // An interruption that came before found nothing to end.
+    if (this.#interruption.signal.reason instanceof Interruption) this.#endScript();
   }
 
   /** Stores the script's lines as they come; what is printed while a batch is being stored makes the next one. */
-  async #followScript(): Promise<ExitRecord> {
+  async #followScript(framesStored: number): Promise<ExitRecord> {
+    const { database, executor } = this.#context;
     // Not the interruption's signal: a script that is being ended still prints, and its end is in the frames.
-    const { signal } = this.#runnerLost;
-    for await (const frames of this.#context.executor.frames(this.#handle, signal)) {
+    const { signal } = this.#reading;
+    for await (const frames of executor.frames(this.#handle, framesStored, signal)) {
       const events = frames.flatMap(logEvent);
-      if (events.length > 0 && !(await this.#append(events))) throw leaseLost();
+      if (events.length > 0 && !(await appendEvents(database, this.#claim.jobId, events, this.#claim, true))) {
+        await this.#mustHold();
+      }
       const last = frames.at(-1);
       if (last !== undefined && 'exit' in last) return last.exit;
     }
@@ -177,31 +224,49 @@ export class Supervision {
         return { status: 'FAILED', error: `the script could not be started: ${exit.message ?? ''}` };
       case 'output_lost':
         return { status: 'FAILED', error: exit.message ?? 'the script was killed, as its output could not be stored' };
-      case 'exited':
-        if (exit.message !== null) await this.#say(exit.message);
-        if (exit.code === 0) return concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal);
+      case 'exited': {
+        const lastLines = exit.message === null ? [] : [exit.message];
+        if (exit.code === 0) {
+          const end = await concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal);
+          return { ...end, lastLines: [...lastLines, ...(end.lastLines ?? [])] };
+        }
         return {
           status: 'FAILED',
           error:
             exit.signal === null
               ? `the script ended with exit code ${exit.code}`
               : `the script was ended by ${exit.signal}`,
+          lastLines,
         };
+      }
       default:
         return assertNever(exit.reason);
     }
   }
 
-  /** What was thrown becomes the job's end: an interruption, the user's fault, or ours. */
-  #endAfter(error: unknown): JobEnd {
+  /** What was thrown becomes the job's end: an interruption, the user's fault, or ours. Null: it has not ended. */
+  #endAfter(error: unknown): JobEnd | null {
     const { jobId } = this.#claim;
     const { reason } = this.#interruption.signal;
+    if (error instanceof Released || reason instanceof Released) return null;
     const interruption = reason instanceof Interruption ? reason : error;
     if (interruption instanceof Interruption) return { status: interruption.status, error: interruption.message };
     if (error instanceof RunnerLostError) return { status: 'LOST', error: error.message };
     if (error instanceof AsgardError) return { status: 'FAILED', error: error.message };
     this.#context.logger.error({ jobId, err: error }, 'job.supervision_failed');
+    // A database that is away is no fault of the job's, whose script goes on.
+    if (expectedFailure(error) !== undefined) return null;
     return { status: 'FAILED', error: `the platform failed while it ran the job: ${messageOf(error)}` };
+  }
+
+  /** Once the database answers again, or another worker looks, the attempt is taken over. */
+  async #leave(): Promise<void> {
+    const { database, logger } = this.#context;
+    const { jobId, number: attempt } = this.#claim;
+    logger.info({ jobId, attempt }, 'job.released');
+    await releaseAttempt(database, this.#claim).catch((error: unknown) => {
+      logger.warn({ jobId, attempt, err: error }, 'job.lease_kept');
+    });
   }
 
   async #writeEnd(end: JobEnd): Promise<boolean> {
@@ -218,18 +283,36 @@ export class Supervision {
     if (this.#hasRunner) this.#endScript();
   }
 
+  #release(): void {
+    const released = new Released();
+    this.#interruption.abort(released);
+    this.#reading.abort(released);
+  }
+
+  /** To be called when a write in the attempt's name was refused. @throws the reason: it ended, or is another's */
+  async #mustHold(): Promise<never> {
+    throw (await this.#isOpen()) ? new Released() : new Interruption('LOST', 'the attempt has been ended');
+  }
+
+  /** Whether the attempt goes on, in whosever hands. */
+  async #isOpen(): Promise<boolean> {
+    const where = { id: this.#claim.id, endedAt: null, job: { completedAt: null } };
+    return (await this.#context.database.jobAttempt.count({ where })) > 0;
+  }
+
   #endScript(): void {
     this.#context.executor.cancel(this.#handle).catch((error: unknown) => {
       this.#context.logger.error({ jobId: this.#claim.jobId, err: error }, 'job.cancel_failed');
     });
-    setTimeout(() => this.#runnerLost.abort(new RunnerLostError(this.#handle)), RUNNER_LIMIT_MS).unref();
+    setTimeout(() => this.#reading.abort(new RunnerLostError(this.#handle)), RUNNER_LIMIT_MS).unref();
   }
 
   async #renew(): Promise<void> {
     const { database, logger } = this.#context;
     try {
-      const lease = await renewLease(database, this.#claim.id);
-      if (lease === null) this.#interrupt('LOST', leaseLost().message);
+      const lease = await renewLease(database, this.#claim);
+      if (lease === null && (await this.#isOpen())) this.#release();
+      else if (lease === null) this.#interrupt('LOST', 'the attempt has been ended');
       else if (lease.cancelReason !== null) this.#interrupt('CANCELLED', lease.cancelReason);
     } catch (error) {
       logger.warn({ jobId: this.#claim.jobId, err: error }, 'job.lease_not_renewed');
@@ -237,7 +320,7 @@ export class Supervision {
   }
 
   #append(events: readonly JobEvent[]): Promise<boolean> {
-    return appendEvents(this.#context.database, this.#claim.jobId, events, this.#claim.id);
+    return appendEvents(this.#context.database, this.#claim.jobId, events, this.#claim);
   }
 
   async #say(text: string): Promise<void> {
@@ -245,12 +328,8 @@ export class Supervision {
   }
 }
 
-function leaseLost(): Interruption {
-  return new Interruption('LOST', 'this worker no longer holds the job');
-}
-
 function logEvent(frame: Frame): JobEvent[] {
-  if ('exit' in frame) return [];
+  if (!('text' in frame)) return [];
   return [{ type: 'log', at: frame.at.toISOString(), stream: frame.stream, text: frame.text }];
 }
 

@@ -1,30 +1,32 @@
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { TrainingJob } from '../../src/database/generated/client.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import type { NumberedJobEvent } from '../../src/jobs/events.ts';
-import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
+import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
-import { endJob } from '../../src/jobs/transitions.ts';
+import { endJob, moveJob } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../../src/python/environments.ts';
-import type { CancelRequest } from '../../src/worker/messages.ts';
+import type { ControlMessage } from '../../src/worker/messages.ts';
 import { Supervision } from '../../src/worker/supervision.ts';
 import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
+import { runnerPidOf } from '../support/runner-pid.ts';
 import { SUBMISSION } from '../support/submission.ts';
 
 const { toolchain } = parseConfig(inheritedEnvironment(), false);
@@ -72,6 +74,9 @@ beforeEach(async () => {
   };
 });
 
+/** A worker of this machine, whose runs go to the folder of the test. */
+const worker = (id = 'worker'): Worker => ({ id, machine: executor.machine, place: executor.place });
+
 /** A job that a worker has claimed and supervises. */
 interface Supervised {
   readonly id: string;
@@ -85,8 +90,13 @@ async function supervise(script: string, changes: Partial<typeof SUBMISSION> = {
   const { id } = await jobs.submit({ ...SUBMISSION, script, ...changes });
   // Its name is in its arguments: so it is found among the processes.
   await test.client.trainingJob.update({ where: { id }, data: { scriptName: `${id}.py` } });
-  const [claim] = await claimJobs(test.client, 'worker', 1);
+  const [claim] = await claimJobs(test.client, worker(), 1);
   if (claim?.jobId !== id) throw new Error('another job was claimed');
+  return goOn(claim);
+}
+
+function goOn(claim: Claim): Supervised {
+  const { jobId: id } = claim;
   const { port1: control, port2 } = new MessageChannel();
   const ended = (async () => {
     try {
@@ -130,8 +140,7 @@ describe('a job', { timeout: LIMIT_MS }, () => {
   it('whose runner is killed is LOST, and its script is gone', async () => {
     const { id, ended } = await supervise(STUBBORN);
     await printed(id, 'ready');
-    const record = JSON.parse(await readFile(join(folder, id, '1', 'runner.json'), 'utf8'));
-    process.kill(record.pid, 'SIGKILL');
+    process.kill(await runnerPidOf(join(folder, id, '1')), 'SIGKILL');
     const { job, events } = await ended;
     expect(job).toMatchObject({ status: 'LOST', error: expect.stringContaining(id) });
     expect(events.at(-1)).toMatchObject({ type: 'end', status: 'LOST', exitCode: null });
@@ -144,10 +153,9 @@ describe('a job', { timeout: LIMIT_MS }, () => {
   it('whose runner is stopped cannot hold a cancel up', async () => {
     const { id, control, ended } = await supervise(STUBBORN);
     await printed(id, 'ready');
-    const record = JSON.parse(await readFile(join(folder, id, '1', 'runner.json'), 'utf8'));
-    process.kill(record.pid, 'SIGSTOP');
+    process.kill(await runnerPidOf(join(folder, id, '1')), 'SIGSTOP');
     const asked = performance.now();
-    control.postMessage({ reason: 'enough' } satisfies CancelRequest);
+    control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
     const { job } = await ended;
     expect(performance.now() - asked).toBeLessThan(15_000);
     expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
@@ -170,7 +178,7 @@ describe('a job', { timeout: LIMIT_MS }, () => {
 
   it('that was cancelled between its claim and its supervision never starts a script', async () => {
     const { id } = await jobs.submit({ ...SUBMISSION, script: 'print("never")\n' });
-    const [claim] = await claimJobs(test.client, 'worker', 1);
+    const [claim] = await claimJobs(test.client, worker(), 1);
     if (claim === undefined) throw new Error('nothing was claimed');
     await jobs.cancel(id, 'changed my mind');
     const { port1, port2 } = new MessageChannel();
@@ -184,7 +192,10 @@ describe('a job', { timeout: LIMIT_MS }, () => {
     'that is cancelled %i ms after it began ends as CANCELLED, at whichever step that is',
     async (milliseconds) => {
       const { id, control, ended } = await supervise(STUBBORN);
-      setTimeout(() => control.postMessage({ reason: 'enough' } satisfies CancelRequest), milliseconds);
+      setTimeout(
+        () => control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage),
+        milliseconds,
+      );
       const { job, events } = await ended;
       expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
       expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
@@ -203,7 +214,7 @@ describe('a job', { timeout: LIMIT_MS }, () => {
       (text) => text.includes('Waiting for the MLflow server'),
       LIMIT_MS,
     );
-    control.postMessage({ reason: 'enough' } satisfies CancelRequest);
+    control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
     const { job, events } = await ended;
     expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
     expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'CANCELLED']);
@@ -226,5 +237,128 @@ describe('a job', { timeout: LIMIT_MS }, () => {
       silent.closeAllConnections();
       silent.close();
     }
+  });
+});
+
+describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
+  const COUNTER = (count: number, pauseSeconds: number) =>
+    `import time\nfor i in range(${count}):\n    print(i, flush=True)\n    time.sleep(${pauseSeconds})\n`;
+  const numbers = (count: number) => Array.from({ length: count }, (_item, index) => String(index));
+
+  /** Lets the supervision go, as a shutdown does, and goes on with another worker. */
+  async function handOver({ control, ended }: Supervised): Promise<Supervised> {
+    control.postMessage({ type: 'release' } satisfies ControlMessage);
+    await ended;
+    const [claim] = await takeOverAttempts(test.client, worker(`worker ${Math.random()}`), []);
+    if (claim === undefined) throw new Error('there was nothing to take over');
+    return goOn(claim);
+  }
+
+  it('goes on with the script that runs: every line is stored once, and it ends as it would have', async () => {
+    let current = await supervise(COUNTER(300, 0.005));
+    await printed(current.id, '0');
+    for (let hands = 0; hands < 4; hands += 1) current = await handOver(current);
+    const { job, events } = await current.ended;
+    expect(job).toMatchObject({ status: 'COMPLETED' });
+    expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'COMPLETED']);
+    expect(linesOf(events)).toEqual(numbers(300));
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+    expect(events.at(-1)).toMatchObject({ type: 'end', status: 'COMPLETED', exitCode: 0, lines: 300 });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('after its script has ended is ended with what the script left', async () => {
+    const first = await supervise(`${COUNTER(3, 0)}time.sleep(0.5)\nprint("last", flush=True)\nraise SystemExit(7)\n`);
+    await printed(first.id, '2');
+    first.control.postMessage({ type: 'release' } satisfies ControlMessage);
+    await first.ended;
+    await poll(
+      () => processesWith(`${first.id}.py`),
+      (pids) => pids.length === 0,
+      LIMIT_MS,
+    );
+    const [claim] = await takeOverAttempts(test.client, worker('next'), []);
+    if (claim === undefined) throw new Error('there was nothing to take over');
+    const { job, events } = await goOn(claim).ended;
+    expect(job).toMatchObject({ status: 'FAILED', error: 'the script ended with exit code 7' });
+    expect(linesOf(events)).toEqual([...numbers(3), 'last']);
+    expect(events.at(-1)).toMatchObject({ type: 'end', exitCode: 7, lines: 4 });
+  });
+
+  it('is not disturbed by its former worker, which lets go of it as soon as it notices', async () => {
+    const former = await supervise(COUNTER(200, 0.01));
+    await printed(former.id, '3');
+    await test.client.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
+    const [claim] = await takeOverAttempts(test.client, worker('quicker'), []);
+    if (claim === undefined) throw new Error('there was nothing to take over');
+    const next = goOn(claim);
+    await former.ended;
+    const { job, events } = await next.ended;
+    expect(job).toMatchObject({ status: 'COMPLETED' });
+    expect(linesOf(events)).toEqual(numbers(200));
+  });
+
+  it('whose cancel was asked for while nobody had it ends as CANCELLED', async () => {
+    const { id, control, ended } = await supervise(STUBBORN);
+    await printed(id, 'ready');
+    control.postMessage({ type: 'release' } satisfies ControlMessage);
+    await ended;
+    await jobs.cancel(id, 'enough');
+    const [claim] = await takeOverAttempts(test.client, worker('next'), []);
+    if (claim === undefined) throw new Error('there was nothing to take over');
+    const { job } = await goOn(claim).ended;
+    expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+  });
+
+  it('before its script was started starts it, once', async () => {
+    const { id } = await jobs.submit({ ...SUBMISSION, script: 'print("only once")\n' });
+    const [claim] = await claimJobs(test.client, worker(), 1);
+    if (claim === undefined) throw new Error('nothing was claimed');
+    // As far as a worker had come that was killed between the two.
+    await executor.reserve({ jobId: id, attempt: 1, place: claim.place });
+    await moveJob(test.client, id, 'RUNNING', claim);
+    const [taken] = await takeOverAttempts(test.client, worker('next'), []);
+    if (taken === undefined) throw new Error('there was nothing to take over');
+    const { job, events } = await goOn(taken).ended;
+    expect(job).toMatchObject({ status: 'COMPLETED' });
+    expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'COMPLETED']);
+    expect(linesOf(events)).toEqual(['only once']);
+  });
+
+  it('of which nothing is left on its machine is LOST', async () => {
+    const { id } = await jobs.submit(SUBMISSION);
+    const [claim] = await claimJobs(test.client, worker(), 1);
+    if (claim === undefined) throw new Error('nothing was claimed');
+    await moveJob(test.client, id, 'RUNNING', claim);
+    const [taken] = await takeOverAttempts(test.client, worker('next'), []);
+    if (taken === undefined) throw new Error('there was nothing to take over');
+    const { job } = await goOn(taken).ended;
+    expect(job).toMatchObject({ status: 'LOST', error: expect.stringContaining('nothing is left of its run') });
+  });
+
+  it('while its model was being registered has one version, not two', async () => {
+    const model = `job-${Math.random().toString(36).slice(2)}`;
+    const { id } = await jobs.submit({ ...SUBMISSION, modelName: model, script: 'print("trained")\n' });
+    const [claim] = await claimJobs(test.client, worker(), 1);
+    if (claim === undefined) throw new Error('nothing was claimed');
+    // As far as a worker had come that was killed before it could note the version that MLflow had made.
+    const created = await fetch(`${mlflow.url}/api/2.0/mlflow/runs/create`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ experiment_id: '0' }),
+    });
+    const { run } = z.object({ run: z.object({ info: z.object({ run_id: z.string() }) }) }).parse(await created.json());
+    const runId = run.info.run_id;
+    const source = `runs:/${runId}/model`;
+    await test.client.jobSavedModel.create({ data: { jobId: id, source, path: 'model/model.pkl', runId } });
+    const made = await context.models.register({ name: model, source, runId, tags: { 'asgard.job_id': id } });
+    const [taken] = await takeOverAttempts(test.client, worker('next'), []);
+    if (taken === undefined) throw new Error(`nothing to take over of ${claim.jobId}`);
+    const { job, events } = await goOn(taken).ended;
+    expect(job).toMatchObject({ status: 'COMPLETED', modelVersion: made.version });
+    expect(events.filter(({ type }) => type === 'registration')).toHaveLength(1);
+    const { items } = await context.mlflow.searchModelVersions({ filter: `name = '${model}'`, maxResults: 10 });
+    expect(items).toHaveLength(1);
   });
 });

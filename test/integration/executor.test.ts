@@ -10,6 +10,7 @@ import { toolchainPython } from '../../src/python/environments.ts';
 import type { ExitRecord, Frame } from '../../src/python/frames.ts';
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
+import { runnerPidOf } from '../support/runner-pid.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
 const LIMIT_MS = 20_000;
@@ -26,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 beforeEach(() => {
-  handle = { jobId: uniqueName('job'), attempt: 1 };
+  handle = { jobId: uniqueName('job'), attempt: 1, place: folder };
   return () => executor.forget(handle);
 });
 
@@ -41,10 +42,13 @@ const specOf = (script: string, changes: Partial<RunSpec> = {}): RunSpec => ({
   ...changes,
 });
 
-const submit = (script: string, changes: Partial<RunSpec> = {}) => executor.submit(handle, specOf(script, changes));
+async function submit(script: string, changes: Partial<RunSpec> = {}): Promise<void> {
+  await executor.reserve(handle);
+  await executor.submit(handle, specOf(script, changes));
+}
 
 async function allFrames(from = executor): Promise<Frame[]> {
-  return (await Array.fromAsync(from.frames(handle, AbortSignal.timeout(LIMIT_MS)))).flat();
+  return (await Array.fromAsync(from.frames(handle, 0, AbortSignal.timeout(LIMIT_MS)))).flat();
 }
 
 const textsOf = (frames: readonly Frame[]) => frames.flatMap((frame) => ('text' in frame ? [frame.text] : []));
@@ -56,7 +60,7 @@ function exitOf(frames: readonly Frame[]): ExitRecord {
 }
 
 async function runnerPid(): Promise<number> {
-  return JSON.parse(await readFile(join(folder, handle.jobId, '1', 'runner.json'), 'utf8')).pid;
+  return runnerPidOf(join(folder, handle.jobId, '1'));
 }
 
 describe('frames', () => {
@@ -71,7 +75,7 @@ print("second", file=sys.stderr)
 sys.exit(3)
 `);
     const frames: Frame[] = [];
-    for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+    for await (const list of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
       expect(list.length).toBeGreaterThan(0);
       frames.push(...list);
       if (frames.length === 1) await writeFile(open, '');
@@ -102,7 +106,7 @@ sys.exit(3)
     await submit('import time\nprint(1, flush=True)\ntime.sleep(60)\n');
     const stop = new AbortController();
     const reading = (async () => {
-      for await (const _ of executor.frames(handle, stop.signal)) stop.abort(new Error('seen enough'));
+      for await (const _ of executor.frames(handle, 0, stop.signal)) stop.abort(new Error('seen enough'));
     })();
     await expect(reading).rejects.toThrow('seen enough');
   });
@@ -131,7 +135,7 @@ time.sleep(60)
         { variables: { TOKEN: token, ODD: 'a\nb="c"$d `e` ✅' } },
       );
       const frames: Frame[] = [];
-      for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+      for await (const list of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
         frames.push(...list);
         if (frames.length >= 2) break;
       }
@@ -181,6 +185,35 @@ time.sleep(60)
   });
 });
 
+describe('another executor', () => {
+  it('goes on with a run behind the frames that it names, ends it, and knows how far it has come', async () => {
+    expect(await executor.stateOf(handle)).toBe('gone');
+    await executor.reserve(handle);
+    expect(await executor.stateOf(handle)).toBe('reserved');
+    await executor.submit(
+      handle,
+      specOf('import time\nfor i in range(5):\n    print(i, flush=True)\ntime.sleep(60)\n'),
+    );
+    for await (const frames of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
+      if (textsOf(frames).includes('4')) break;
+    }
+    // As it is in another process: it has started nothing itself, and its own runs go elsewhere.
+    const other = new LocalExecutor({ folder: join(folder, 'other'), python: toolchainPython(toolchain) });
+    expect(await other.stateOf(handle)).toBe('started');
+    expect(await executor.handles()).toContainEqual(handle);
+    expect(await other.handles()).toEqual([]);
+    await other.cancel(handle);
+    const frames = (await Array.fromAsync(other.frames(handle, 3, AbortSignal.timeout(LIMIT_MS)))).flat();
+    expect(frames).toMatchObject([
+      { number: 4, text: '3' },
+      { number: 5, text: '4' },
+      { number: 6, exit: { reason: 'cancelled', lines: 5 } },
+    ]);
+    await other.forget(handle);
+    expect(await executor.stateOf(handle)).toBe('gone');
+  });
+});
+
 describe('cancel', () => {
   it('lets the script say good-bye, and its end is in the frames', async () => {
     await submit(`
@@ -189,7 +222,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("good-bye"))
 print("ready", flush=True)
 time.sleep(60)
 `);
-    for await (const _ of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) break;
+    for await (const _ of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) break;
     await executor.cancel(handle);
     const frames = await allFrames();
     expect(textsOf(frames)).toEqual(['ready', 'good-bye']);
@@ -206,7 +239,7 @@ time.sleep(60)
       (pids) => pids.length === 0,
     );
     await executor.cancel(handle);
-    await executor.cancel({ jobId: 'never-was', attempt: 1 });
+    await executor.cancel({ jobId: 'never-was', attempt: 1, place: folder });
     expect(exitOf(await allFrames())).toMatchObject({ reason: 'cancelled' });
   });
 });
@@ -216,7 +249,7 @@ describe('a runner that is killed', () => {
     await submit('import time\nprint("ready", flush=True)\ntime.sleep(60)\n');
     const frames: Frame[] = [];
     const following = (async () => {
-      for await (const list of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) {
+      for await (const list of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
         frames.push(...list);
         process.kill(await runnerPid(), 'SIGKILL');
       }
@@ -233,12 +266,11 @@ describe('a runner that is killed', () => {
   });
 
   it('is not mistaken for the process that has its number now', async () => {
-    await submit('print(1)\n');
-    await allFrames();
-    const path = join(folder, handle.jobId, '1', 'runner.json');
+    await executor.reserve(handle);
     // This process with the identity of another: a signal to it would end the test.
     expect(identityOfProcess(process.pid)).not.toBeNull();
-    await writeFile(path, JSON.stringify({ pid: process.pid, identity: 'another boot:1' }));
+    const start = { pid: process.pid, identity: 'another boot:1' };
+    await writeFile(join(folder, handle.jobId, '1', 'spool'), `${JSON.stringify({ n: 0, t: 1, start })}\n`);
     await executor.cancel(handle);
     await executor.forget(handle);
     await expect(stat(join(folder, handle.jobId))).rejects.toMatchObject({ code: 'ENOENT' });
@@ -261,7 +293,7 @@ describe('forget', () => {
         graceSeconds: 60,
       },
     );
-    for await (const _ of executor.frames(handle, AbortSignal.timeout(LIMIT_MS))) break;
+    for await (const _ of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) break;
     const started = performance.now();
     await executor.forget(handle);
     expect(performance.now() - started).toBeLessThan(4000);

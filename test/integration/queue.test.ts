@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PrismaClient } from '../../src/database/generated/client.ts';
 import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
 import type { JobEvent } from '../../src/jobs/events.ts';
-import { type Claim, claimJobs, expiredAttempts, renewLease } from '../../src/jobs/queue.ts';
+import { type Claim, claimJobs, renewLease, silentAttempts, takeOverAttempts } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { issueJobToken, JobTracking } from '../../src/jobs/tracking.ts';
 import { endJob, moveJob } from '../../src/jobs/transitions.ts';
@@ -10,6 +10,7 @@ import { MlflowClient } from '../../src/mlflow/client.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { poll } from '../support/poll.ts';
 import { SUBMISSION } from '../support/submission.ts';
+import { workerNamed } from '../support/worker.ts';
 
 let server: DatabasesForTests;
 let test: TestDatabase;
@@ -30,8 +31,10 @@ beforeEach(async () => {
 
 const log = (text: string): JobEvent => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
 
+const WORKER = workerNamed('worker');
+
 async function claimOne(): Promise<Claim> {
-  const [claim] = await claimJobs(database, 'worker', 1);
+  const [claim] = await claimJobs(database, WORKER, 1);
   if (claim === undefined) throw new Error('nothing could be claimed');
   return claim;
 }
@@ -57,14 +60,14 @@ describe('claimJobs', () => {
   it('never gives a job to two workers, however many race for it, and leaves none behind', async () => {
     const ids = await submitMany(60);
     const clients = [test.connect(), test.connect()];
-    const claims: (Claim & { workerId: string })[] = [];
+    const claims: Claim[] = [];
     await Promise.all(
       clients.flatMap((client, worker) =>
         Array.from({ length: 4 }, async (_, thread) => {
           const workerId = `${worker}:${thread}`;
           // Some rounds may find all remaining rows locked: that is no sign that the queue is empty.
           while ((await database.trainingJob.count({ where: { status: 'QUEUED' } })) > 0) {
-            for (const claim of await claimJobs(client, workerId, 3)) claims.push({ ...claim, workerId });
+            for (const claim of await claimJobs(client, workerNamed(workerId), 3)) claims.push(claim);
           }
         }),
       ),
@@ -82,7 +85,7 @@ describe('claimJobs', () => {
     const other = await test.sql();
     await other.query('BEGIN');
     await other.query('SELECT id FROM training_jobs WHERE id = $1 FOR UPDATE', [first]);
-    const claims = await claimJobs(database, 'worker', 10);
+    const claims = await claimJobs(database, WORKER, 10);
     expect(claims.map(({ jobId }) => jobId)).toEqual([second]);
     await other.query('ROLLBACK');
     expect((await claimOne()).jobId).toBe(first);
@@ -90,7 +93,7 @@ describe('claimJobs', () => {
 
   it('takes the oldest jobs first, no more than asked for, each with its event', async () => {
     const ids = await submitMany(3);
-    const [first, second] = await claimJobs(database, 'worker', 2);
+    const [first, second] = await claimJobs(database, WORKER, 2);
     expect([first?.jobId, second?.jobId].toSorted()).toEqual(ids.slice(0, 2).toSorted());
     expect(await jobs.counts()).toEqual({ queued: 1, running: 2 });
     const events = await readEvents(database, ids[0] ?? '', 0, 10);
@@ -104,13 +107,13 @@ describe('claimJobs', () => {
   it('does not take a job that was cancelled', async () => {
     const [id = ''] = await submitMany(1);
     await jobs.cancel(id);
-    expect(await claimJobs(database, 'worker', 1)).toEqual([]);
+    expect(await claimJobs(database, WORKER, 1)).toEqual([]);
   });
 
   it('and a cancel that race for a queued job leave it either claimed or cancelled', async () => {
     for (let round = 0; round < 10; round += 1) {
       const [id = ''] = await submitMany(1);
-      const [claims] = await Promise.all([claimJobs(test.connect(1), 'worker', 1), jobs.cancel(id)]);
+      const [claims] = await Promise.all([claimJobs(test.connect(1), WORKER, 1), jobs.cancel(id)]);
       const job = await jobs.get(id);
       // The worker of a claimed one ends it: it finds the request when it begins.
       expect(job).toMatchObject({
@@ -148,10 +151,10 @@ describe('an attempt that has ended', () => {
 
   it('cannot append, move, end, or renew', async () => {
     const before = await readEvents(database, claim.jobId, 0, 100);
-    expect(await appendEvents(database, claim.jobId, [log('late')], claim.id)).toBe(false);
+    expect(await appendEvents(database, claim.jobId, [log('late')], claim)).toBe(false);
     expect(await moveJob(database, claim.jobId, 'RUNNING', claim)).toBe(false);
     expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
-    expect(await renewLease(database, claim.id)).toBeNull();
+    expect(await renewLease(database, claim)).toBeNull();
     expect(await readEvents(database, claim.jobId, 0, 100)).toEqual(before);
     await expect(jobs.get(claim.jobId)).resolves.toMatchObject({ status: 'LOST', error: 'the worker fell silent' });
   });
@@ -174,9 +177,9 @@ describe('an attempt that has ended', () => {
     await database.trainingJob.update({ where: { id }, data: { status: 'QUEUED' } });
     const second = await claimOne();
     expect(second).toMatchObject({ jobId: id, number: 2 });
-    expect(await appendEvents(database, id, [log('late')], first.id)).toBe(false);
+    expect(await appendEvents(database, id, [log('late')], first)).toBe(false);
     expect(await endJob(database, id, first, { status: 'FAILED' })).toBe(false);
-    expect(await appendEvents(database, id, [log('mine')], second.id)).toBe(true);
+    expect(await appendEvents(database, id, [log('mine')], second)).toBe(true);
     expect(await endJob(database, id, second, { status: 'FAILED' })).toBe(true);
   });
 
@@ -190,7 +193,7 @@ describe('an attempt that has ended', () => {
     // Both wait for the row that the holder has, the end first.
     const ending = endJob(test.connect(1), id, own, { status: 'COMPLETED' });
     await waitingFor(1);
-    const late = appendEvents(test.connect(1), id, [log('late')], own.id);
+    const late = appendEvents(test.connect(1), id, [log('late')], own);
     await waitingFor(2);
     await holder.query('COMMIT');
     expect(await ending).toBe(true);
@@ -232,14 +235,72 @@ describe('a terminal status', () => {
 });
 
 describe('a lease', () => {
-  it('that was not renewed in time shows its attempt as expired, and renewing takes it back', async () => {
+  const expire = () => database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
+
+  it('that was not renewed in time can be taken back by renewing it', async () => {
+    await submitMany(1);
+    const claim = await claimOne();
+    await expire();
+    expect(await renewLease(database, claim)).toEqual({ cancelReason: null });
+    expect(await takeOverAttempts(database, workerNamed('other'), [])).toEqual([]);
+  });
+
+  it('that has expired is taken over by one of many workers that race for it, and the late one can do nothing', async () => {
+    const ids = await submitMany(20);
+    const late = await claimJobs(database, WORKER, 20);
+    for (const claim of late) await moveJob(database, claim.jobId, 'RUNNING', claim);
+    expect(await takeOverAttempts(database, workerNamed('too early'), [])).toEqual([]);
+    await expire();
+    const clients = [test.connect(), test.connect(), test.connect(), test.connect()];
+    const taken = await Promise.all(
+      clients.map((client, index) => takeOverAttempts(client, workerNamed(`other ${index}`), [])),
+    );
+    expect(
+      taken
+        .flat()
+        .map(({ jobId }) => jobId)
+        .toSorted(),
+    ).toEqual(ids.toSorted());
+    for (const claim of late) {
+      expect(await appendEvents(database, claim.jobId, [log('late')], claim)).toBe(false);
+      expect(await appendEvents(database, claim.jobId, [log('late')], claim, true)).toBe(false);
+      expect(await renewLease(database, claim)).toBeNull();
+      expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
+    }
+    const [first] = taken.flat();
+    if (first === undefined) throw new Error('nothing was taken over');
+    // Its run stays where it is.
+    expect(first).toMatchObject({ number: 1, place: WORKER.place, isTakenOver: true });
+    expect(await appendEvents(database, first.jobId, [log('mine')], first, true)).toBe(true);
+    expect(await endJob(database, first.jobId, first, { status: 'COMPLETED' })).toBe(true);
+  });
+
+  it('of a run that may have been started is for workers of its machine alone', async () => {
     await submitMany(2);
-    const [kept, lost] = await claimJobs(database, 'worker', 2);
-    expect(await expiredAttempts(database)).toEqual([]);
-    await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
-    expect(await renewLease(database, kept?.id ?? 0n)).toEqual({ cancelReason: null });
-    expect(await expiredAttempts(database)).toEqual([{ ...lost, workerId: 'worker' }]);
-    await endJob(database, lost?.jobId ?? '', lost ?? null, { status: 'LOST' });
-    expect(await expiredAttempts(database)).toEqual([]);
+    const [running, preparing] = await claimJobs(database, WORKER, 2);
+    if (running === undefined || preparing === undefined) throw new Error('too little was claimed');
+    await moveJob(database, running.jobId, 'RUNNING', running);
+    await expire();
+    const elsewhere = workerNamed('elsewhere', { machine: 'another machine' });
+    const taken = await takeOverAttempts(database, elsewhere, []);
+    expect(taken).toMatchObject([{ jobId: preparing.jobId, place: elsewhere.place }]);
+    const here = workerNamed('here');
+    expect(await takeOverAttempts(database, here, [])).toMatchObject([{ jobId: running.jobId, place: WORKER.place }]);
+  });
+
+  it('of an earlier worker in the same place is not waited for', async () => {
+    await submitMany(1);
+    const before = await claimOne();
+    const next = workerNamed('next', { place: WORKER.place });
+    expect(await takeOverAttempts(database, next, [before.jobId])).toEqual([]);
+    expect(await takeOverAttempts(database, next, [])).toMatchObject([{ id: before.id, workerId: 'next' }]);
+  });
+
+  it('that has been over for a long time shows its attempt as silent', async () => {
+    await submitMany(1);
+    const { id, jobId } = await claimOne();
+    await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 120_000) } });
+    expect(await silentAttempts(database, 150)).toEqual([]);
+    expect(await silentAttempts(database, 100)).toMatchObject([{ id, jobId, number: 1, workerId: 'worker' }]);
   });
 });

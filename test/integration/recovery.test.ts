@@ -8,7 +8,7 @@ import { LocalExecutor } from '../../src/executors/local.ts';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
-import { moveJob } from '../../src/jobs/transitions.ts';
+import { endJob, moveJob } from '../../src/jobs/transitions.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { Recovery } from '../../src/worker/recovery.ts';
@@ -47,21 +47,24 @@ beforeEach(async () => {
 /** A job whose script runs, claimed by a worker of which nothing more is heard. */
 async function runAbandoned(): Promise<Claim> {
   const { id } = await jobs.submit(SUBMISSION);
-  const [claim] = await claimJobs(database, 'a worker that fell silent', 1);
+  const [claim] = await claimJobs(
+    database,
+    { id: 'a worker that fell silent', machine: executor.machine, place: folder },
+    1,
+  );
   if (claim?.jobId !== id) throw new Error('another job was claimed');
   await moveJob(database, id, 'RUNNING', claim);
-  await executor.submit(
-    { jobId: id, attempt: 1 },
-    {
-      scriptName: `${id}.py`,
-      script:
-        'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
-      environmentFolder: join(toolchain, 'python'),
-      variables: {},
-      timeoutSeconds: 60,
-      graceSeconds: 30,
-    },
-  );
+  const handle = { jobId: id, attempt: 1, place: folder };
+  await executor.reserve(handle);
+  await executor.submit(handle, {
+    scriptName: `${id}.py`,
+    script:
+      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
+    environmentFolder: join(toolchain, 'python'),
+    variables: {},
+    timeoutSeconds: 60,
+    graceSeconds: 30,
+  });
   await poll(
     () => processesWith(`${id}.py`),
     (pids) => pids.length > 0,
@@ -69,15 +72,19 @@ async function runAbandoned(): Promise<Claim> {
   return claim;
 }
 
-const expire = () => database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 1000) } });
+const LOST_AFTER_SECONDS = 60;
+
+/** As if nothing had been heard of the workers for so long since their leases expired. */
+const expire = (seconds = LOST_AFTER_SECONDS + 1) =>
+  database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) } });
 
 /** One look at the attempts, as a start makes it. */
 async function sweep(): Promise<void> {
-  await using _recovery = new Recovery({ database, executor, logger });
+  await using _recovery = new Recovery({ database, executor, logger, lostAfterSeconds: LOST_AFTER_SECONDS });
 }
 
 describe('recovery', () => {
-  it('marks the job of an expired attempt LOST, ends its script and removes its files', async () => {
+  it('marks a job LOST of whose worker nothing was heard for too long, ends its script and removes its files', async () => {
     const { jobId, id } = await runAbandoned();
     await expire();
     await sweep();
@@ -99,8 +106,9 @@ describe('recovery', () => {
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
   });
 
-  it('leaves alone what holds its lease, what waits, and what has ended', async () => {
+  it('leaves alone what may still be gone on with, what waits, and what has ended', async () => {
     const { jobId } = await runAbandoned();
+    await expire(LOST_AFTER_SECONDS - 10);
     const { id: queued } = await jobs.submit(SUBMISSION);
     const { id: ended } = await jobs.submit(SUBMISSION);
     await jobs.cancel(ended);
@@ -109,7 +117,7 @@ describe('recovery', () => {
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'RUNNING' });
     await expect(jobs.get(queued)).resolves.toMatchObject({ status: 'QUEUED' });
     await expect(jobs.get(ended)).resolves.toMatchObject({ status: 'CANCELLED' });
-    await executor.forget({ jobId, attempt: 1 });
+    await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
   it('by two platforms at once ends the job once', async () => {
@@ -119,6 +127,14 @@ describe('recovery', () => {
     const events = await readEvents(database, jobId, 0, 100);
     expect(events.filter(({ type }) => type === 'end')).toHaveLength(1);
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'LOST' });
+  });
+
+  it('ends and removes what is left here of a job that was given up while this machine was away', async () => {
+    const { jobId, id } = await runAbandoned();
+    await endJob(database, jobId, { id, number: 1 }, { status: 'LOST', error: 'given up elsewhere' });
+    await sweep();
+    expect(await processesWith(`${jobId}.py`)).toEqual([]);
+    await expect(stat(join(folder, jobId))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('closes an attempt whose job has ended by other means, and does not meet it again', async () => {

@@ -12,6 +12,16 @@ import { isPortFree } from '../support/processes.ts';
 const LIMIT_SECONDS = 10;
 const REASON = 'the platform was shut down';
 
+/** Logs a metric with each line, for as long as the platform takes to end and to start again. */
+const PATIENT_SCRIPT = `
+import time, mlflow
+with mlflow.start_run():
+    for step in range(60):
+        mlflow.log_metric("step", step, step=step)
+        print("step", step, flush=True)
+        time.sleep(0.2)
+`;
+
 describe.sequential('a platform with much going on', { timeout: 120_000 }, () => {
   let folder: DataFolder;
   let platform: TestPlatform;
@@ -68,8 +78,8 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
       const [PORT, MLFLOW_PORT] = ports;
       platform = await folder.start({ ASGARD_WORKER_SLOTS: '1', PORT, MLFLOW_PORT });
       const next = platform.client;
-      expect(await next.job(running)).toMatchObject({ status: 'CANCELLED', error: REASON });
       const events = await eventsOf(next, running);
+      expect(await next.job(running)).toMatchObject({ status: 'CANCELLED', error: REASON });
       expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_event, index) => index + 1));
       expect(events.slice(-2)).toMatchObject([
         { __typename: 'StatusChanged', status: 'CANCELLED', reason: REASON },
@@ -86,6 +96,37 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
     },
   );
 });
+
+test('a platform that is stopped once lets the scripts of running jobs go on, says so, and the next start goes on with them', async () => {
+  await using folder = await DataFolder.make();
+  let job: string;
+  let ports: string[];
+  {
+    await using platform = await folder.start();
+    await platform.ready();
+    job = await submit(platform.client, PATIENT_SCRIPT);
+    for await (const line of platform.client.jobLog(job)) if (line.text === 'step 2') break;
+    ports = [platform.url, platform.mlflowUrl].map((address) => new URL(address).port);
+    const { code, seconds } = await platform.end('SIGINT');
+    expect(code).toBe(0);
+    expect(seconds).toBeLessThan(LIMIT_SECONDS);
+    expect(platform.log).toContainEqual(expect.stringMatching(/^asgard: 1 running job goes on; the next start/));
+    const left = folder.processes().map(({ command }) => command);
+    expect(left.filter((command) => !/runner\.py|script\.py/.test(command))).toEqual([]);
+    expect(left).toHaveLength(2);
+  }
+  const [PORT, MLFLOW_PORT] = ports;
+  await using next = await folder.start({ PORT, MLFLOW_PORT });
+  const events = await eventsOf(next.client, job);
+  expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED', exitCode: 0 });
+  const steps = events.flatMap((event) =>
+    // MLflow prints where the run can be seen.
+    event.__typename === 'LogLine' && event.text.startsWith('step ') ? [event.text] : [],
+  );
+  expect(steps).toEqual(Array.from({ length: 60 }, (_item, index) => `step ${index}`));
+  const metrics = events.flatMap((event) => (event.__typename === 'MetricLogged' ? [event.step] : []));
+  expect(metrics).toEqual(Array.from({ length: 60 }, (_item, index) => index));
+}, 120_000);
 
 describe.sequential('a platform that is still starting, for the first time', { timeout: 60_000 }, () => {
   let folder: DataFolder;
