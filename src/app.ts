@@ -133,6 +133,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     // This port rather than the API's: the links that MLflow's client prints lead to its UI.
     gatewayUrl: mlflowUrl,
     jobsFolder,
+    launchersFolder: join(home, 'launchers'),
+    launchers: config.launchers,
     environmentsFolder: config.environments,
     toolchain,
     logLevel: config.logLevel,

@@ -34,6 +34,7 @@ const variables = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
   MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
+  ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
   ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
@@ -67,6 +68,8 @@ export interface Config {
   readonly mlflowTrackingUri: string | undefined;
   /** Jobs that run at once in this process. */
   readonly workerSlots: number;
+  /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
+  readonly launchers: number;
   /** How long the machine of a running job may be silent before the job is given up. */
   readonly lostAfterSeconds: number;
   readonly logLevel: string;
@@ -111,6 +114,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     databaseUrl: value.DATABASE_URL,
     mlflowTrackingUri: value.MLFLOW_TRACKING_URI?.replace(/\/+$/, ''),
     workerSlots: value.ASGARD_WORKER_SLOTS,
+    launchers: value.ASGARD_LAUNCHERS,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',

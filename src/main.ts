@@ -17,6 +17,8 @@ usage: npm start            (all settings are environment variables)
                        MLFLOW_TRACKING_URI is set too                        the embedded one
   MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one   the managed one
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
+  ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
+                       each, so that their scripts start at once             2
   ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent
                        before the job is given up                            86400
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments

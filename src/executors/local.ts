@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../config.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
 import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
+import type { RunnerSpec } from '../python/launcher.ts';
+import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
 import { readSpool } from './spool.ts';
@@ -20,23 +22,26 @@ const FORGET_PAUSE_MS = 20;
 const MAX_START_FRAME_BYTES = 1024;
 
 /**
- * Runs scripts on this machine: one runner process for each, in a session of its own, which writes what happens to
- * `<place>/<job>/<attempt>/spool`. The runner needs nothing of this process: another one goes on with the spool.
+ * Runs scripts on this machine: one runner process for each, in a session of its own, forked from a warm process of the
+ * script's environment where there is one, which writes what happens to `<place>/<job>/<attempt>/spool`. The runner needs nothing of this process: another one goes on with the spool.
  */
 export class LocalExecutor implements Executor {
   readonly machine = hostname();
   readonly place: string;
   readonly #python: string;
+  readonly #launchers: Launchers | undefined;
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, StartRecord>();
 
   /**
    * @param options.folder where jobs' files go
-   * @param options.python an interpreter that user code cannot write to, for the runner, which needs no package
+   * @param options.python an interpreter that user code cannot write to, for a runner that is started cold
+   * @param options.launchers absent: every run is started cold. The caller disposes of them.
    */
-  constructor(options: { folder: string; python: string }) {
+  constructor(options: { folder: string; python: string; launchers?: Launchers }) {
     this.place = options.folder;
     this.#python = options.python;
+    this.#launchers = options.launchers;
   }
 
   async handles(): Promise<RunHandle[]> {
@@ -66,6 +71,19 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     const work = join(folder, 'work');
     await writeFile(join(work, spec.scriptName), spec.script);
+    const runnerSpec = {
+      argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
+      env: { ...pythonVariables(spec.environmentFolder, join(folder, 'home')), ...spec.variables },
+      cwd: work,
+      spool: spoolOf(handle),
+      timeout_seconds: spec.timeoutSeconds,
+      grace_seconds: spec.graceSeconds,
+    };
+    const warm = await this.#launchers?.launch(spec.environmentFolder, spec.variables, runnerSpec);
+    this.#started.set(folder, warm ?? (await this.#startCold(folder, runnerSpec)));
+  }
+
+  async #startCold(folder: string, spec: RunnerSpec): Promise<StartRecord> {
     await using errors = await open(join(folder, 'runner.log'), 'a');
     const runner = spawn(this.#python, ['-I', '-S', RUNNER], {
       cwd: folder,
@@ -80,21 +98,13 @@ export class LocalExecutor implements Executor {
     await once(stdout, 'data', { signal: AbortSignal.timeout(RUNNER_START_MS) });
     stdout.destroy();
     const pid = runner.pid ?? 0;
-    this.#started.set(folder, { pid, identity: identityOfProcess(pid) ?? '' });
+    const record = { pid, identity: identityOfProcess(pid) ?? '' };
     // Its end is seen in the spool; this process is not kept alive for it.
     runner.unref();
     // By standard input: what a script is given (its token, its variables) is in no file and no argument list.
     stdin.on('error', () => {});
-    stdin.end(
-      JSON.stringify({
-        argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
-        env: { ...pythonVariables(spec.environmentFolder, join(folder, 'home')), ...spec.variables },
-        cwd: work,
-        spool: spoolOf(handle),
-        timeout_seconds: spec.timeoutSeconds,
-        grace_seconds: spec.graceSeconds,
-      }),
-    );
+    stdin.end(JSON.stringify(spec));
+    return record;
   }
 
   async *frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncGenerator<Frame[], void> {

@@ -8,6 +8,9 @@ export interface SupervisorSettings {
   /** Asgard's own address, which scripts get as their MLflow tracking server. */
   readonly gatewayUrl: string;
   readonly jobsFolder: string;
+  readonly launchersFolder: string;
+  /** Warm Python processes that a thread may hold. */
+  readonly launchers: number;
   readonly environmentsFolder: string;
   readonly toolchain: string;
   readonly logLevel: string;

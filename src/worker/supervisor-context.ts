@@ -6,6 +6,7 @@ import { MlflowClient } from '../mlflow/client.ts';
 import { ModelService } from '../models/service.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
+import { Launchers } from '../python/launchers.ts';
 import type { SupervisorSettings } from './messages.ts';
 
 /** What every supervision of a thread shares. */
@@ -25,7 +26,12 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
   return {
     database: createDatabase(settings.databaseUrl, { poolSize: 6 }).client,
-    executor: new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) }),
+    executor: new LocalExecutor({
+      folder: jobsFolder,
+      python: toolchainPython(toolchain),
+      // They end with this process, as their input does then.
+      launchers: new Launchers({ folder: settings.launchersFolder, limit: settings.launchers }),
+    }),
     environments: new PythonEnvironments({ folder, toolchain }),
     mlflow,
     models: new ModelService(mlflow),

@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
+import type { RunHandle } from '../../src/executors/executor.ts';
+import { LocalExecutor } from '../../src/executors/local.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { Launchers } from '../../src/python/launchers.ts';
+import { poll } from '../support/poll.ts';
+import { processesOf } from '../support/processes.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+const LIMIT_MS = 60_000;
+const { toolchain } = parseConfig(inheritedEnvironment(), false);
+const environmentFolder = join(toolchain, 'python');
+
+let folder: string;
+let launchers: Launchers;
+let executor: LocalExecutor;
+let count = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'asgard-launchers-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+beforeEach(() => {
+  count += 1;
+  launchers = new Launchers({ folder: join(folder, `launchers ${count}`), limit: 1 });
+  executor = new LocalExecutor({ folder: join(folder, 'jobs'), python: toolchainPython(toolchain), launchers });
+});
+afterEach(() => launchers[Symbol.asyncDispose]());
+
+/** Runs a script and gives the lines that it printed. */
+async function run(script: string, variables: Record<string, string> = {}): Promise<string[]> {
+  const handle: RunHandle = { jobId: uniqueName('job'), attempt: 1, place: executor.place };
+  await executor.reserve(handle);
+  const scriptName = `${handle.jobId}.py`;
+  const spec = { scriptName, script, environmentFolder, variables, timeoutSeconds: 60, graceSeconds: 1 };
+  await executor.submit(handle, spec);
+  const frames = (await Array.fromAsync(executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS)))).flat();
+  await executor.forget(handle);
+  return frames.flatMap((frame) => ('text' in frame ? [frame.text] : []));
+}
+
+/** Whether numpy was there before the script imported anything. */
+const WARM = 'import sys\nprint("numpy" in sys.modules)\n';
+
+/** Resolves once a run finds a warm process. */
+const warm = () =>
+  poll(
+    () => run(WARM),
+    ([isWarm]) => isWarm === 'True',
+    LIMIT_MS,
+  );
+
+const launcherPids = () =>
+  processesOf(join(folder, `launchers ${count}`)).flatMap(({ pid, command }) =>
+    command.includes('launcher.py') ? [pid] : [],
+  );
+
+describe('a run', { timeout: 2 * LIMIT_MS }, () => {
+  it('is started cold while its environment has no launcher, and then warm', async () => {
+    expect(await run(WARM)).toEqual(['False']);
+    await warm();
+    expect(await run('import os\nprint(os.environ["OWN"], "SECRET" in os.environ)\n', { OWN: 'value' })).toEqual([
+      'value False',
+    ]);
+  });
+
+  it('whose variables are read at import is started cold', async () => {
+    await run(WARM);
+    await warm();
+    expect(await run(WARM, { OMP_NUM_THREADS: '3' })).toEqual(['False']);
+    expect(await run(WARM, { PYTHONHASHSEED: '0' })).toEqual(['False']);
+    expect(await run(WARM, { DATA_PATH: '/x' })).toEqual(['True']);
+  });
+
+  it('goes on when its launcher is killed, and the next one is started cold', async () => {
+    await run(WARM);
+    await warm();
+    const handle: RunHandle = { jobId: uniqueName('job'), attempt: 1, place: executor.place };
+    await executor.reserve(handle);
+    const script = 'import os, time\nprint(os.getppid(), flush=True)\ntime.sleep(0.5)\nprint("done")\n';
+    const scriptName = `${handle.jobId}.py`;
+    await executor.submit(handle, {
+      scriptName,
+      script,
+      environmentFolder,
+      variables: {},
+      timeoutSeconds: 60,
+      graceSeconds: 1,
+    });
+    const texts: string[] = [];
+    for await (const frames of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
+      for (const frame of frames) if ('text' in frame) texts.push(frame.text);
+      if (texts.length === 1) for (const pid of launcherPids()) process.kill(pid, 'SIGKILL');
+    }
+    expect(texts.at(-1)).toBe('done');
+    await executor.forget(handle);
+    expect(await run(WARM)).toEqual(['False']);
+  });
+
+  it('finds no launcher where there shall be none', async () => {
+    const none = new Launchers({ folder: join(folder, 'none'), limit: 0 });
+    expect(await none.launch(environmentFolder, {}, {})).toBeNull();
+    expect(await none.launch(environmentFolder, {}, {})).toBeNull();
+    await none[Symbol.asyncDispose]();
+  });
+});
