@@ -4,13 +4,14 @@ import { defineConfig } from 'vitest/config';
 delete process.env['PYTHONDONTWRITEBYTECODE'];
 
 // Vite would load graphql's ESM build for our files while packages load the CommonJS one; graphql refuses to meet itself.
-const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
-const shared = { testTimeout: 60_000, hookTimeout: 240_000, pool: 'forks' } as const;
+export const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
+export const shared = { testTimeout: 60_000, hookTimeout: 240_000, pool: 'forks' } as const;
+/** For every run, whichever its projects: the count of the last one ends it. */
+export const run = { maxWorkers: 2, reporters: ['default', './test/support/count-reporter.ts'] };
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
-    reporters: ['default', './test/support/count-reporter.ts'],
+    ...run,
     projects: [
       { resolve, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { resolve, test: { ...shared, name: 'integration', include: ['test/integration/**/*.test.ts'] } },

@@ -1,0 +1,44 @@
+
+      export interface PossibleTypesResultData {
+        possibleTypes: {
+          [key: string]: string[]
+        }
+      }
+      const result: PossibleTypesResultData = {
+  "possibleTypes": {
+    "CancelTrainingJobResult": [
+      "ConflictError",
+      "InvalidInputError",
+      "NotFoundError",
+      "TrainingJob",
+      "UnavailableError"
+    ],
+    "Error": [
+      "ConflictError",
+      "InvalidInputError",
+      "NotFoundError",
+      "UnavailableError"
+    ],
+    "JobEvent": [
+      "EnvironmentLine",
+      "JobEnded",
+      "LogLine",
+      "MetricLogged",
+      "ModelRegistered",
+      "StatusChanged"
+    ],
+    "PredictResult": [
+      "InvalidInputError",
+      "NotFoundError",
+      "Prediction",
+      "UnavailableError"
+    ],
+    "SubmitTrainingJobResult": [
+      "InvalidInputError",
+      "TrainingJob",
+      "UnavailableError"
+    ]
+  }
+};
+      export default result;
+    

@@ -1,0 +1,119 @@
+/* eslint-disable */
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+/** A variable that a script shall see. */
+export type EnvironmentVariableInput = {
+  /** Its name: letters, digits and `_`, not beginning with a digit. */
+  readonly name: string;
+  /** Its value, whatever characters it holds. */
+  readonly value: string;
+};
+
+/** Where a job stands. The last five are written once and stay. */
+export type JobStatus =
+  /** It was ended on request. */
+  | 'CANCELLED'
+  /** Its script ended well. */
+  | 'COMPLETED'
+  /** Its environment could not be made, or its script ended badly. */
+  | 'FAILED'
+  /** What became of it cannot be known. */
+  | 'LOST'
+  /** A worker has it and makes its environment. */
+  | 'PREPARING'
+  /** It waits for a worker. */
+  | 'QUEUED'
+  /** Its script runs. */
+  | 'RUNNING'
+  /** It did not end within its time. */
+  | 'TIMED_OUT';
+
+/** Where a log line comes from. */
+export type LogStream =
+  /** The platform, about the job. */
+  | 'PLATFORM'
+  /** Standard error of the script. */
+  | 'STDERR'
+  /** Standard output of the script. */
+  | 'STDOUT';
+
+/** A Python training script and how to run it. */
+export type SubmitTrainingJobInput = {
+  /** Variables that the script sees. */
+  readonly environmentVariables?: ReadonlyArray<EnvironmentVariableInput> | null | undefined;
+  /** The MLflow experiment that its runs go to. */
+  readonly experimentName: string;
+  /** The registered model that its model becomes a version of. */
+  readonly modelName: string;
+  /** Python packages beside the ones that are always there, as PEP 508 names them. */
+  readonly requirements?: ReadonlyArray<string> | null | undefined;
+  /** The text of the script, at most 1 MiB. */
+  readonly script: string;
+  /** The file name of the script, without a folder. */
+  readonly scriptName: string;
+  /** Tags of the job. */
+  readonly tags?: ReadonlyArray<TagInput> | null | undefined;
+  /** How long the job may take, 60 to 3600; 300 when absent. */
+  readonly timeoutSeconds?: number | null | undefined;
+};
+
+/** A key with a value. */
+export type TagInput = {
+  /** The key. */
+  readonly key: string;
+  /** The value. */
+  readonly value: string;
+};
+
+export type RecentJobsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type RecentJobsQuery = { readonly trainingJobs: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly scriptName: string, readonly status: JobStatus, readonly createdAt: string } }> } };
+
+export type SubmitJobMutationVariables = Exact<{
+  input: SubmitTrainingJobInput;
+}>;
+
+
+export type SubmitJobMutation = { readonly submitTrainingJob:
+    | { readonly __typename: 'InvalidInputError', readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'TrainingJob', readonly id: string, readonly scriptName: string, readonly status: JobStatus, readonly createdAt: string }
+    | { readonly __typename: 'UnavailableError', readonly message: string }
+   };
+
+export type CancelJobMutationVariables = Exact<{
+  id: string;
+}>;
+
+
+export type CancelJobMutation = { readonly cancelTrainingJob:
+    | { readonly __typename: 'ConflictError', readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly message: string }
+    | { readonly __typename: 'TrainingJob', readonly id: string, readonly status: JobStatus }
+    | { readonly __typename: 'UnavailableError', readonly message: string }
+   };
+
+export type JobEventsSubscriptionVariables = Exact<{
+  id: string;
+  after: number;
+}>;
+
+
+export type JobEventsSubscription = { readonly jobEvents: ReadonlyArray<
+    | { readonly __typename: 'EnvironmentLine', readonly text: string, readonly sequence: number }
+    | { readonly __typename: 'JobEnded', readonly status: JobStatus, readonly exitCode: number | null, readonly lines: number, readonly sequence: number }
+    | { readonly __typename: 'LogLine', readonly stream: LogStream, readonly text: string, readonly sequence: number }
+    | { readonly __typename: 'MetricLogged', readonly sequence: number }
+    | { readonly __typename: 'ModelRegistered', readonly sequence: number }
+    | { readonly __typename: 'StatusChanged', readonly status: JobStatus, readonly reason: string | null, readonly sequence: number }
+  > };
+
+
+export const RecentJobsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"RecentJobs"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"trainingJobs"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"IntValue","value":"8"}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"edges"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"node"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"scriptName"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}}]}}]}}]}}]}}]} as unknown as DocumentNode<RecentJobsQuery, RecentJobsQueryVariables>;
+export const SubmitJobDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"SubmitJob"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"SubmitTrainingJobInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"submitTrainingJob"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"__typename"}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"TrainingJob"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"scriptName"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"InvalidInputError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"issues"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"path"}},{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UnavailableError"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}}]}}]} as unknown as DocumentNode<SubmitJobMutation, SubmitJobMutationVariables>;
+export const CancelJobDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CancelJob"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cancelTrainingJob"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"__typename"}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"TrainingJob"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"status"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Error"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}}]}}]} as unknown as DocumentNode<CancelJobMutation, CancelJobMutationVariables>;
+export const JobEventsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"JobEvents"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"jobEvents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"__typename"}},{"kind":"Field","name":{"kind":"Name","value":"sequence"}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"StatusChanged"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"EnvironmentLine"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"text"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"LogLine"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"stream"}},{"kind":"Field","name":{"kind":"Name","value":"text"}}]}},{"kind":"InlineFragment","typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"JobEnded"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"exitCode"}},{"kind":"Field","name":{"kind":"Name","value":"lines"}}]}}]}}]}}]} as unknown as DocumentNode<JobEventsSubscription, JobEventsSubscriptionVariables>;

@@ -1,0 +1,1 @@
+export { default } from '../ui/vite.config.ts';

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+import { resolve, run, shared } from './vitest.config.ts';
+
+/** What `npm run test:full` runs beside `npm test`: tests that need more of the machine than Node and Python. */
+export default defineConfig({
+  test: {
+    ...run,
+    projects: [
+      {
+        resolve,
+        test: {
+          ...shared,
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          // To be taken out with the rule that every other origin is refused.
+          exclude: ['test/browser/hostile-page.test.ts'],
+          globalSetup: ['test/support/global-platform.ts'],
+        },
+      },
+    ],
+  },
+});
