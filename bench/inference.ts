@@ -52,7 +52,7 @@ export const inference: Claim = {
     for (const clients of CLIENTS) {
       bench.say(`${clients} clients, in turn on Asgard and on mlflow models serve`);
       const subjects = [ours, theirs].map(({ url, path, body }) => {
-        const request: LoadRequest = { path, body: JSON.stringify(body) };
+        const request: LoadRequest = { path, body: JSON.stringify(body), expects: '"predictions"' };
         return () => load({ url, clients, seconds, signal: bench.signal, next: () => request });
       });
       const [our = [], their = []] = await alternately(rounds, subjects, bench.signal);

@@ -6,6 +6,8 @@ import { percentile } from './figures.ts';
 export interface LoadRequest {
   readonly path: string;
   readonly body?: string;
+  /** What a good answer holds: an error of GraphQL's is answered 200 too. */
+  readonly expects: string;
 }
 
 export interface LoadOptions {
@@ -27,7 +29,7 @@ export interface Load {
 
 /**
  * Sends requests for some seconds, each client its next one as soon as it has the answer before.
- * @throws with the answer when one is not 200: a refusal is fast, and no figure
+ * @throws with the answer when one is not 200 with what is expected: a refusal is fast, and no figure
  */
 export async function load({ url, clients, seconds, signal, next }: LoadOptions): Promise<Load> {
   const pool = new Pool(url, { connections: clients, pipelining: 1 });
@@ -51,7 +53,7 @@ export async function load({ url, clients, seconds, signal, next }: LoadOptions)
   }
 }
 
-async function send(pool: Pool, { path, body }: LoadRequest, signal: AbortSignal): Promise<void> {
+async function send(pool: Pool, { path, body, expects }: LoadRequest, signal: AbortSignal): Promise<void> {
   const answer = await pool.request({
     path,
     signal,
@@ -60,5 +62,20 @@ async function send(pool: Pool, { path, body }: LoadRequest, signal: AbortSignal
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
   });
   const text = await answer.body.text();
-  if (answer.statusCode !== 200) throw new Error(`${path} was answered ${answer.statusCode}: ${text.slice(0, 500)}`);
+  if (answer.statusCode !== 200 || !text.includes(expects))
+    throw new Error(`${path} was answered ${answer.statusCode}: ${text.slice(0, 500)}`);
+}
+
+/** Whether a server gives a good answer to a request. */
+export async function isAnswered(url: string, request: LoadRequest, signal: AbortSignal): Promise<boolean> {
+  const pool = new Pool(url);
+  try {
+    await send(pool, request, signal);
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  } finally {
+    await pool.destroy();
+  }
 }
