@@ -14,6 +14,8 @@ const MAX_ROW_CHARACTERS = 256 * 1024;
 /** A read stops after this many, so that a reader of long lines needs no more memory than one of short ones. */
 const MAX_READ_CHARACTERS = 1024 * 1024;
 const ROWS_PER_QUERY = 4;
+/** A tail may be as long as this many of the longest rows; nearly every job's whole log is in them. */
+const TAIL_ROWS_PER_QUERY = 32;
 /** NOTIFY takes 8,000 bytes of payload. */
 const MAX_NOTIFIED_REASON = 500;
 
@@ -175,16 +177,17 @@ export async function readLogTail(
     const found: { first_sequence: number; events: unknown }[] = await database.$queryRaw`
       SELECT first_sequence, events FROM job_events
       WHERE job_id = ${jobId} AND (${before}::int IS NULL OR first_sequence < ${before}::int)
-      ORDER BY first_sequence DESC LIMIT ${ROWS_PER_QUERY}::int`;
+      ORDER BY first_sequence DESC LIMIT ${TAIL_ROWS_PER_QUERY}::int`;
     for (const row of found) {
+      if (characters >= maxCharacters) break;
       const text = logTextOf(z.array(jobEvent).parse(row.events));
       rows.unshift(text);
       characters += text.length;
       before = row.first_sequence;
     }
-    if (found.length < ROWS_PER_QUERY) return { text: rows.join(''), isCut: false };
+    if (found.length < TAIL_ROWS_PER_QUERY) break;
   }
-  return { text: rows.join(''), isCut: before !== 1 };
+  return { text: rows.join(''), isCut: before !== null && before > 1 };
 }
 
 function logTextOf(events: readonly JobEvent[]): string {

@@ -1,8 +1,9 @@
+import { PrismaPg } from '@prisma/adapter-pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { PrismaClient } from '../../src/database/generated/client.ts';
+import { PrismaClient } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
-import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
+import { appendEvents, readEvents, readLogTail } from '../../src/jobs/event-store.ts';
 import type { JobEvent, NumberedJobEvent } from '../../src/jobs/events.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
@@ -114,6 +115,48 @@ describe('appending', () => {
     const before = await readEvents(database, jobId, 0, 100);
     expect(await appendEvents(database, jobId, [log('late')])).toBe(false);
     expect(await readEvents(database, jobId, 0, 100)).toEqual(before);
+  });
+});
+
+describe("a job's log", () => {
+  it('is its lines in order, however many writes they came in', async () => {
+    const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`);
+    for (const line of lines) await appendEvents(database, jobId, [log(line)]);
+    expect(await jobs.logText(jobId)).toBe(lines.map((line) => `${line}\n`).join(''));
+  });
+
+  it('of a usual length is read by one statement, since it is polled', async () => {
+    for (let batch = 0; batch < 25; batch += 1) await appendEvents(database, jobId, [log(`line ${batch}`)]);
+    const adapter = new PrismaPg({ connectionString: test.url, max: 1 });
+    const observed = new PrismaClient({ adapter, log: [{ emit: 'event', level: 'query' }] });
+    const statements: string[] = [];
+    observed.$on('query', ({ query }) => void statements.push(query));
+    try {
+      expect(await new JobService(observed).logText(jobId)).toMatch(/^line 0\n(.*\n)*line 24\n$/);
+      expect(statements).toHaveLength(1);
+    } finally {
+      await observed.$disconnect();
+    }
+  });
+
+  it('that is too long is its end, and says that the beginning is left out', async () => {
+    for (let batch = 0; batch < 40; batch += 1)
+      await appendEvents(database, jobId, [log(`${batch} ${'x'.repeat(96)}`)]);
+    const whole = await readLogTail(database, jobId, 1_000_000);
+    expect(whole.isCut).toBe(false);
+    for (const limit of [1, 100, 3_300, 3_960]) {
+      const { text, isCut } = await readLogTail(database, jobId, limit);
+      expect(isCut).toBe(true);
+      expect(whole.text.endsWith(text)).toBe(true);
+      expect(text.length).toBeGreaterThanOrEqual(limit);
+      expect(text.length).toBeLessThan(limit + 100);
+    }
+  });
+
+  it('is empty before the first line, and NOT_FOUND when there is no such job', async () => {
+    expect(await jobs.logText(jobId)).toBe('');
+    await expect(jobs.logText('0123456789abcdef')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(jobs.logText("'")).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

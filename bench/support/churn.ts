@@ -1,0 +1,18 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { PROJECT_ROOT } from '../../src/config.ts';
+import type { Script } from './asgard.ts';
+import type { Bench } from './bench.ts';
+
+const EXAMPLE = join(PROJECT_ROOT, 'examples', 'churn');
+
+/** The guide's training script, as the example has it, with its 2,000 customers: a forest of 100 trees, six features. */
+export async function churnScript(bench: Bench): Promise<Script> {
+  const data = join(await bench.newFolder('data'), 'customers.csv');
+  const python = join(bench.toolchain, 'python', 'bin', 'python');
+  await promisify(execFile)(python, [join(EXAMPLE, 'make_data.py'), data]);
+  const text = await readFile(join(EXAMPLE, 'train.py'), 'utf8');
+  return { name: 'churn', text, variables: { DATA_PATH: data } };
+}

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Pool } from 'undici';
+import { percentile } from './figures.ts';
+
+/** One request of a load; `body` is JSON. */
+export interface LoadRequest {
+  readonly path: string;
+  readonly body?: string;
+  /** What a good answer holds: an error of GraphQL's is answered 200 too. */
+  readonly expects: string;
+}
+
+export interface LoadOptions {
+  readonly url: string;
+  /** Connections that are kept, each with one request at a time. */
+  readonly clients: number;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+  /** Called for each request. */
+  readonly next: () => LoadRequest;
+}
+
+/** What a load came to. */
+export interface Load {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/**
+ * Sends requests for some seconds, each client its next one as soon as it has the answer before.
+ * @throws with the answer when one is not 200 with what is expected: a refusal is fast, and no figure
+ */
+export async function load({ url, clients, seconds, signal, next }: LoadOptions): Promise<Load> {
+  const pool = new Pool(url, { connections: clients, pipelining: 1 });
+  const times: number[] = [];
+  const startedAt = performance.now();
+  const endsAt = startedAt + seconds * 1000;
+  const client = async () => {
+    while (performance.now() < endsAt) {
+      signal.throwIfAborted();
+      const sentAt = performance.now();
+      await send(pool, next(), signal);
+      times.push(performance.now() - sentAt);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: clients }, client));
+    const seconds = (performance.now() - startedAt) / 1000;
+    return { perSecond: times.length / seconds, p50Ms: percentile(times, 50), p99Ms: percentile(times, 99) };
+  } finally {
+    await Promise.race([pool.destroy(), delay(1000)]);
+  }
+}
+
+async function send(pool: Pool, { path, body, expects }: LoadRequest, signal: AbortSignal): Promise<void> {
+  const answer = await pool.request({
+    path,
+    signal,
+    ...(body === undefined
+      ? { method: 'GET' }
+      : { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
+  });
+  const text = await answer.body.text();
+  if (answer.statusCode !== 200 || !text.includes(expects))
+    throw new Error(`${path} was answered ${answer.statusCode}: ${text.slice(0, 500)}`);
+}
+
+/** Whether a server gives a good answer to a request. */
+export async function isAnswered(url: string, request: LoadRequest, signal: AbortSignal): Promise<boolean> {
+  const pool = new Pool(url);
+  try {
+    await send(pool, request, signal);
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  } finally {
+    await pool.destroy();
+  }
+}

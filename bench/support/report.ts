@@ -1,0 +1,71 @@
+import type { Measured } from './bench.ts';
+import { type Figure, ratioOf } from './figures.ts';
+
+/** What a whole run came to, as `bench/results.json` keeps it. */
+export interface Results {
+  readonly command: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly seconds: number;
+  readonly machine: Readonly<Record<string, string>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly claims: readonly (Measured & { readonly name: string; readonly title: string })[];
+}
+
+/** One claim's figures for a terminal: a line each. */
+export function figureLines(figures: readonly Figure[]): string {
+  return figures.map((each) => `  ${cellsOf(each).join(' | ')}\n`).join('');
+}
+
+/** One claim's figures and notes for a page. */
+function claimMarkdown({ figures, notes }: Measured): string {
+  const hasPromise = figures.some(({ promise }) => promise !== undefined);
+  const head = ['', 'Asgard', 'peer', 'its figure', 'ratio', ...(hasPromise ? ['the guide promises'] : [])];
+  const rows = figures.map((each) => [...cellsOf(each), ...(hasPromise ? [each.promise ?? ''] : [])]);
+  const table = [head, head.map((_, column) => (column === 0 ? '---' : '---:')), ...rows];
+  return `${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n${notes.map((note) => `- ${note}`).join('\n')}`;
+}
+
+/** Where and on what it was measured. */
+function settingMarkdown({ command, startedAt, seconds, machine, versions }: Results): string {
+  const list = (description: Readonly<Record<string, string>>) =>
+    Object.entries(description)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ');
+  return [
+    `- Command: \`${command}\`, ${startedAt.slice(0, 10)}, ${Math.round(seconds / 60)} minutes`,
+    `- Machine: ${list(machine)}`,
+    `- Versions: ${list(versions)}`,
+  ].join('\n');
+}
+
+/**
+ * A page with what stands between its markers, `<!-- NAME -->` and `<!-- /NAME -->`, made anew: `setting`, and one a claim.
+ * @throws Error naming a marker that the page does not have
+ */
+export function fillIn(page: string, run: Results): string {
+  const parts = new Map([['setting', settingMarkdown(run)]]);
+  for (const claim of run.claims) parts.set(claim.name, claimMarkdown(claim));
+  let filled = page;
+  for (const [name, text] of parts) {
+    const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+    const from = filled.indexOf(begin);
+    const to = filled.indexOf(end);
+    if (from === -1 || to < from) throw new Error(`the page has no ${begin} … ${end}`);
+    filled = `${filled.slice(0, from + begin.length)}\n\n${text}\n\n${filled.slice(to)}`;
+  }
+  return filled;
+}
+
+/** What, ours, the peer, the peer's, the ratio. */
+function cellsOf(figure: Figure): string[] {
+  const { what, unit, ours, peer } = figure;
+  const ratio = ratioOf(figure);
+  return [what, `${rounded(ours)} ${unit}`, peer.name, `${rounded(peer.value)} ${unit}`, rounded(ratio)];
+}
+
+/** Three digits that count, and all of a large number's. */
+function rounded(value: number): string {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}

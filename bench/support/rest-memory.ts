@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { startAsgard, upload } from './asgard.ts';
+import type { Bench, Measured } from './bench.ts';
+import type { Figure } from './figures.ts';
+import { memoryOf, type ProcessMemory, totalMib } from './memory.ts';
+import { startMlflowServer } from './mlflow.ts';
+import { baseEnvironment, rayEntrypoint } from './python-jobs.ts';
+import { Ray } from './ray.ts';
+
+const SLEEPER = { name: 'sleeper', text: 'import time\nprint("sleeping", flush=True)\ntime.sleep(600)\n' };
+
+/** What Asgard and its peers take at rest and for each running job; one at a time, so that none shares pages with another. */
+export async function restMemory(bench: Bench): Promise<Measured> {
+  const jobs = bench.size(2, 8);
+  const settleMs = bench.size(1_000, 10_000);
+  const settled = async (pid: number) => {
+    await delay(settleMs, undefined, { signal: bench.signal });
+    return memoryOf(pid);
+  };
+  bench.say('memory of Asgard');
+  const ours = await ofAsgard(bench, jobs, settled);
+  bench.say('memory of mlflow server and of Ray');
+  const mlflow = await ofMlflow(bench, settled);
+  const ray = await ofRay(bench, jobs, settled);
+  const perJob = ({ rest, busy }: Memory) => (totalMib(busy) - totalMib(rest)) / jobs;
+  const row = (what: string, value: number, name: string, theirs: number): Figure => {
+    return { what, unit: 'MiB', better: 'lower', ours: value, peer: { name, value: theirs } };
+  };
+  const mlflowOfOurs = partsOf(ours.rest).find(({ name }) => name === 'MLflow')?.mib ?? Number.NaN;
+  const parts = partsOf(ours.rest).map(({ name, mib, residentMib, count }) => {
+    return `${name} ${mib.toFixed(0)} MiB in ${count === 1 ? 'one process' : `${count} processes`} (resident ${residentMib.toFixed(0)})`;
+  });
+  const nodeGrowth = (nodeMib(ours.busy) - nodeMib(ours.rest)) / jobs;
+  return {
+    figures: [
+      row('memory at rest: all of Asgard', totalMib(ours.rest), 'mlflow server', totalMib(mlflow)),
+      row('memory at rest: all of Asgard', totalMib(ours.rest), 'ray start --head', totalMib(ray.rest)),
+      row('memory at rest: its MLflow', mlflowOfOurs, 'mlflow server', totalMib(mlflow)),
+      row('memory for each running job, a sleeping script', perJob(ours), 'Ray Jobs', perJob(ray)),
+    ],
+    notes: [
+      `Memory: proportional set size, in which a page that several processes share counts once; ${settleMs / 1000} s after the start or the last of ${jobs} jobs.`,
+      `Asgard at rest: ${parts.join('; ')}. Node itself grows by ${nodeGrowth.toFixed(1)} MiB for each running job; the rest is the runner and the script.`,
+    ],
+  };
+}
+
+interface Memory {
+  readonly rest: readonly ProcessMemory[];
+  /** While the jobs run. */
+  readonly busy: readonly ProcessMemory[];
+}
+
+type Settled = (pid: number) => Promise<ProcessMemory[]>;
+
+async function ofAsgard(bench: Bench, jobs: number, settled: Settled): Promise<Memory> {
+  await using asgard = await startAsgard(bench, { ASGARD_WORKER_SLOTS: String(jobs) });
+  const rest = await settled(asgard.pid);
+  const sleeping = Array.from({ length: jobs }, async () => {
+    const id = await upload(asgard, SLEEPER);
+    for await (const { text } of asgard.client.jobLog(id)) if (text === 'sleeping') return;
+    throw new Error(`job ${id} ended before it slept`);
+  });
+  await Promise.all(sleeping);
+  return { rest, busy: await settled(asgard.pid) };
+}
+
+async function ofMlflow(bench: Bench, settled: Settled): Promise<ProcessMemory[]> {
+  await using server = await startMlflowServer(bench);
+  return await settled(server.pid);
+}
+
+async function ofRay(bench: Bench, jobs: number, settled: Settled): Promise<Memory> {
+  const { python } = await baseEnvironment(bench);
+  await using ray = await Ray.start(bench);
+  const rest = await settled(ray.pid);
+  for (let count = 0; count < jobs; count += 1) {
+    const id = await ray.submit(rayEntrypoint(python, SLEEPER));
+    await ray.untilStatus(id, 'RUNNING', bench.signal);
+  }
+  return { rest, busy: await settled(ray.pid) };
+}
+
+/** By what they are. */
+function partsOf(processes: readonly ProcessMemory[]) {
+  const kindOf = ({ command }: ProcessMemory) => {
+    if (command.includes('mlflow_server.py')) return 'MLflow';
+    return /postgres/.test(command) ? 'PostgreSQL' : 'Node';
+  };
+  return [...Map.groupBy(processes, kindOf)].map(([name, members]) => {
+    const residentMib = members.reduce((sum, each) => sum + each.residentMib, 0);
+    return { name, mib: totalMib(members), residentMib, count: members.length };
+  });
+}
+
+function nodeMib(processes: readonly ProcessMemory[]): number {
+  return totalMib(processes.filter(({ command }) => command.includes('src/main.ts')));
+}
