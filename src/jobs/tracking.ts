@@ -30,9 +30,11 @@ export class JobTracking implements GatewayObserver {
   async authenticate(token: string): Promise<JobIdentity | null> {
     const attempt = await this.#database.jobAttempt.findFirst({
       where: { tokenHash: hashOf(token), endedAt: null },
-      select: { id: true, jobId: true },
+      select: { id: true, jobId: true, hasNoArtifacts: true },
     });
-    return attempt === null ? null : { jobId: attempt.jobId, attemptId: attempt.id };
+    if (attempt === null) return null;
+    const { id: attemptId, jobId, hasNoArtifacts } = attempt;
+    return { jobId, attemptId, hasNoArtifacts };
   }
 
   /** Stores what a job's script did. Safe to repeat, metrics apart. */
@@ -62,6 +64,21 @@ export class JobTracking implements GatewayObserver {
       case 'version': {
         const { name, version, runId } = observation;
         await recordVersion(this.#database, { jobId, attemptId }, { name, version, runId, registeredBy: 'script' });
+        return;
+      }
+      case 'discarded': {
+        await this.#database.jobAttempt.updateMany({
+          where: { id: attemptId, hasNoArtifacts: false },
+          data: { hasNoArtifacts: true },
+        });
+        if (observation.registration === null) return;
+        const text = `✗ ${observation.registration} was not registered, as its artifacts were not saved: the script got the version 0, which does not exist`;
+        await appendEvents(
+          this.#database,
+          jobId,
+          [{ type: 'log', at: new Date().toISOString(), stream: 'platform', text }],
+          attemptId,
+        );
         return;
       }
       default:

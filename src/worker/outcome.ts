@@ -8,6 +8,8 @@ import { hasCode, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
+/** In the guide's words, which its users look for. */
+const NOT_SAVED = '⚠️ Note: Model artifact not saved (AWS S3 credentials not configured)';
 /** A tracking server that is away is waited for half a minute before the job fails for it. */
 const REGISTRATION = {
   isPassing: (error: unknown) => hasCode(error, 'UNAVAILABLE'),
@@ -35,6 +37,10 @@ export async function concludeSuccess(
   };
   let saved: SavedModel | null = null;
   try {
+    if (await hasNoArtifacts(context, claim)) {
+      await say(NOT_SAVED, '✅ Training completed successfully!');
+      return { status: 'COMPLETED', modelVersion: null };
+    }
     saved = await untilAborted(lastSavedModel(context, job.id, signal), signal);
     const modelVersion = await untilAborted(versionOf(context, job, claim, saved, signal), signal);
     await say(savedLine(saved, modelVersion), '✅ Training completed successfully!');
@@ -74,6 +80,12 @@ async function versionOf(
     { name, version: version.version, runId: saved.runId, registeredBy: 'platform' },
   );
   return version.version;
+}
+
+/** The gateway discarded what the script sent, as there are no credentials for the bucket. */
+async function hasNoArtifacts({ database }: SupervisorContext, claim: Claim): Promise<boolean> {
+  const attempt = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
+  return attempt.hasNoArtifacts;
 }
 
 function lastOwnVersion({ database }: SupervisorContext, job: TrainingJob): Promise<JobModelVersion | null> {

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "job_attempts" ADD COLUMN     "has_no_artifacts" BOOLEAN NOT NULL DEFAULT false;
