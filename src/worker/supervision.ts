@@ -14,6 +14,7 @@ import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
 import type { CancelRequest } from './messages.ts';
 import { concludeSuccess } from './outcome.ts';
+import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
@@ -84,6 +85,9 @@ export class Supervision {
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
     this.#interruption.signal.throwIfAborted();
     using deadline = new Deadline(job.timeoutSeconds * 1000, () => this.#interrupt('TIMED_OUT', timeoutMessage(job)));
+    const { bucket } = this.#context;
+    await using _stored =
+      bucket && new ScriptStorage({ bucket, job, signal: this.#interruption.signal, say: (text) => this.#say(text) });
     const environment = await this.#prepareEnvironment(job);
     await this.#awaitMlflow();
     await this.#makeExperiment(job.experimentName);

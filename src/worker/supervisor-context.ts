@@ -6,6 +6,7 @@ import { MlflowClient } from '../mlflow/client.ts';
 import { ModelService } from '../models/service.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
+import { S3Bucket } from '../storage/s3.ts';
 import type { SupervisorSettings } from './messages.ts';
 
 /** What every supervision of a thread shares. */
@@ -15,6 +16,8 @@ export interface SupervisorContext {
   readonly environments: PythonEnvironments;
   readonly mlflow: MlflowClient;
   readonly models: ModelService;
+  /** Absent: scripts are in the database alone. */
+  readonly bucket?: S3Bucket | undefined;
   readonly gatewayUrl: string;
   readonly logger: Logger;
 }
@@ -29,6 +32,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     environments: new PythonEnvironments({ folder, toolchain }),
     mlflow,
     models: new ModelService(mlflow),
+    bucket: settings.s3 === undefined ? undefined : new S3Bucket({ settings: settings.s3 }),
     gatewayUrl,
     logger: createLogger(settings.logLevel, settings.logPretty),
   };
