@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inheritedEnvironment, type S3Settings } from '../config.ts';
@@ -89,6 +89,11 @@ export class ManagedMlflow implements AsyncDisposable {
   static async start(options: ManagedMlflowOptions): Promise<ManagedMlflow> {
     const recordFile = join(dirname(resolve(options.artifactsFolder)), 'server.json');
     await mkdir(options.artifactsFolder, { recursive: true });
+    if (options.s3 !== undefined) {
+      // What a killed server was in the middle of.
+      await rm(passingFolder(options), { recursive: true, force: true });
+      await mkdir(passingFolder(options), { mode: 0o700 });
+    }
     const leftover = await recordedChild(recordFile);
     const steps = [
       { signal: 'SIGTERM', waitMs: 3_000 },
@@ -205,11 +210,17 @@ function artifactsOf({ artifactsFolder, s3 }: ManagedMlflowOptions): string {
   return `s3://${[s3.bucket, s3.prefix, S3_FOLDER].filter(Boolean).join('/')}`;
 }
 
-function serverEnvironment({ python, databaseUrl, s3 }: ManagedMlflowOptions): NodeJS.ProcessEnv {
+/** Where files are on their way to S3 and back. The machine's own folder for such may be memory. */
+function passingFolder({ artifactsFolder }: ManagedMlflowOptions): string {
+  return join(dirname(resolve(artifactsFolder)), 'passing');
+}
+
+function serverEnvironment(options: ManagedMlflowOptions): NodeJS.ProcessEnv {
+  const { python, databaseUrl, s3 } = options;
   const inherited = inheritedOf(INHERITED);
   return {
     ...inherited,
-    ...(s3 === undefined ? {} : s3Environment(s3)),
+    ...(s3 === undefined ? {} : { ...s3Environment(s3), TMPDIR: passingFolder(options) }),
     PATH: [dirname(python), inherited['PATH']].filter(Boolean).join(delimiter),
     // SQLAlchemy picks its driver by this name; left out, its newer versions take one that is not installed.
     MLFLOW_BACKEND_STORE_URI: databaseUrl.replace(/^postgres(ql)?:/, 'postgresql+psycopg2:'),

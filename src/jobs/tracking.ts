@@ -9,6 +9,9 @@ import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
 import type { JobEvent } from './events.ts';
 
+/** It becomes a part of the job's error. */
+const MAX_REASON_CHARACTERS = 500;
+
 /** A token for one attempt's script, good while the attempt is open. Only its hash is stored. */
 export async function issueJobToken(database: PrismaClient, attemptId: bigint): Promise<string> {
   const token = JOB_TOKEN_PREFIX + randomBytes(24).toString('base64url');
@@ -64,6 +67,11 @@ export class JobTracking implements GatewayObserver {
       case 'version': {
         const { name, version, runId } = observation;
         await recordVersion(this.#database, { jobId, attemptId }, { name, version, runId, registeredBy: 'script' });
+        return;
+      }
+      case 'artifact-refused': {
+        const artifactError = observation.reason.replaceAll('\0', '').slice(0, MAX_REASON_CHARACTERS);
+        await this.#database.jobAttempt.update({ where: { id: attemptId }, data: { artifactError } });
         return;
       }
       case 'discarded': {

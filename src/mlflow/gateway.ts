@@ -6,7 +6,7 @@ import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
 import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
-import { socketCode } from './upstream-error.ts';
+import { answeredMessage, socketCode } from './upstream-error.ts';
 
 /** The largest body of a call that is no artifact: MLflow's own clients cut a batch at 1 MB. */
 export const MAX_API_BODY_BYTES = 32 * 1024 * 1024;
@@ -154,6 +154,12 @@ class Forwarding {
       }
     }
     this.#reply.code(answer.statusCode).headers(answerHeaders(answer.headers, this.#upstream));
+    if (identity !== null && isUpload(this.#request.method, this.#url) && isFinalRefusal(answer.statusCode)) {
+      const body = await readBody(answer.body, MAX_API_BODY_BYTES);
+      const reason = answeredMessage(answer.statusCode, body.toString());
+      await this.#options.observer.record(identity, { type: 'artifact-refused', reason });
+      return this.#reply.send(body);
+    }
     return this.#reply.send(answer.body);
   }
 
@@ -271,6 +277,15 @@ function isForTheServersOwnMachine(url: string): boolean {
 /** An artifact's own bytes, which may be as many as a model has. */
 function isArtifact(url: string): boolean {
   return /^\/(ajax-)?api\/2\.0\/mlflow-artifacts\/artifacts\//.test(url);
+}
+
+function isUpload(method: string, url: string): boolean {
+  return method === 'PUT' && isArtifact(url);
+}
+
+/** One that MLflow's clients do not repeat. */
+function isFinalRefusal(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
 function isSuccess(answer: Dispatcher.ResponseData): boolean {

@@ -6,6 +6,7 @@ import type { JobEnd } from '../jobs/transitions.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { hasCode, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
+import type { ExitRecord } from '../python/frames.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
 /** In the guide's words, which its users look for. */
@@ -80,6 +81,19 @@ async function versionOf(
     { name, version: version.version, runId: saved.runId, registeredBy: 'platform' },
   );
   return version.version;
+}
+
+/** After another exit than 0. An artifact that could not be saved is nearly always why. */
+export async function concludeFailure(
+  { database }: SupervisorContext,
+  claim: Claim,
+  exit: Pick<ExitRecord, 'code' | 'signal'>,
+): Promise<JobEnd> {
+  const { artifactError } = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
+  const how =
+    exit.signal === null ? `the script ended with exit code ${exit.code}` : `the script was ended by ${exit.signal}`;
+  const why = artifactError === null ? '' : `; an artifact could not be saved: ${artifactError}`;
+  return { status: 'FAILED', error: how + why };
 }
 
 /** The gateway discarded what the script sent, as there are no credentials for the bucket. */

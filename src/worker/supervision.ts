@@ -13,7 +13,7 @@ import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
 import type { CancelRequest } from './messages.ts';
-import { concludeSuccess } from './outcome.ts';
+import { concludeFailure, concludeSuccess } from './outcome.ts';
 import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -184,13 +184,7 @@ export class Supervision {
       case 'exited':
         if (exit.message !== null) await this.#say(exit.message);
         if (exit.code === 0) return concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal);
-        return {
-          status: 'FAILED',
-          error:
-            exit.signal === null
-              ? `the script ended with exit code ${exit.code}`
-              : `the script was ended by ${exit.signal}`,
-        };
+        return concludeFailure(this.#context, this.#claim, exit);
       default:
         return assertNever(exit.reason);
     }

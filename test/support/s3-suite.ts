@@ -151,12 +151,16 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const logs = [...platform.log, await readFile(join(folder.path, 'logs', 'mlflow.log'), 'utf8'), log].join('\n');
       for (const word of [secret, `Credential=${id}`]) expect(logs).not.toContain(word);
       if (process.platform !== 'linux') return;
-      const [mlflow, workers] = ['mlflow_server.py', 'model_worker.py'].map((program) =>
-        folder.processes().filter(({ command }) => command.includes(program)),
-      );
-      expect(await environmentOf(mlflow?.[0]?.pid)).toContain(secret);
-      expect(workers?.length).toBeGreaterThan(0);
-      for (const { pid } of workers ?? []) expect(await environmentOf(pid)).not.toMatch(/AWS_|MLFLOW_S3/);
+      const holders = ['main.ts', 'mlflow_server.py'];
+      const isHolder = (command: string) => holders.some((program) => command.includes(program));
+      const others = folder.processes().filter(({ command }) => !isHolder(command));
+      const commands = others.map(({ command }) => command).join('\n');
+      expect(commands).toContain('postgres');
+      expect(commands).toContain('model_worker.py');
+      for (const { pid, command } of others)
+        expect(`${command}\n${await environmentOf(pid)}`).not.toMatch(/AWS_|MLFLOW_S3/);
+      const mlflow = folder.processes().find(({ command }) => command.includes('mlflow_server.py'));
+      expect(await environmentOf(mlflow?.pid)).toContain(secret);
     });
 
     test('a client can neither reach the scripts in the bucket nor another bucket', async () => {
@@ -179,6 +183,9 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const { job, log } = await run(platform, LARGE_SCRIPT, 'cut-off');
       expect(job).toMatchObject({ status: 'failed', model_version: null });
       expect(log).toContain('the S3 server of bucket models cannot be reached');
+      expect(job.error).toMatch(
+        /^the script ended with exit code 1; an artifact could not be saved: the S3 server of /,
+      );
       await poll(
         () => platform.client.status(),
         ({ ready, troubles }) => ready && troubles.some((line) => line.includes('does not answer')),
@@ -283,6 +290,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const { job, log } = await run(platform, REGISTERING_SCRIPT, 'by-the-script');
       expect(job).toMatchObject({ status: 'failed', model_version: null });
       expect(log).toContain("S3 refuses the platform's credentials for bucket closed (SignatureDoesNotMatch)");
+      expect(job.error).toContain("S3 refuses the platform's credentials for bucket closed");
       expect(log).toContain('The script could not be stored');
       expect((await platform.client.models()).items).toEqual([]);
       expect(await platform.client.status()).toMatchObject({
@@ -343,6 +351,7 @@ async function residentBytes(pid: number): Promise<number> {
   return pages * 4096;
 }
 
+/** Empty for a process that has ended. */
 function environmentOf(pid = 0): Promise<string> {
-  return readFile(`/proc/${pid}/environ`, 'utf8');
+  return readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
 }

@@ -1,2 +1,0 @@
--- AlterTable
-ALTER TABLE "job_attempts" ADD COLUMN     "has_no_artifacts" BOOLEAN NOT NULL DEFAULT false;
