@@ -5,7 +5,7 @@ import type { Logger } from '../platform/logger.ts';
 import { S3Bucket } from './s3.ts';
 import { S3Error } from './s3-failure.ts';
 
-/** Between two looks at a bucket that is as it should be, and at one that is not. */
+/** Between two looks at a bucket that is as it should be, and at one that somebody may be mending. */
 const STEADY_PAUSE_MS = 60_000;
 const TROUBLED_PAUSE_MS = 5_000;
 /** For one look: looking for credentials may mean to ask a service of the machine's, which may not be there. */
@@ -50,7 +50,9 @@ export class BucketWatch implements AsyncDisposable {
       if (looks === 0 || problem?.message !== this.#problem?.message) this.#tell(problem);
       this.#problem = problem;
       this.#firstLook.resolve();
-      const pauseMs = problem === null ? STEADY_PAUSE_MS : TROUBLED_PAUSE_MS;
+      // Each search for credentials may wait seconds for a service of the machine's, and they seldom come later.
+      const isSteady = problem === null || problem.kind === 'no-credentials';
+      const pauseMs = isSteady ? STEADY_PAUSE_MS : TROUBLED_PAUSE_MS;
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
     this.#firstLook.resolve();

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { S3Settings } from '../../src/config.ts';
 import { freePort } from '../../src/platform/process.ts';
@@ -67,6 +69,22 @@ test('each problem is told from the others, and no message holds what is secret'
   process.env['AWS_ROLE_ARN'] = 'arn:aws:iam::123456789012:role/asgard';
   process.env['AWS_WEB_IDENTITY_TOKEN_FILE'] = '/nonexistent/token';
   expect(await problemOf()).toMatchObject({ kind: 'refused', message: expect.stringContaining('ENOENT') });
+});
+
+test("a machine's service for credentials that never answers is not waited for", async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  try {
+    const { port } = silent.address() as AddressInfo; // a server that listens on TCP has one
+    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_EC2_METADATA_DISABLED'])
+      delete process.env[name];
+    process.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] = `http://127.0.0.1:${port}`;
+    const startedAt = performance.now();
+    expect(await problemOf()).toMatchObject({ kind: 'no-credentials' });
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
+  } finally {
+    silent.close();
+  }
 });
 
 test("credentials with the guide's own policy, which may not list, are told what they lack", async () => {
