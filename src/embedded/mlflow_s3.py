@@ -24,7 +24,14 @@ from typing import Any, TypeVar
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+)
 from mlflow.entities import FileInfo
 from mlflow.environment_variables import MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE, MLFLOW_S3_ENDPOINT_URL
 from mlflow.exceptions import MlflowException
@@ -163,8 +170,13 @@ def _explained(error: Exception, bucket: str) -> MlflowException:
         error = cause
     if isinstance(error, NoCredentialsError):
         return MlflowException("AWS S3 credentials not configured: this server keeps no artifacts", PERMISSION_DENIED)
+    name = type(error).__name__
+    if isinstance(error, BotoCoreError) and not isinstance(
+        error, (ConnectionError, HTTPClientError, IncompleteReadError)
+    ):
+        # A profile that is not there, a token that cannot be read: nothing was sent.
+        return MlflowException(f"the platform's AWS credentials cannot be used ({name})", PERMISSION_DENIED)
     if not isinstance(error, ClientError):
-        name = type(error).__name__
         return S3AwayError(f"the S3 server of bucket {bucket} cannot be reached ({name}); try again when it is up")
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
