@@ -2,7 +2,7 @@
 const layers = [
   ['src/platform'],
   ['src/config.ts', 'src/database'],
-  ['src/mlflow', 'src/python', 'src/executors', 'src/embedded'],
+  ['src/mlflow', 'src/storage', 'src/python', 'src/executors', 'src/embedded'],
   ['src/experiments'],
   ['src/models'],
   ['src/jobs'],

@@ -17,6 +17,8 @@ export default defineConfig({
           globalSetup: ['test/support/global-platform.ts'],
         },
       },
+      // The bucket's suite on a real S3 server; `npm test` runs it on moto's.
+      { resolve, test: { ...shared, name: 's3', include: ['test/s3-full/**/*.test.ts'] } },
     ],
   },
 });

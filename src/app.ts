@@ -89,7 +89,14 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
   const observer = new JobTracking(database, mlflow);
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
-    await app.register(mlflowGateway, { upstream: () => upstream, everything, observer, log: logger });
+    const { hasNoArtifactStore } = servers;
+    await app.register(mlflowGateway, {
+      upstream: () => upstream,
+      everything,
+      observer,
+      hasNoArtifactStore,
+      log: logger,
+    });
   };
   stop.throwIfAborted();
 
@@ -137,6 +144,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     launchers: config.launchers,
     environmentsFolder: config.environments,
     toolchain,
+    s3: config.s3,
     logLevel: config.logLevel,
     logPretty: config.logPretty,
   };

@@ -22,7 +22,20 @@ function wholeNumber(from: number, to: number) {
 const port = wholeNumber(0, 65_535);
 
 /** These may hold a password, which a message must not show. */
-const SECRET = new Set(['DATABASE_URL', 'MLFLOW_TRACKING_URI']);
+const SECRET = new Set([
+  'DATABASE_URL',
+  'MLFLOW_TRACKING_URI',
+  'AWS_ENDPOINT_URL_S3',
+  'AWS_ENDPOINT_URL',
+  'MLFLOW_S3_ENDPOINT_URL',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+]);
+
+const s3Endpoint = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold a user or a password')
+  .optional();
 
 const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
@@ -33,6 +46,26 @@ const variables = z.object({
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
   MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+  AWS_S3_BUCKET: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket: 3 to 63 of a-z, 0-9, "." and "-"')
+    .optional(),
+  ASGARD_S3_PREFIX: z
+    .string()
+    .regex(
+      /^\/?[\w.=-]+(\/[\w.=-]+)*\/?$/,
+      'must be folder names with "/" between them: letters, digits, "_", ".", "=", "-"',
+    )
+    .refine((prefix) => !prefix.split('/').some((name) => name === '.' || name === '..'), 'must not hold "." or ".."')
+    .optional(),
+  ASGARD_S3_PATH_STYLE: z.enum(['true', 'false']).optional(),
+  AWS_ENDPOINT_URL_S3: s3Endpoint,
+  AWS_ENDPOINT_URL: s3Endpoint,
+  MLFLOW_S3_ENDPOINT_URL: s3Endpoint,
+  AWS_REGION: z.string().optional(),
+  AWS_DEFAULT_REGION: z.string().optional(),
+  AWS_ACCESS_KEY_ID: z.string().optional(),
+  AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
@@ -40,14 +73,41 @@ const variables = z.object({
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });
 
-const environment = variables.superRefine(
-  ({ PORT, MLFLOW_PORT }, context) => {
-    if (PORT === 0 || PORT !== MLFLOW_PORT) return;
-    context.addIssue({ code: 'custom', path: ['MLFLOW_PORT'], message: `must differ from PORT, which is ${PORT}` });
-  },
-  // Also when other variables are bad, so that all is told at once.
-  { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'PORT' || path?.[0] === 'MLFLOW_PORT') },
-);
+const environment = variables
+  .superRefine(
+    (value, context) => {
+      const pair = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
+      const absent = pair.filter((name) => value[name] === undefined);
+      if (absent.length !== 1) return;
+      context.addIssue({
+        code: 'custom',
+        path: absent,
+        message: `must be set too, as ${pair.join(' and ')} go together`,
+      });
+    },
+    { when: () => true },
+  )
+  .superRefine(
+    ({ PORT, MLFLOW_PORT }, context) => {
+      if (PORT === 0 || PORT !== MLFLOW_PORT) return;
+      context.addIssue({ code: 'custom', path: ['MLFLOW_PORT'], message: `must differ from PORT, which is ${PORT}` });
+    },
+    // Also when other variables are bad, so that all is told at once.
+    { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'PORT' || path?.[0] === 'MLFLOW_PORT') },
+  );
+
+/** Where scripts and artifacts are kept in S3. Credentials are not part of it: the SDKs find them, each in the usual places. */
+export interface S3Settings {
+  readonly bucket: string;
+  /** Of everything in the bucket: empty, or folder names with `/` between them and none at the ends. */
+  readonly prefix: string;
+  /** Absent: as the SDKs find it. */
+  readonly region: string | undefined;
+  /** Absent: AWS. */
+  readonly endpoint: string | undefined;
+  /** The bucket is a part of the path rather than of the host's name. */
+  readonly isPathStyle: boolean;
+}
 
 /** What the platform was told. Built once, in `main.ts`; every other module is given what it needs of it. */
 export interface Config {
@@ -66,6 +126,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent: a managed MLflow server. */
   readonly mlflowTrackingUri: string | undefined;
+  /** Absent: artifacts lie in a folder under `home`. */
+  readonly s3: S3Settings | undefined;
   /** Jobs that run at once in this process. */
   readonly workerSlots: number;
   /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
@@ -92,7 +154,12 @@ export class ConfigError extends Error {
  * @throws ConfigError listing every problem at once
  */
 export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: boolean): Config {
-  const given = Object.fromEntries(Object.entries(processEnvironment).filter(([, value]) => value !== ''));
+  const hasBucket = (processEnvironment['AWS_S3_BUCKET'] ?? '') !== '';
+  // Without a bucket whatever a machine has of AWS is not for us, and cannot be wrong.
+  const isOurs = (name: string) => hasBucket || !/^(AWS_|MLFLOW_S3_)/.test(name);
+  const given = Object.fromEntries(
+    Object.entries(processEnvironment).filter(([name, value]) => value !== '' && isOurs(name)),
+  );
   const parsed = environment.safeParse(given);
   if (!parsed.success) {
     throw new ConfigError(
@@ -113,11 +180,25 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     mlflowPort: value.MLFLOW_PORT,
     databaseUrl: value.DATABASE_URL,
     mlflowTrackingUri: value.MLFLOW_TRACKING_URI?.replace(/\/+$/, ''),
+    s3: s3Settings(value),
     workerSlots: value.ASGARD_WORKER_SLOTS,
     launchers: value.ASGARD_LAUNCHERS,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',
+  };
+}
+
+function s3Settings(value: z.output<typeof variables>): S3Settings | undefined {
+  if (value.AWS_S3_BUCKET === undefined) return undefined;
+  const endpoint = value.AWS_ENDPOINT_URL_S3 ?? value.AWS_ENDPOINT_URL ?? value.MLFLOW_S3_ENDPOINT_URL;
+  const { ASGARD_S3_PATH_STYLE: style } = value;
+  return {
+    bucket: value.AWS_S3_BUCKET,
+    prefix: (value.ASGARD_S3_PREFIX ?? '').replace(/^\/|\/$/g, ''),
+    region: value.AWS_REGION ?? value.AWS_DEFAULT_REGION,
+    endpoint,
+    isPathStyle: style === undefined ? endpoint !== undefined : style === 'true',
   };
 }
 

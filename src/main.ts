@@ -16,6 +16,16 @@ usage: npm start            (all settings are environment variables)
                        still runs for the managed MLflow, unless
                        MLFLOW_TRACKING_URI is set too                        the embedded one
   MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one   the managed one
+  AWS_S3_BUCKET        a bucket for scripts and artifacts; with it the usual
+                       AWS variables count: AWS_ACCESS_KEY_ID,
+                       AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
+                       or AWS_DEFAULT_REGION, AWS_PROFILE, AWS_ROLE_ARN with
+                       AWS_WEB_IDENTITY_TOKEN_FILE, and their like           a folder in ASGARD_HOME
+  ASGARD_S3_PREFIX     folder in the bucket                                  the whole bucket
+  AWS_ENDPOINT_URL_S3  another S3 server (AWS_ENDPOINT_URL and
+                       MLFLOW_S3_ENDPOINT_URL are taken too)                 AWS
+  ASGARD_S3_PATH_STYLE true: the bucket stands in the path; false: in the
+                       host's name                                           true with another server
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
   ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
                        each, so that their scripts start at once             2

@@ -8,6 +8,7 @@ import type { Logger } from './platform/logger.ts';
 import { toolchainPython } from './python/environments.ts';
 import type { Shutdown } from './shutdown.ts';
 import type { Readiness } from './status/readiness.ts';
+import { BucketWatch } from './storage/bucket-watch.ts';
 
 export interface ServersOptions {
   readonly config: Config;
@@ -20,6 +21,8 @@ export interface ServersOptions {
 export interface Servers {
   readonly databaseUrl: string;
   readonly mlflowUrl: string;
+  /** Whether artifacts cannot be kept now, as there are no credentials for the bucket. */
+  readonly hasNoArtifactStore: () => Promise<boolean>;
   /** Resolves when a server of ours, that the platform cannot be without, has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
 }
@@ -30,9 +33,13 @@ export interface Servers {
  */
 export async function startServers(options: ServersOptions): Promise<Servers> {
   const { config, logger, stop, shutdown } = options;
+  const bucket = watchBucket(options);
+  // Another's MLflow server keeps artifacts where it was told to, with credentials of its own.
+  const hasNoArtifactStore = async () =>
+    config.mlflowTrackingUri === undefined && (await bucket?.hasNoCredentials()) === true;
   if (config.databaseUrl !== undefined && config.mlflowTrackingUri !== undefined) {
     const { promise: failed } = Promise.withResolvers<AsgardError>();
-    return { databaseUrl: config.databaseUrl, mlflowUrl: config.mlflowTrackingUri, failed };
+    return { databaseUrl: config.databaseUrl, mlflowUrl: config.mlflowTrackingUri, hasNoArtifactStore, failed };
   }
   const logFile = join(config.home, 'logs', 'postgres.log');
   // A managed MLflow keeps its tables in the embedded PostgreSQL, also when Asgard's own are elsewhere.
@@ -52,7 +59,15 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   });
   const databaseUrl = config.databaseUrl ?? postgres.url('asgard');
   const mlflowUrl = config.mlflowTrackingUri ?? (await startMlflow(options, postgres.url('mlflow')));
-  return { databaseUrl, mlflowUrl, failed };
+  return { databaseUrl, mlflowUrl, hasNoArtifactStore, failed };
+}
+
+/** The platform starts whatever the bucket is like, and jobs run: what is wrong is told, and looked at again. */
+function watchBucket({ config, logger, shutdown, readiness }: ServersOptions): BucketWatch | undefined {
+  const { s3: settings } = config;
+  if (settings === undefined) return undefined;
+  const onChange = (problem: string | null) => readiness.setTrouble('s3', problem);
+  return shutdown.own('bucket watch', 500, new BucketWatch({ settings, logger, onChange }));
 }
 
 async function startMlflow({ config, logger, stop, shutdown, readiness }: ServersOptions, databaseUrl: string) {
@@ -60,6 +75,7 @@ async function startMlflow({ config, logger, stop, shutdown, readiness }: Server
     python: toolchainPython(config.toolchain),
     databaseUrl,
     artifactsFolder: join(config.home, 'mlflow', 'artifacts'),
+    s3: config.s3,
     logFile: join(config.home, 'logs', 'mlflow.log'),
     logger,
   });

@@ -17,6 +17,10 @@ const PlatformStatusType = builder.objectRef<PlatformStatus>('PlatformStatus').i
       description: 'One line for each part that is not ready: its name and what it waits for.',
       resolve: ({ notReady }) => [...notReady],
     }),
+    troubles: t.stringList({
+      description: 'One line for each part with which something is wrong and without which the platform goes on.',
+      resolve: ({ troubles }) => [...troubles],
+    }),
     mlflowTrackingUri: t.exposeString('mlflowTrackingUri', { description: 'The address of the MLflow server.' }),
     mlflowAvailable: t.exposeBoolean('mlflowAvailable', { description: 'Whether the MLflow server answers.' }),
     feastStoreAvailable: t.exposeBoolean('feastStoreAvailable', { description: 'Whether the feature store answers.' }),

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { inheritedEnvironment } from '../config.ts';
+import { inheritedEnvironment, type S3Settings } from '../config.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { waitForHttp } from '../platform/http-wait.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -19,13 +19,44 @@ const STEADY_MS = 60_000;
 const PROGRAM = resolve(import.meta.dirname, 'mlflow_server.py');
 /** What it may know of the caller's environment. No secret is among them. */
 const INHERITED = ['HOME', 'PATH', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'LD_LIBRARY_PATH'];
+/** What it needs beside those to keep artifacts in S3: where credentials are, and how to get there. */
+const INHERITED_FOR_S3 = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_PROFILE',
+  'AWS_CONFIG_FILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_ROLE_ARN',
+  'AWS_ROLE_SESSION_NAME',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_ENDPOINT_URL_STS',
+  'AWS_STS_REGIONAL_ENDPOINTS',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+  'AWS_EC2_METADATA_DISABLED',
+  'AWS_EC2_METADATA_SERVICE_ENDPOINT',
+  'AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE',
+  'AWS_USE_FIPS_ENDPOINT',
+  'AWS_USE_DUALSTACK_ENDPOINT',
+  'AWS_REQUEST_CHECKSUM_CALCULATION',
+  'AWS_RESPONSE_CHECKSUM_VALIDATION',
+  'AWS_CA_BUNDLE',
+];
+/** In the bucket's prefix, beside the scripts, which it does not serve. */
+const S3_FOLDER = 'artifacts';
 
 export interface ManagedMlflowOptions {
   /** The interpreter of an environment that has mlflow and psycopg2. */
   readonly python: string;
   /** `postgresql://…` of the database that holds MLflow's tables. */
   readonly databaseUrl: string;
+  /** Where artifacts lie, unless `s3` says otherwise. Its parent holds what the server needs. */
   readonly artifactsFolder: string;
+  /** Artifacts lie in this bucket, under `artifacts/` in its prefix. */
+  readonly s3?: S3Settings | undefined;
   readonly logFile: string;
   readonly logger?: Logger;
 }
@@ -58,6 +89,11 @@ export class ManagedMlflow implements AsyncDisposable {
   static async start(options: ManagedMlflowOptions): Promise<ManagedMlflow> {
     const recordFile = join(dirname(resolve(options.artifactsFolder)), 'server.json');
     await mkdir(options.artifactsFolder, { recursive: true });
+    if (options.s3 !== undefined) {
+      // What a killed server was in the middle of.
+      await rm(passingFolder(options), { recursive: true, force: true });
+      await mkdir(passingFolder(options), { mode: 0o700 });
+    }
     const leftover = await recordedChild(recordFile);
     const steps = [
       { signal: 'SIGTERM', waitMs: 3_000 },
@@ -155,7 +191,7 @@ async function spawnServer(
 ): Promise<ChildProcess> {
   await log.mark();
   const server = await ChildProcess.start({
-    argv: [options.python, PROGRAM, '127.0.0.1', String(port), resolve(options.artifactsFolder)],
+    argv: [options.python, PROGRAM, '127.0.0.1', String(port), artifactsOf(options)],
     env: serverEnvironment(options),
     cwd: dirname(resolve(options.artifactsFolder)),
     outputFd: log.fd,
@@ -169,11 +205,22 @@ async function spawnServer(
   return server;
 }
 
-function serverEnvironment({ python, databaseUrl }: ManagedMlflowOptions): NodeJS.ProcessEnv {
-  const given = inheritedEnvironment();
-  const inherited = Object.fromEntries(INHERITED.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
+function artifactsOf({ artifactsFolder, s3 }: ManagedMlflowOptions): string {
+  if (s3 === undefined) return resolve(artifactsFolder);
+  return `s3://${[s3.bucket, s3.prefix, S3_FOLDER].filter(Boolean).join('/')}`;
+}
+
+/** Where files are on their way to S3 and back. The machine's own folder for such may be memory. */
+function passingFolder({ artifactsFolder }: ManagedMlflowOptions): string {
+  return join(dirname(resolve(artifactsFolder)), 'passing');
+}
+
+function serverEnvironment(options: ManagedMlflowOptions): NodeJS.ProcessEnv {
+  const { python, databaseUrl, s3 } = options;
+  const inherited = inheritedOf(INHERITED);
   return {
     ...inherited,
+    ...(s3 === undefined ? {} : { ...s3Environment(s3), TMPDIR: passingFolder(options) }),
     PATH: [dirname(python), inherited['PATH']].filter(Boolean).join(delimiter),
     // SQLAlchemy picks its driver by this name; left out, its newer versions take one that is not installed.
     MLFLOW_BACKEND_STORE_URI: databaseUrl.replace(/^postgres(ql)?:/, 'postgresql+psycopg2:'),
@@ -182,4 +229,18 @@ function serverEnvironment({ python, databaseUrl }: ManagedMlflowOptions): NodeJ
     DO_NOT_TRACK: 'true',
     PYTHONUNBUFFERED: '1',
   };
+}
+
+function s3Environment({ region, endpoint, isPathStyle }: S3Settings): NodeJS.ProcessEnv {
+  return {
+    ...inheritedOf(INHERITED_FOR_S3),
+    ...(region === undefined ? {} : { AWS_DEFAULT_REGION: region }),
+    ...(endpoint === undefined ? {} : { MLFLOW_S3_ENDPOINT_URL: endpoint }),
+    MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE: isPathStyle ? 'path' : 'auto',
+  };
+}
+
+function inheritedOf(names: readonly string[]): Record<string, string> {
+  const given = inheritedEnvironment();
+  return Object.fromEntries(names.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
 }

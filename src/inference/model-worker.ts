@@ -103,6 +103,8 @@ export class ModelWorker implements AsyncDisposable {
           OPENBLAS_NUM_THREADS: threads,
           MKL_NUM_THREADS: threads,
           MLFLOW_TRACKING_URI: trackingUri,
+          // Its client would hide for minutes why the files cannot be had. Whoever asks for the prediction may ask again.
+          MLFLOW_HTTP_REQUEST_MAX_RETRIES: '0',
         },
         stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
       },

@@ -9,6 +9,9 @@ import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
 import type { JobEvent } from './events.ts';
 
+/** It becomes a part of the job's error. */
+const MAX_REASON_CHARACTERS = 500;
+
 /** A token for one attempt's script, good while the attempt is open. Only its hash is stored. */
 export async function issueJobToken(database: PrismaClient, attemptId: bigint): Promise<string> {
   const token = JOB_TOKEN_PREFIX + randomBytes(24).toString('base64url');
@@ -30,9 +33,11 @@ export class JobTracking implements GatewayObserver {
   async authenticate(token: string): Promise<JobIdentity | null> {
     const attempt = await this.#database.jobAttempt.findFirst({
       where: { tokenHash: hashOf(token), endedAt: null },
-      select: { id: true, jobId: true },
+      select: { id: true, jobId: true, hasNoArtifacts: true },
     });
-    return attempt === null ? null : { jobId: attempt.jobId, attemptId: attempt.id };
+    if (attempt === null) return null;
+    const { id: attemptId, jobId, hasNoArtifacts } = attempt;
+    return { jobId, attemptId, hasNoArtifacts };
   }
 
   /** Stores what a job's script did. Safe to repeat, metrics apart. */
@@ -62,6 +67,26 @@ export class JobTracking implements GatewayObserver {
       case 'version': {
         const { name, version, runId } = observation;
         await recordVersion(this.#database, { jobId, attemptId }, { name, version, runId, registeredBy: 'script' });
+        return;
+      }
+      case 'artifact-refused': {
+        const artifactError = observation.reason.replaceAll('\0', '').slice(0, MAX_REASON_CHARACTERS);
+        await this.#database.jobAttempt.update({ where: { id: attemptId }, data: { artifactError } });
+        return;
+      }
+      case 'discarded': {
+        await this.#database.jobAttempt.updateMany({
+          where: { id: attemptId, hasNoArtifacts: false },
+          data: { hasNoArtifacts: true },
+        });
+        if (observation.registration === null) return;
+        const text = `✗ ${observation.registration} was not registered, as its artifacts were not saved: the script got the version 0, which does not exist`;
+        await appendEvents(
+          this.#database,
+          jobId,
+          [{ type: 'log', at: new Date().toISOString(), stream: 'platform', text }],
+          { id: attemptId },
+        );
         return;
       }
       default:

@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import type { Logger } from '../platform/logger.ts';
+import { type DiscardedCall, discardedCall } from './discarded-call.ts';
 import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
 import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
-import { socketCode } from './upstream-error.ts';
+import { answeredMessage, socketCode } from './upstream-error.ts';
 
 /** The largest body of a call that is no artifact: MLflow's own clients cut a batch at 1 MB. */
 export const MAX_API_BODY_BYTES = 32 * 1024 * 1024;
@@ -23,6 +24,8 @@ const API_PATHS = ['/api/2.0/mlflow*', '/api/3.0/mlflow*', '/ajax-api/*', '/v1/t
 export interface JobIdentity {
   readonly jobId: string;
   readonly attemptId: bigint;
+  /** An artifact of this attempt was discarded, so all others are too: half a model is of no use. Absent: none was. */
+  readonly hasNoArtifacts?: boolean;
 }
 
 /** What the gateway tells about the jobs whose scripts talk through it. Both methods are called concurrently. */
@@ -46,6 +49,8 @@ export interface GatewayOptions {
   /** True: every path, with the UI and its files. False: the API's paths alone, beside the routes of others. */
   readonly everything: boolean;
   readonly observer: GatewayObserver;
+  /** Whether artifacts of jobs cannot be kept now (see `discardedCall`); asked for every request of a job. Absent: they can. */
+  readonly hasNoArtifactStore?: () => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -118,6 +123,8 @@ class Forwarding {
       if (identity === null) {
         return this.#refuse(401, 'UNAUTHENTICATED', 'this job token is unknown or its job has ended');
       }
+      const discarded = discardedCall(method, this.#url);
+      if (discarded !== null && (await this.#isDiscarding(identity))) return await this.#discard(identity, discarded);
       const call = observedCall(method, this.#url);
       return call?.areBodiesNeeded === true
         ? await this.#forwardWhole(identity, call)
@@ -147,6 +154,12 @@ class Forwarding {
       }
     }
     this.#reply.code(answer.statusCode).headers(answerHeaders(answer.headers, this.#upstream));
+    if (identity !== null && isUpload(this.#request.method, this.#url) && isFinalRefusal(answer.statusCode)) {
+      const body = await readBody(answer.body, MAX_API_BODY_BYTES);
+      const reason = answeredMessage(answer.statusCode, body.toString());
+      await this.#options.observer.record(identity, { type: 'artifact-refused', reason });
+      return this.#reply.send(body);
+    }
     return this.#reply.send(answer.body);
   }
 
@@ -158,6 +171,31 @@ class Forwarding {
     if (isSuccess(answer)) await this.#record(identity, call, request.toString(), body.toString());
     this.#reply.code(answer.statusCode).headers(answerHeaders(answer.headers, this.#upstream));
     return this.#reply.send(body);
+  }
+
+  async #isDiscarding({ hasNoArtifacts = false }: JobIdentity): Promise<boolean> {
+    return hasNoArtifacts || (await this.#options.hasNoArtifactStore?.()) === true;
+  }
+
+  async #discard(identity: JobIdentity, call: DiscardedCall): Promise<FastifyReply> {
+    if (call.isArtifact) for await (const _ of this.#request.raw.iterator({ destroyOnReturn: false }));
+    const body = call.isArtifact ? Buffer.alloc(0) : await readBody(this.#request.raw, this.#bodyLimitBytes);
+    const { method } = this.#request;
+    const discarded = call.read(body.toString());
+    if (discarded !== null && 'answer' in discarded) {
+      if (discarded.observation !== undefined) await this.#options.observer.record(identity, discarded.observation);
+      return this.#reply.send(discarded.answer);
+    }
+    const sent = discarded === null ? body : Buffer.from(discarded.forward);
+    const lengths = sent.length === 0 ? {} : { 'content-length': String(sent.length) };
+    const answer = await this.#send(sent.length === 0 ? null : sent, { 'accept-encoding': 'identity', ...lengths });
+    const text = await readBody(answer.body, MAX_API_BODY_BYTES);
+    if (answer.statusCode === 404 && discarded?.ifMissing !== undefined) return this.#reply.send(discarded.ifMissing);
+    const observed = discarded === null ? observedCall(method, this.#url) : null;
+    if (observed !== null && isSuccess(answer))
+      await this.#record(identity, observed, body.toString(), text.toString());
+    this.#reply.code(answer.statusCode).headers(answerHeaders(answer.headers, this.#upstream));
+    return this.#reply.send(text);
   }
 
   #send(
@@ -239,6 +277,15 @@ function isForTheServersOwnMachine(url: string): boolean {
 /** An artifact's own bytes, which may be as many as a model has. */
 function isArtifact(url: string): boolean {
   return /^\/(ajax-)?api\/2\.0\/mlflow-artifacts\/artifacts\//.test(url);
+}
+
+function isUpload(method: string, url: string): boolean {
+  return method === 'PUT' && isArtifact(url);
+}
+
+/** One that MLflow's clients do not repeat. */
+function isFinalRefusal(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
 function isSuccess(answer: Dispatcher.ResponseData): boolean {

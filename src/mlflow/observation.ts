@@ -19,6 +19,8 @@ export interface LoggedMetric {
  *   names it to a reader. A model of MLflow 2 that holds a `model/model.pkl` is seen twice, with one `source`: when that
  *   file comes (it could be the whole model) and when the model is recorded.
  * - `version`: it registered a model version.
+ * - `artifact-refused`: an artifact that it sent could not be saved; `reason` is MLflow's.
+ * - `discarded`: artifacts cannot be kept, and it sent one (`registration` is null) or registered a model of that name.
  */
 export type Observation =
   | { readonly type: 'run'; readonly runId: string; readonly experimentId: string }
@@ -30,7 +32,9 @@ export type Observation =
       readonly version: string;
       readonly runId: string | null;
       readonly source: string;
-    };
+    }
+  | { readonly type: 'artifact-refused'; readonly reason: string }
+  | { readonly type: 'discarded'; readonly registration: string | null };
 
 /** A call that tells something about a job, and how to read it from the bodies (texts) of its request and its answer. */
 export interface ObservedCall {

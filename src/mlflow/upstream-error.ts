@@ -14,10 +14,15 @@ const errorBody = z.object({
 export function answeredError(call: string, status: number, body: string): AsgardError {
   const parsed = errorBody.safeParse(parseOrNull(body));
   const word = parsed.success ? parsed.data.error_code : '';
-  const message = parsed.success && parsed.data.message !== '' ? parsed.data.message : `HTTP status ${status}`;
-  return new AsgardError(codeOf(word, status), `MLflow refused ${call}: ${message}`, {
+  return new AsgardError(codeOf(word, status), `MLflow refused ${call}: ${answeredMessage(status, body)}`, {
     cause: new Error(`HTTP status ${status}, error code ${word === '' ? 'none' : word}`),
   });
+}
+
+/** What MLflow says of a failure that it answered, or the status when it says nothing. */
+export function answeredMessage(status: number, body: string): string {
+  const parsed = errorBody.safeParse(parseOrNull(body));
+  return parsed.success && parsed.data.message !== '' ? parsed.data.message : `HTTP status ${status}`;
 }
 
 /** The failure of a call that got no answer. */

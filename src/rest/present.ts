@@ -104,9 +104,9 @@ export function presentStatus(status: PlatformStatus, now: Date) {
   };
 }
 
-/** `GET /readyz`: which parts do not answer yet. */
-export function presentReadiness({ ready, notReady }: PlatformReadiness) {
-  return { ready, not_ready: notReady };
+/** `GET /readyz`: which parts do not answer yet, and what is wrong with those that jobs run without. */
+export function presentReadiness({ ready, notReady, troubles }: PlatformReadiness) {
+  return { ready, not_ready: notReady, ...(troubles.length === 0 ? {} : { troubles }) };
 }
 
 function presentVersion(version: ModelVersion) {

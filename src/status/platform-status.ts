@@ -14,6 +14,8 @@ export interface PlatformReadiness {
   readonly ready: boolean;
   /** What is not ready yet, one line each; empty when `ready`. */
   readonly notReady: readonly string[];
+  /** What is wrong with parts that the platform goes on without, one line each. */
+  readonly troubles: readonly string[];
 }
 
 /** What the platform says of itself. Counts are 0 while the part that has them does not answer. */
@@ -71,7 +73,7 @@ export class PlatformStatusService {
     const { notReady } = readiness;
     if (!hasDatabase) notReady.push('database: does not answer');
     if (!hasMlflow && !readiness.has('mlflow')) notReady.push('mlflow: does not answer');
-    return { ready: notReady.length === 0, notReady };
+    return { ready: notReady.length === 0, notReady, troubles: readiness.troubles };
   }
 
   /** Null when the database does not answer. */

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { S3Settings } from '../config.ts';
 import type { Claim } from '../jobs/queue.ts';
 
 /** What a supervising thread is built from: given once, as its worker data. */
@@ -13,6 +14,8 @@ export interface SupervisorSettings {
   readonly launchers: number;
   readonly environmentsFolder: string;
   readonly toolchain: string;
+  /** Where scripts are stored too. Credentials are found by the thread itself. */
+  readonly s3: S3Settings | undefined;
   readonly logLevel: string;
   readonly logPretty: boolean;
 }

@@ -6,8 +6,12 @@ import { filterString } from '../mlflow/filter.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { hasCode, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
+import type { ExitRecord } from '../python/frames.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
+/** In the guide's words, which its users look for. */
+const SUCCEEDED = '✅ Training completed successfully!';
+const NOT_SAVED = '⚠️ Note: Model artifact not saved (AWS S3 credentials not configured)';
 /** A tracking server that is away is waited for half a minute before the job fails for it. */
 const REGISTRATION = {
   isPassing: (error: unknown) => hasCode(error, 'UNAVAILABLE'),
@@ -31,9 +35,12 @@ export async function concludeSuccess(
 ): Promise<JobEnd> {
   let saved: SavedModel | null = null;
   try {
+    if (await hasNoArtifacts(context, claim)) {
+      return { status: 'COMPLETED', modelVersion: null, lastLines: [NOT_SAVED, SUCCEEDED] };
+    }
     saved = await untilAborted(lastSavedModel(context, job.id, signal), signal);
     const modelVersion = await untilAborted(versionOf(context, job, claim, saved, signal), signal);
-    const lastLines = [savedLine(saved, modelVersion), '✅ Training completed successfully!'];
+    const lastLines = [savedLine(saved, modelVersion), SUCCEEDED];
     return { status: 'COMPLETED', runId: saved?.runId ?? null, modelVersion, lastLines };
   } catch (error) {
     signal.throwIfAborted();
@@ -79,6 +86,25 @@ async function versionMadeBefore({ mlflow }: SupervisorContext, job: TrainingJob
   const search = () => mlflow.searchModelVersions({ filter, maxResults: 100, signal });
   const { items } = await retry(search, { ...REGISTRATION, signal });
   return items.find(({ name }) => name === job.modelName);
+}
+
+/** After another exit than 0. An artifact that could not be saved is nearly always why. */
+export async function concludeFailure(
+  { database }: SupervisorContext,
+  claim: Claim,
+  exit: Pick<ExitRecord, 'code' | 'signal'>,
+): Promise<JobEnd> {
+  const { artifactError } = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
+  const how =
+    exit.signal === null ? `the script ended with exit code ${exit.code}` : `the script was ended by ${exit.signal}`;
+  const why = artifactError === null ? '' : `; an artifact could not be saved: ${artifactError}`;
+  return { status: 'FAILED', error: how + why };
+}
+
+/** The gateway discarded what the script sent, as there are no credentials for the bucket. */
+async function hasNoArtifacts({ database }: SupervisorContext, claim: Claim): Promise<boolean> {
+  const attempt = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
+  return attempt.hasNoArtifacts;
 }
 
 function lastOwnVersion({ database }: SupervisorContext, job: TrainingJob): Promise<JobModelVersion | null> {

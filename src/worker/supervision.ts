@@ -14,7 +14,8 @@ import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
 import type { ControlMessage } from './messages.ts';
-import { concludeSuccess } from './outcome.ts';
+import { concludeFailure, concludeSuccess } from './outcome.ts';
+import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
@@ -109,6 +110,9 @@ export class Supervision {
     using deadline = new Deadline(state === 'started' ? Math.max(remainingMs, TAKEN_OVER_MS) : remainingMs, () =>
       this.#interrupt('TIMED_OUT', timeoutMessage(job)),
     );
+    const { bucket } = this.#context;
+    await using _stored =
+      bucket && new ScriptStorage({ bucket, job, signal: this.#interruption.signal, say: (text) => this.#say(text) });
     if (state === 'started') this.#ownRunner();
     else await this.#begin(job, state === null, deadline);
     const exit = await this.#followScript(framesStored);
@@ -225,19 +229,10 @@ export class Supervision {
       case 'output_lost':
         return { status: 'FAILED', error: exit.message ?? 'the script was killed, as its output could not be stored' };
       case 'exited': {
-        const lastLines = exit.message === null ? [] : [exit.message];
-        if (exit.code === 0) {
-          const end = await concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal);
-          return { ...end, lastLines: [...lastLines, ...(end.lastLines ?? [])] };
-        }
-        return {
-          status: 'FAILED',
-          error:
-            exit.signal === null
-              ? `the script ended with exit code ${exit.code}`
-              : `the script was ended by ${exit.signal}`,
-          lastLines,
-        };
+        const end = await (exit.code === 0
+          ? concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal)
+          : concludeFailure(this.#context, this.#claim, exit));
+        return exit.message === null ? end : { ...end, lastLines: [exit.message, ...(end.lastLines ?? [])] };
       }
       default:
         return assertNever(exit.reason);

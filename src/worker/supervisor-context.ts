@@ -7,6 +7,7 @@ import { ModelService } from '../models/service.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
 import { Launchers } from '../python/launchers.ts';
+import { S3Bucket } from '../storage/s3.ts';
 import type { SupervisorSettings } from './messages.ts';
 
 /** What every supervision of a thread shares. */
@@ -16,6 +17,8 @@ export interface SupervisorContext {
   readonly environments: PythonEnvironments;
   readonly mlflow: MlflowClient;
   readonly models: ModelService;
+  /** Absent: scripts are in the database alone. */
+  readonly bucket?: S3Bucket | undefined;
   readonly gatewayUrl: string;
   readonly logger: Logger;
 }
@@ -35,6 +38,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     environments: new PythonEnvironments({ folder, toolchain }),
     mlflow,
     models: new ModelService(mlflow),
+    bucket: settings.s3 === undefined ? undefined : new S3Bucket({ settings: settings.s3 }),
     gatewayUrl,
     logger: createLogger(settings.logLevel, settings.logPretty),
   };

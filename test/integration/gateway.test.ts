@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { type GatewayObserver, type JobIdentity, MAX_API_BODY_BYTES, mlflowGateway } from '../../src/mlflow/gateway.ts';
 import type { Observation } from '../../src/mlflow/observation.ts';
@@ -257,6 +258,21 @@ it('a call that MLflow refuses is passed on and not observed', async () => {
   expect(answer.status).toBeGreaterThanOrEqual(400);
   expect(await answer.json()).toMatchObject({ error_code: expect.any(String) });
   expect(observed.size).toBe(0);
+});
+
+it('an artifact that MLflow refuses for good is told with its reason, which the script gets too', async () => {
+  const put = (path: string) =>
+    fetch(`${gateway.url}/api/2.0/mlflow-artifacts/artifacts/${path}`, {
+      method: 'PUT',
+      headers: { authorization: 'Bearer asgard-job-refused' },
+      body: 'note',
+    });
+  const answer = await put('0/%2e%2e%2f%2e%2e/note.txt');
+  expect(answer.status).toBe(400);
+  const { message } = z.object({ message: z.string() }).parse(await answer.json());
+  expect(observed.get('refused')).toEqual([{ type: 'artifact-refused', reason: message }]);
+  expect((await put('0/note.txt')).status).toBe(200);
+  expect(observed.get('refused')).toHaveLength(1);
 });
 
 it('an artifact of 200 MB streams both ways without being held', async () => {

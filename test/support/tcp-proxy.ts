@@ -10,7 +10,9 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** Lets nothing of the server's through, and takes nothing from it: its sends fill up and wait. */
   hold(): void;
-  /** Ends `hold`. */
+  /** Breaks every connection, and each new one at once, as soon as so many bytes more have come, from whichever side. */
+  breakAfter(bytes: number): void;
+  /** Ends `hold` and `breakAfter`. */
   release(): void;
 }
 
@@ -20,8 +22,17 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const pairs = new Map<Socket, Socket>();
   let connections = 0;
   let isHeld = false;
+  let bytesLeft = Number.POSITIVE_INFINITY;
+  const cut = () => {
+    for (const client of pairs.keys()) client.resetAndDestroy();
+  };
+  const count = (chunk: Buffer) => {
+    bytesLeft -= chunk.length;
+    if (bytesLeft <= 0) cut();
+  };
   const server = createServer((client) => {
     connections += 1;
+    if (bytesLeft <= 0) return void client.resetAndDestroy();
     const upstream = connect(Number(port), hostname);
     pairs.set(client, upstream);
     const end = () => {
@@ -29,7 +40,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       upstream.destroy();
       pairs.delete(client);
     };
-    for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
+    for (const socket of [client, upstream]) socket.on('error', end).on('close', end).on('data', count);
     client.pipe(upstream);
     upstream.on('data', (chunk) => {
       if (!client.write(chunk)) upstream.pause();
@@ -46,15 +57,17 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     get connections() {
       return connections;
     },
-    cut: () => {
-      for (const client of pairs.keys()) client.resetAndDestroy();
-    },
+    cut,
     hold: () => {
       isHeld = true;
       for (const upstream of pairs.values()) upstream.pause();
     },
+    breakAfter: (bytes) => {
+      bytesLeft = bytes;
+    },
     release: () => {
       isHeld = false;
+      bytesLeft = Number.POSITIVE_INFINITY;
       for (const upstream of pairs.values()) upstream.resume();
     },
     [Symbol.asyncDispose]: async () => {

@@ -24,6 +24,7 @@ describe('the configuration', () => {
       mlflowPort: 5000,
       databaseUrl: undefined,
       mlflowTrackingUri: undefined,
+      s3: undefined,
       workerSlots: Math.max(2, availableParallelism()),
       logLevel: 'info',
       logPretty: false,
@@ -56,10 +57,64 @@ describe('the configuration', () => {
       mlflowPort: 9001,
       databaseUrl: 'postgresql://me:secret@db.example/asgard?sslmode=require',
       mlflowTrackingUri: 'https://mlflow.example/base',
+      s3: undefined,
       workerSlots: 12,
       logLevel: 'debug',
       logPretty: false,
     });
+  });
+
+  test('of a bucket alone is AWS, with the host named by the bucket, and the whole of it', () => {
+    const s3 = { bucket: 'models', prefix: '', region: undefined, endpoint: undefined, isPathStyle: false };
+    expect(parseConfig({ AWS_S3_BUCKET: 'models' }, false).s3).toEqual(s3);
+  });
+
+  test("of a bucket elsewhere takes the SDKs' variables and MLflow's, the more special first", () => {
+    const given = {
+      AWS_S3_BUCKET: 'models',
+      ASGARD_S3_PREFIX: '/team/one/',
+      MLFLOW_S3_ENDPOINT_URL: 'http://mlflow.example:9000',
+      AWS_DEFAULT_REGION: 'eu-north-1',
+    };
+    const s3 = {
+      bucket: 'models',
+      prefix: 'team/one',
+      region: 'eu-north-1',
+      endpoint: 'http://mlflow.example:9000',
+      isPathStyle: true,
+    };
+    expect(parseConfig(given, false).s3).toEqual(s3);
+    const AWS_ENDPOINT_URL = 'https://any.example';
+    expect(parseConfig({ ...given, AWS_ENDPOINT_URL }, false).s3?.endpoint).toBe(AWS_ENDPOINT_URL);
+    const AWS_ENDPOINT_URL_S3 = 'https://s3.example';
+    const more = { ...given, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, ASGARD_S3_PATH_STYLE: 'false', AWS_REGION: 'x-1' };
+    expect(parseConfig(more, false).s3).toEqual({
+      ...s3,
+      endpoint: AWS_ENDPOINT_URL_S3,
+      region: 'x-1',
+      isPathStyle: false,
+    });
+  });
+
+  test('of a bucket that is bad names each variable, shows no secret, and without a bucket nothing of AWS is bad', () => {
+    const given = {
+      ASGARD_S3_PREFIX: 'team/../one',
+      ASGARD_S3_PATH_STYLE: 'yes',
+      AWS_ENDPOINT_URL_S3: 'https://me:top-secret@s3.example',
+      AWS_SECRET_ACCESS_KEY: 'top-secret',
+      PORT: 'eight',
+    };
+    const problems = problemsOf({ ...given, AWS_S3_BUCKET: 'No_Bucket' });
+    expect(problems.map((problem) => problem.split(':')[0]).sort()).toEqual([
+      'ASGARD_S3_PATH_STYLE',
+      'ASGARD_S3_PREFIX',
+      'AWS_ACCESS_KEY_ID',
+      'AWS_ENDPOINT_URL_S3',
+      'AWS_S3_BUCKET',
+      'PORT',
+    ]);
+    expect(problems.join()).not.toContain('top-secret');
+    expect(problemsOf({ AWS_ENDPOINT_URL_S3: 'nowhere', AWS_SECRET_ACCESS_KEY: 'top-secret' })).toEqual([]);
   });
 
   test('takes an empty variable as absent, and minds no other', () => {

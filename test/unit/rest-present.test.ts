@@ -180,6 +180,7 @@ test('the platform status has the fields of the guide, and readiness names what 
     jobs: { queued: 1, running: 2 },
     ready: false,
     notReady: ['mlflow: is starting'],
+    troubles: ['s3: is away'],
   };
   expect(presentStatus(status, createdAt)).toEqual({
     mlflow_tracking_uri: 'http://localhost:5000',
@@ -190,5 +191,10 @@ test('the platform status has the fields of the guide, and readiness names what 
     feature_views: 0,
     timestamp: '2025-11-03T10:00:00',
   });
-  expect(presentReadiness(status)).toEqual({ ready: false, not_ready: ['mlflow: is starting'] });
+  expect(presentReadiness(status)).toEqual({
+    ready: false,
+    not_ready: ['mlflow: is starting'],
+    troubles: ['s3: is away'],
+  });
+  expect(presentReadiness({ ...status, troubles: [] })).not.toHaveProperty('troubles');
 });
