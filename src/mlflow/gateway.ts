@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
+import { jobToken } from '../auth/credentials.ts';
 import type { Logger } from '../platform/logger.ts';
 import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
-import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
+import { answerHeaders, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
 import { socketCode } from './upstream-error.ts';
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   /** True: every path, with the UI and its files. False: the API's paths alone, beside the routes of others. */
   readonly everything: boolean;
   readonly observer: GatewayObserver;
+  /** Whether callers authorize themselves to this platform, so that the upstream is not told how. False when absent. */
+  readonly isKeyDemanded?: boolean;
   readonly log: Logger;
 }
 
@@ -73,7 +76,9 @@ export async function mlflowGateway(app: FastifyInstance, options: GatewayOption
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
   for (const url of options.everything ? ['/*'] : API_PATHS) {
-    app.all(url, (request, reply) => new Forwarding({ ...options, agent, recent }, request, reply).run());
+    app.all(url, { config: { face: 'mlflow' } }, (request, reply) =>
+      new Forwarding({ ...options, agent, recent }, request, reply).run(),
+    );
   }
 }
 
@@ -165,11 +170,12 @@ class Forwarding {
     headers: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    return this.#options.agent.request({
+    const { agent, isKeyDemanded = false } = this.#options;
+    return agent.request({
       origin: this.#upstream.origin,
       path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
       method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
-      headers: { ...requestHeaders(this.#request.headers, this.#upstream), ...headers },
+      headers: { ...requestHeaders(this.#request.headers, this.#upstream, isKeyDemanded), ...headers },
       body: body ?? null,
       signal: signal ?? null,
     });
