@@ -8,7 +8,8 @@ const HELP = `Asgard: a Python training script goes in, a tracked, registered, s
 
 usage: npm start            (all settings are environment variables)
 
-  HOST                 where both ports listen: 127.0.0.1 or localhost       127.0.0.1
+  HOST                 where both ports listen: an address or a name. One
+                       that other machines reach needs ASGARD_API_KEY        127.0.0.1
   PORT                 API: GraphQL, REST, and MLflow's API for clients      8000
   MLFLOW_PORT          MLflow's UI and API                                   5000
   ASGARD_HOME          data folder                                           .asgard
@@ -16,6 +17,16 @@ usage: npm start            (all settings are environment variables)
                        still runs for the managed MLflow, unless
                        MLFLOW_TRACKING_URI is set too                        the embedded one
   MLFLOW_TRACKING_URI  an MLflow server to use in place of the managed one   the managed one
+  ASGARD_API_KEY       a secret of at least 16 characters that every request
+                       has to bear, "Authorization: Bearer <key>"; browsers
+                       sign in with it. /healthz and /readyz stay open       none
+  ASGARD_ALLOWED_ORIGINS  whose pages may call from a browser, such as
+                       https://app.example,http://localhost:5173             our own alone
+  ASGARD_TRUSTED_PROXIES  addresses or ranges of proxies whose
+                       X-Forwarded-For, -Proto and -Host count               none
+  ASGARD_RATE_LIMIT    requests a minute from one client, 0 for no limit     6000 with a key, else 0
+  ASGARD_GRAPHIQL      on, off                                               on
+  ASGARD_INTROSPECTION on, off: whether the GraphQL schema may be asked for  on
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
@@ -60,7 +71,7 @@ async function main(): Promise<number> {
   try {
     await using app = await startApp(config, logger, stop.signal);
     process.stdout.write(
-      `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
+      `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
     const failure = await Promise.race([stopped, app.failed]);
     if (failure === undefined) return fault === undefined ? 0 : 1;

@@ -26,6 +26,8 @@ export interface ModelWorkerOptions {
   /** `models:/<name>/<version>` */
   readonly modelUri: string;
   readonly trackingUri: string;
+  /** Sent with whatever is asked there. */
+  readonly trackingToken?: string;
   /** A folder of this worker's own. */
   readonly folder: string;
   /** Ends the load, not the loaded worker. */
@@ -87,7 +89,8 @@ export class ModelWorker implements AsyncDisposable {
   }
 
   private constructor(options: ModelWorkerOptions) {
-    const { environmentFolder, modelUri, trackingUri, folder, requestLimitMs = REQUEST_LIMIT_MS } = options;
+    const { environmentFolder, modelUri, trackingUri, trackingToken, folder } = options;
+    const { requestLimitMs = REQUEST_LIMIT_MS } = options;
     this.#requestLimitMs = requestLimitMs;
     const threads = String(Math.max(1, Math.floor(availableParallelism() / 2)));
     const fds = ['--requests-fd', '3', '--responses-fd', '4'];
@@ -103,6 +106,7 @@ export class ModelWorker implements AsyncDisposable {
           OPENBLAS_NUM_THREADS: threads,
           MKL_NUM_THREADS: threads,
           MLFLOW_TRACKING_URI: trackingUri,
+          MLFLOW_TRACKING_TOKEN: trackingToken,
         },
         stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
       },
