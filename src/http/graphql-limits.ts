@@ -52,7 +52,8 @@ function report(context: ValidationContext | null, error: GraphQLError): void {
 }
 
 function tooComplex(message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: TOO_COMPLEX });
+  // A copy: Yoga writes the status to answer with into it.
+  return new GraphQLError(message, { extensions: { ...TOO_COMPLEX } });
 }
 
 /** When the variables are known, since they may say how long a list is. */

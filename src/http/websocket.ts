@@ -61,7 +61,7 @@ export function serveWebSockets(
         const refuse = (errors: readonly GraphQLError[]) => {
           const codes = errors.map(({ extensions }) => extensions['code'] ?? null);
           log.info({ requestId, codes }, 'graphql.refused');
-          return withRequestId(errors, requestId);
+          return withRequestId(errors.map(withoutStatus), requestId);
         };
         try {
           const isTooMany = Object.keys(subscriptions).length > MAX_OPERATIONS;
@@ -140,6 +140,12 @@ function initRefusal(
 
 function errorOf({ code, message }: Refusal): GraphQLError {
   return new GraphQLError(message, { extensions: { code, isRetryable: code === 'RATE_LIMITED' } });
+}
+
+/** Yoga notes in an error the HTTP status that it would answer with. */
+function withoutStatus({ message, nodes, path, extensions }: GraphQLError): GraphQLError {
+  const { http: _status, ...shown } = extensions;
+  return new GraphQLError(message, { nodes: nodes ?? null, path: path ?? null, extensions: shown });
 }
 
 type Envelope = ReturnType<GraphqlServer['getEnveloped']>;
