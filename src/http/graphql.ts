@@ -5,7 +5,9 @@ import { type Context, createContext, type Services } from '../../schema/context
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
 import type { Logger } from '../platform/logger.ts';
+import { replyRefused } from './error-replies.ts';
 import { graphqlLimits } from './graphql-limits.ts';
+import { type HeldOpen, tooManyHeld } from './held-open.ts';
 import { maskFault, presentErrors, type Transport } from './present-errors.ts';
 import { isUpgrade } from './upgrade.ts';
 import type { WebSockets } from './websocket.ts';
@@ -58,7 +60,10 @@ export function createGraphqlServer(options: GraphqlServerOptions): GraphqlServe
 }
 
 /** Serves the API at `/graphql`. A caller that goes away ends its operation; so does a close of the server. */
-export function graphqlRoutes(graphql: GraphqlServer, sockets: WebSockets, log: Logger): FastifyPluginAsync {
+export function graphqlRoutes(
+  graphql: GraphqlServer,
+  { sockets, held, log }: { sockets: WebSockets; held: HeldOpen; log: Logger },
+): FastifyPluginAsync {
   return async (app) => {
     const streaming = new Set<FastifyReply>();
     app.removeAllContentTypeParsers();
@@ -81,19 +86,32 @@ export function graphqlRoutes(graphql: GraphqlServer, sockets: WebSockets, log: 
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
         if (isUpgrade(request.raw)) return sockets.accept(request, reply);
         const response = await graphql.handleRequest(fetchRequest(graphql, request, reply), { requestId: request.id });
+        const { body } = response;
+        const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+        const release = isStream ? held.take(request.ip) : undefined;
+        if (isStream && release === undefined) {
+          await body?.cancel();
+          return replyRefused(request, reply, tooManyHeld(request));
+        }
         reply.code(response.status);
         for (const [name, value] of response.headers) reply.header(name, value);
-        const { body } = response;
         if (body === null) return reply.send();
-        if (response.headers.get('content-type')?.startsWith('text/event-stream') !== true) {
-          return reply.send(await response.text());
-        }
+        if (release === undefined) return reply.send(await response.text());
         streaming.add(reply);
-        reply.raw.once('close', () => streaming.delete(reply));
+        onceClosed(reply, () => {
+          streaming.delete(reply);
+          release();
+        });
         return reply.send(Readable.from(chunksOf(body)));
       },
     });
   };
+}
+
+/** Also when who asked has left already. */
+function onceClosed({ raw }: FastifyReply, end: () => void): void {
+  if (raw.destroyed) end();
+  else raw.once('close', end);
 }
 
 function refusalExtensions(status: number | undefined) {

@@ -10,6 +10,7 @@ import type { Logger } from '../platform/logger.ts';
 import { installErrorReplies, replyUnreadable } from './error-replies.ts';
 import { GRAPHQL_PATH, type GraphqlServer, graphqlRoutes } from './graphql.ts';
 import { Guard, type GuardOptions } from './guard.ts';
+import { HeldOpen } from './held-open.ts';
 import { logRequests } from './request-log.ts';
 import { signInRoutes } from './sign-in.ts';
 import { serveWebSockets } from './websocket.ts';
@@ -83,8 +84,9 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   limitClose(app);
   if (access.access.isKeyDemanded) await app.register(signInRoutes(guard, graphql === undefined ? '/' : GRAPHQL_PATH));
   if (graphql !== undefined) {
-    const sockets = serveWebSockets(app, { graphql, guard, log, maxPayloadBytes: MAX_BODY_BYTES });
-    await app.register(graphqlRoutes(graphql, sockets, log));
+    const held = new HeldOpen();
+    const sockets = serveWebSockets(app, { graphql, guard, held, log, maxPayloadBytes: MAX_BODY_BYTES });
+    await app.register(graphqlRoutes(graphql, { sockets, held, log }));
   }
   for (const register of routes) await register(app);
   return app;

@@ -10,6 +10,7 @@ import type { Logger } from '../platform/logger.ts';
 import { replyRefused } from './error-replies.ts';
 import { GRAPHQL_PATH, type GraphqlServer } from './graphql.ts';
 import type { Guard } from './guard.ts';
+import { type HeldOpen, tooManyHeld } from './held-open.ts';
 import { maskFault, withRequestId } from './present-errors.ts';
 import { routeUpgrades, upgradeOf } from './upgrade.ts';
 
@@ -19,8 +20,6 @@ const KEEP_ALIVE_MS = 12_000;
 const CLOSE_LIMIT_MS = 500;
 /** A socket that has not said `connection_init` for this long is closed with 4408. */
 const INIT_LIMIT_MS = 5_000;
-/** Sockets that one client, by its address, may hold open. */
-const MAX_SOCKETS = 1_000;
 /** Operations that may run on one socket at once. */
 const MAX_OPERATIONS = 200;
 
@@ -38,12 +37,11 @@ export interface WebSockets {
  */
 export function serveWebSockets(
   app: FastifyInstance,
-  options: { graphql: GraphqlServer; guard: Guard; log: Logger; maxPayloadBytes: number },
+  options: { graphql: GraphqlServer; guard: Guard; held: HeldOpen; log: Logger; maxPayloadBytes: number },
 ): WebSockets {
-  const { graphql, guard, log, maxPayloadBytes } = options;
+  const { graphql, guard, held, log, maxPayloadBytes } = options;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxPayloadBytes });
   const requests = new WeakMap<IncomingMessage, FastifyRequest>();
-  const held = new Map<string, number>();
   const server = serveGraphqlWs(
     {
       connectionInitWaitTimeout: INIT_LIMIT_MS,
@@ -103,17 +101,10 @@ export function serveWebSockets(
   return {
     accept: (request, reply) => {
       const upgrade = upgradeOf(request.raw);
-      const { ip } = request;
-      const count = (held.get(ip) ?? 0) + 1;
-      if (upgrade === undefined || count > MAX_SOCKETS) {
-        return replyRefused(request, reply, rateLimited(`${ip} holds ${MAX_SOCKETS} WebSockets open`, 60));
-      }
-      held.set(ip, count);
-      upgrade.socket.once('close', () => {
-        const left = (held.get(ip) ?? 1) - 1;
-        if (left > 0) held.set(ip, left);
-        else held.delete(ip);
-      });
+      if (upgrade === undefined || upgrade.socket.destroyed) return reply.hijack();
+      const release = held.take(request.ip);
+      if (release === undefined) return replyRefused(request, reply, tooManyHeld(request));
+      upgrade.socket.once('close', release);
       reply.hijack();
       upgrade.release();
       requests.set(request.raw, request);

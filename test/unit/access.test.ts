@@ -3,6 +3,7 @@ import { Access } from '../../src/auth/access.ts';
 import { siteRefusal } from '../../src/auth/cross-site.ts';
 import { Guesses } from '../../src/auth/guesses.ts';
 import { issueSession, SESSION_SECONDS } from '../../src/auth/session.ts';
+import { HeldOpen } from '../../src/http/held-open.ts';
 import { localPath } from '../../src/http/pages.ts';
 
 const KEY = 'correct-horse-battery';
@@ -159,6 +160,16 @@ describe('guessing', () => {
     for (let index = 0; index < 1000; index += 1) guesses.note('10.0.0.1', 'old');
     expect(guesses.blockedSeconds('10.0.0.1')).toBe(0);
   });
+});
+
+test('a client holds a thousand connections open and no more, until it closes one', () => {
+  const held = new HeldOpen();
+  const releases = Array.from({ length: 1000 }, () => held.take('10.0.0.1'));
+  expect(held.take('10.0.0.1')).toBeUndefined();
+  expect(held.take('10.0.0.2')).toBeTypeOf('function');
+  releases[0]?.();
+  expect(held.take('10.0.0.1')).toBeTypeOf('function');
+  expect(held.take('10.0.0.1')).toBeUndefined();
 });
 
 test.each([
