@@ -2,6 +2,7 @@
 const layers = [
   ['src/platform'],
   ['src/config.ts', 'src/database'],
+  ['src/auth'],
   ['src/mlflow', 'src/storage', 'src/python', 'src/executors', 'src/embedded'],
   ['src/experiments'],
   ['src/models'],

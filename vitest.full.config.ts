@@ -12,8 +12,6 @@ export default defineConfig({
           ...shared,
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
-          // To be taken out with the rule that every other origin is refused.
-          exclude: ['test/browser/hostile-page.test.ts'],
           globalSetup: ['test/support/global-platform.ts'],
         },
       },

@@ -115,7 +115,12 @@ export function presentError(error: unknown): GraphQLError | undefined {
     const extensions = { code: 'INVALID_INPUT', isRetryable: false, ...(issue && { issues: [issue] }) };
     return new GraphQLError(thrown.message, { ...place, extensions });
   }
-  if (original instanceof GraphQLError) return presentError(original);
+  if (original instanceof GraphQLError) {
+    const shown = presentError(original);
+    if (shown === undefined || !(error instanceof GraphQLError)) return shown;
+    // The outer message says where: which variable it was that a scalar did not take.
+    return new GraphQLError(error.message, { ...place, extensions: shown.extensions });
+  }
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 import { access, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { Access } from './auth/access.ts';
 import type { Config } from './config.ts';
 import { createDatabase } from './database/client.ts';
 import { Listener } from './database/listen.ts';
@@ -8,7 +9,7 @@ import { migrate } from './database/migrate.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { createGraphqlServer } from './http/graphql.ts';
-import { buildHttpServer, listen } from './http/server.ts';
+import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
@@ -34,9 +35,9 @@ const FACES = 'faces';
 
 /** A data folder that is locked, servers that run, ports that listen. Disposing ends it all in order, within 10 s. */
 export interface App extends AsyncDisposable {
-  /** `http://<HOST>:<PORT>` */
+  /** `http://<HOST>:<PORT>`, as programs on this machine reach it. */
   readonly url: string;
-  /** `http://<HOST>:<MLFLOW_PORT>` */
+  /** `http://<HOST>:<MLFLOW_PORT>`, likewise. */
   readonly mlflowUrl: string;
   /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
@@ -88,6 +89,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
   const observer = new JobTracking(database, mlflow);
+  const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
+  const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
+  const { isKeyDemanded, serviceToken } = access.access;
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
     const { hasNoArtifactStore } = servers;
     await app.register(mlflowGateway, {
@@ -95,20 +99,22 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       everything,
       observer,
       hasNoArtifactStore,
+      isKeyDemanded,
       log: logger,
     });
   };
   stop.throwIfAborted();
 
   // This port first: what is built next is told its address, which is not known before when a free port is taken.
-  const mlflowServer = await buildHttpServer({ log: logger, routes: [gateway(true)] });
+  const mlflowServer = await buildHttpServer({ log: logger, access, routes: [gateway(true)] });
   shutdown.add('mlflow port', 1200, () => mlflowServer.close(), FACES);
-  const mlflowUrl = `http://${host}:${await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT')}`;
+  const mlflowUrl = localUrl(host, await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT'));
 
   const modelsFolder = join(home, 'models');
   // What workers of a killed Asgard left there.
   await rm(modelsFolder, { recursive: true, force: true });
-  const workers = new ModelWorkers({ database, environments, folder: modelsFolder, trackingUri: mlflowUrl, logger });
+  const tracking = { trackingUri: mlflowUrl, trackingToken: serviceToken };
+  const workers = new ModelWorkers({ database, environments, folder: modelsFolder, ...tracking, logger });
   const inference = new InferenceService(models, workers);
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
@@ -122,14 +128,20 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const services = { jobs, events, experiments, models, inference, status, database };
   const api = await buildHttpServer({
     log: logger,
-    graphql: createGraphqlServer({ services, log: logger }),
+    access,
+    graphql: createGraphqlServer({
+      services,
+      log: logger,
+      hasGraphiql: config.hasGraphiql,
+      hasIntrospection: config.hasIntrospection,
+    }),
     routes: [
       gateway(false),
       async (app) => void (await app.register(restRoutes({ ...services, readiness: () => platform.readiness() }))),
     ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);
-  const url = `http://${host}:${await listen(api, host, config.port, 'PORT')}`;
+  const url = localUrl(host, await listen(api, host, config.port, 'PORT'));
   shutdown.own('model workers', 1200, workers, FACES);
 
   const jobsFolder = join(home, 'jobs');

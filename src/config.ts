@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
+import { isLoopback } from './platform/loopback.ts';
 
 /** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, '..');
@@ -21,8 +22,36 @@ function wholeNumber(from: number, to: number) {
 
 const port = wholeNumber(0, 65_535);
 
-/** These may hold a password, which a message must not show. */
+const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+
+/** Visible characters, since it travels in a header; a job's token must not be taken for it. */
+const apiKey = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'must be letters, digits and signs without blanks')
+  .min(16, 'must have at least 16 characters')
+  .max(512, 'must have at most 512 characters')
+  .refine((key) => !/^asgard-(job|service)-/.test(key), "must not begin as the platform's own tokens do");
+
+const origins = list(
+  (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.origin === text.toLowerCase(),
+  'must be origins with commas between them, such as https://app.example or http://localhost:5173',
+).transform((texts) => texts.map((text) => text.toLowerCase()));
+
+const proxies = list(
+  (text) => z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]).safeParse(text).success,
+  'must be addresses or ranges with commas between them, such as 10.0.0.0/8',
+);
+
+function list(isGood: (text: string) => boolean, rule: string) {
+  return z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .refine((parts) => parts.every(isGood), rule);
+}
+
+/** These are or may hold a secret, which a message must not show. */
 const SECRET = new Set([
+  'ASGARD_API_KEY',
   'DATABASE_URL',
   'MLFLOW_TRACKING_URI',
   'AWS_ENDPOINT_URL_S3',
@@ -31,6 +60,9 @@ const SECRET = new Set([
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
 ]);
+
+/** What a client may send in a minute when a key is demanded; on loopback without one every program is one client. */
+const DEFAULT_RATE_LIMIT = 6_000;
 
 const s3Endpoint = z
   .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
@@ -41,7 +73,9 @@ const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
   ASGARD_ENVIRONMENTS: folder.optional(),
-  HOST: z.enum(['127.0.0.1', 'localhost']).default('127.0.0.1'),
+  HOST: z
+    .union([z.ipv4(), z.ipv6(), z.hostname()], 'must be an address or a name of this machine')
+    .default('127.0.0.1'),
   PORT: port.default(8000),
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
@@ -69,6 +103,12 @@ const variables = z.object({
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
+  ASGARD_API_KEY: apiKey.optional(),
+  ASGARD_ALLOWED_ORIGINS: origins.default([]),
+  ASGARD_TRUSTED_PROXIES: proxies.default([]),
+  ASGARD_RATE_LIMIT: wholeNumber(0, 999_999_999).optional(),
+  ASGARD_GRAPHIQL: onOff.default(true),
+  ASGARD_INTROSPECTION: onOff.default(true),
   ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });
@@ -94,6 +134,14 @@ const environment = variables
     },
     // Also when other variables are bad, so that all is told at once.
     { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'PORT' || path?.[0] === 'MLFLOW_PORT') },
+  )
+  .superRefine(
+    ({ HOST, ASGARD_API_KEY }, context) => {
+      if (isLoopback(HOST) || ASGARD_API_KEY !== undefined) return;
+      const message = 'can be reached from other machines: set ASGARD_API_KEY, or listen on 127.0.0.1';
+      context.addIssue({ code: 'custom', path: ['HOST'], message });
+    },
+    { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'HOST' || path?.[0] === 'ASGARD_API_KEY') },
   );
 
 /** Where scripts and artifacts are kept in S3. Credentials are not part of it: the SDKs find them, each in the usual places. */
@@ -118,6 +166,16 @@ export interface Config {
   /** Where job environments are kept, each in a folder named by its lock's hash. */
   readonly environments: string;
   readonly host: string;
+  /** What every face demands; absent only on loopback: whoever reaches the ports may use them. */
+  readonly apiKey: string | undefined;
+  /** Origins whose pages may call from a browser, such as `https://app.example`. */
+  readonly allowedOrigins: readonly string[];
+  /** Addresses and ranges of proxies that are believed for whom they speak. */
+  readonly trustedProxies: readonly string[];
+  /** Of one client; 0 for no limit. */
+  readonly requestsPerMinute: number;
+  readonly hasGraphiql: boolean;
+  readonly hasIntrospection: boolean;
   /** 0 takes a free port. */
   readonly port: number;
   /** 0 takes a free port. */
@@ -176,6 +234,12 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     toolchain: value.ASGARD_TOOLCHAIN,
     environments: value.ASGARD_ENVIRONMENTS ?? resolve(value.ASGARD_HOME, 'environments'),
     host: value.HOST,
+    apiKey: value.ASGARD_API_KEY,
+    allowedOrigins: value.ASGARD_ALLOWED_ORIGINS,
+    trustedProxies: value.ASGARD_TRUSTED_PROXIES,
+    requestsPerMinute: value.ASGARD_RATE_LIMIT ?? (value.ASGARD_API_KEY === undefined ? 0 : DEFAULT_RATE_LIMIT),
+    hasGraphiql: value.ASGARD_GRAPHIQL,
+    hasIntrospection: value.ASGARD_INTROSPECTION,
     port: value.PORT,
     mlflowPort: value.MLFLOW_PORT,
     databaseUrl: value.DATABASE_URL,

@@ -8,7 +8,8 @@ const HELP = `Asgard: a Python training script goes in, a tracked, registered, s
 
 usage: npm start            (all settings are environment variables)
 
-  HOST                 where both ports listen: 127.0.0.1 or localhost       127.0.0.1
+  HOST                 where both ports listen: an address or a name. One
+                       that other machines reach needs ASGARD_API_KEY        127.0.0.1
   PORT                 API: GraphQL, REST, and MLflow's API for clients      8000
   MLFLOW_PORT          MLflow's UI and API                                   5000
   ASGARD_HOME          data folder                                           .asgard
@@ -26,6 +27,16 @@ usage: npm start            (all settings are environment variables)
                        MLFLOW_S3_ENDPOINT_URL are taken too)                 AWS
   ASGARD_S3_PATH_STYLE true: the bucket stands in the path; false: in the
                        host's name                                           true with another server
+  ASGARD_API_KEY       a secret of at least 16 characters that every request
+                       has to bear, "Authorization: Bearer <key>"; browsers
+                       sign in with it. /healthz and /readyz stay open       none
+  ASGARD_ALLOWED_ORIGINS  whose pages may call from a browser, such as
+                       https://app.example,http://localhost:5173             our own alone
+  ASGARD_TRUSTED_PROXIES  addresses or ranges of proxies whose
+                       X-Forwarded-For, -Proto and -Host count               none
+  ASGARD_RATE_LIMIT    requests a minute from one client, 0 for no limit     6000 with a key, else 0
+  ASGARD_GRAPHIQL      on, off                                               on
+  ASGARD_INTROSPECTION on, off: whether the GraphQL schema may be asked for  on
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
   ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
                        each, so that their scripts start at once             2
@@ -81,7 +92,7 @@ async function main(): Promise<number> {
     await using app = await startApp(config, logger, stop.signal);
     running = app;
     process.stdout.write(
-      `Asgard is listening\n  GraphiQL    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
+      `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
     const failure = await Promise.race([stopped, app.failed]);
     const jobs = app.runningJobs();

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { AsgardClient } from '../client/client.ts';
-import { ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
+import { type Config, ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { messageOf } from '../platform/errors.ts';
 import { type StartedPlatform, startPlatform } from './start-platform.ts';
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
 
 /** @throws when a step did not hold, the platform ended, or `stop` aborted before all steps held */
 async function demonstrate(stop: AbortSignal): Promise<number> {
-  const { home, toolchain } = parseConfig(inheritedEnvironment(), false);
+  const config = parseConfig(inheritedEnvironment(), false);
   step('Starting the platform');
   const variables = { ASGARD_LOG_LEVEL: 'warn', ...inheritedEnvironment() };
   await using platform = await startPlatform(variables, (line) => process.stderr.write(`   ${line}\n`), stop);
@@ -71,7 +71,7 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
   void platform.exited.then(({ code, signal }) => {
     ended.abort(new Error(`the platform ended by itself (${signal ?? `exit code ${code}`})`));
   });
-  await untilAborted(takeSteps(platform, home, toolchain, stop), AbortSignal.any([stop, ended.signal]));
+  await untilAborted(takeSteps(platform, config, stop), AbortSignal.any([stop, ended.signal]));
   if (process.argv.includes('--exit')) return 0;
   print('The platform keeps running. Ctrl-C ends it.');
   const { promise: interrupted, resolve } = Promise.withResolvers<void>();
@@ -81,8 +81,9 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
   return 0;
 }
 
-async function takeSteps(platform: StartedPlatform, home: string, toolchain: string, signal: AbortSignal) {
-  await using client = new AsgardClient({ url: platform.url });
+async function takeSteps(platform: StartedPlatform, config: Config, signal: AbortSignal) {
+  const { home, toolchain, apiKey } = config;
+  await using client = new AsgardClient({ url: platform.url, ...(apiKey === undefined ? {} : { apiKey }) });
   await untilReady(client, signal);
 
   step('Making the data set: 2,000 customers, six features, a fixed seed');
@@ -94,11 +95,12 @@ async function takeSteps(platform: StartedPlatform, home: string, toolchain: str
 
   const jobId = await runJob(client, dataPath, signal);
   await showModel(client, jobId);
-  await predict(platform);
+  await predict(platform, apiKey);
 
   step('Look around');
   print(`GraphiQL    ${platform.url}/graphql`);
   print(`MLflow UI   ${platform.mlflowUrl}`);
+  if (apiKey !== undefined) print('Both ask for the key of ASGARD_API_KEY.');
 }
 
 async function untilReady(client: AsgardClient, signal: AbortSignal): Promise<void> {
@@ -147,11 +149,14 @@ async function showModel(client: AsgardClient, jobId: string): Promise<void> {
   for (const { key, value } of run.metrics) print(`${key} = ${value}`);
 }
 
-async function predict({ url }: StartedPlatform): Promise<void> {
+async function predict({ url }: StartedPlatform, apiKey: string | undefined): Promise<void> {
   step('Predictions from POST /mlops/inference');
   const response = await fetch(`${url}/mlops/inference`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+    },
     body: JSON.stringify({ model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true }),
   });
   if (!response.ok) throw new Error(`inference answered ${response.status}: ${await response.text()}`);

@@ -31,7 +31,7 @@ export async function startPlatform(
     env: variables,
     onLine: (stream, line) => {
       if (stream === 'stderr') return onLog(line);
-      url ??= /GraphiQL\s+(http:\S+)\/graphql/.exec(line)?.[1];
+      url ??= /Graphi?QL\s+(http:\S+)\/graphql/.exec(line)?.[1];
       const mlflowUrl = /MLflow UI\s+(http:\S+)/.exec(line)?.[1];
       if (url !== undefined && mlflowUrl !== undefined) addresses.resolve({ url, mlflowUrl });
     },

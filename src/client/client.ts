@@ -62,6 +62,8 @@ export interface FollowOptions {
 export interface AsgardClientOptions {
   /** Where the platform listens, e.g. `http://localhost:8000`. */
   readonly url: string;
+  /** What the platform's `ASGARD_API_KEY` is, when it demands one. */
+  readonly apiKey?: string;
   /** Of one request; 120 s when absent: a model's first prediction may have to load it. */
   readonly timeoutMs?: number;
   /** How long a stream tries to connect again before it throws UNAVAILABLE; 60 s when absent. */
@@ -86,8 +88,12 @@ export class AsgardClient implements AsyncDisposable {
   constructor(options: AsgardClientOptions) {
     this.#options = options;
     this.#url = new URL('/graphql', options.url).href;
-    this.#http = new GraphQLClient(this.#url);
-    this.#socket = createSocket(this.#url.replace(/^http/, 'ws'));
+    const { apiKey } = options;
+    this.#http = new GraphQLClient(
+      this.#url,
+      apiKey === undefined ? {} : { headers: { authorization: `Bearer ${apiKey}` } },
+    );
+    this.#socket = createSocket(this.#url.replace(/^http/, 'ws'), apiKey === undefined ? {} : { apiKey });
   }
 
   /** Hands in a script; the job is QUEUED when this returns. */
@@ -191,10 +197,11 @@ export class AsgardClient implements AsyncDisposable {
 }
 
 /** Connects when the first subscription begins. It never connects again by itself: who follows knows where to go on. */
-function createSocket(url: string): Client {
+function createSocket(url: string, connectionParams: Record<string, string>): Client {
   let pong: NodeJS.Timeout | undefined;
   const client = createClient({
     url,
+    connectionParams,
     webSocketImpl: WebSocket,
     retryAttempts: 0,
     keepAlive: PING_EVERY_MS,

@@ -5,14 +5,14 @@ import { type Context, createContext, type Services } from '../../schema/context
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
 import type { Logger } from '../platform/logger.ts';
-import { maskFault, presentErrors } from './present-errors.ts';
+import { replyRefused } from './error-replies.ts';
+import { graphqlLimits } from './graphql-limits.ts';
+import { type HeldOpen, tooManyHeld } from './held-open.ts';
+import { maskFault, presentErrors, type Transport } from './present-errors.ts';
+import { isUpgrade } from './upgrade.ts';
+import type { WebSockets } from './websocket.ts';
 
 export const GRAPHQL_PATH = '/graphql';
-
-/** What an operation's transport knows of it. */
-interface Transport {
-  readonly requestId: string;
-}
 
 /** GraphQL Yoga over our schema; it holds nothing that must be disposed of. */
 export type GraphqlServer = YogaServerInstance<Transport, Context>;
@@ -29,28 +29,41 @@ subscription Follow {
 }
 `;
 
+export interface GraphqlServerOptions {
+  readonly services: Services;
+  readonly log: Logger;
+  /** Whether browsers are shown GraphiQL; true when absent. */
+  readonly hasGraphiql?: boolean;
+  /** Whether the schema can be asked for; true when absent. */
+  readonly hasIntrospection?: boolean;
+}
+
 /** The GraphQL API over HTTP (queries, mutations, SSE) and, through `getEnveloped`, over WebSockets. */
-export function createGraphqlServer(options: { services: Services; log: Logger }): GraphqlServer {
-  const { services, log } = options;
+export function createGraphqlServer(options: GraphqlServerOptions): GraphqlServer {
+  const { services, log, hasGraphiql = true, hasIntrospection = true } = options;
   return createYoga<Transport, Context>({
     schema: graphqlSchema(),
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ requestId, request }) => createContext(services, requestId, request?.signal),
-    plugins: [presentErrors(log)],
+    plugins: [presentErrors(log), ...graphqlLimits({ hasIntrospection })],
+    batching: false,
     // What fails outside of an operation: a body that is no JSON, a document that cannot be parsed.
     maskedErrors: { maskError: (error) => presentError(error) ?? maskFault(error, log) },
     logging: false,
     cors: false,
     multipart: false,
     landingPage: false,
-    graphiql: { title: 'Asgard', defaultQuery: EXAMPLE, subscriptionsProtocol: 'SSE' },
+    graphiql: hasGraphiql && { title: 'Asgard', defaultQuery: EXAMPLE, subscriptionsProtocol: 'SSE' },
     // The whole page comes from here, not from a CDN; its 9 MB are loaded when someone first asks for them.
     renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
   });
 }
 
 /** Serves the API at `/graphql`. A caller that goes away ends its operation; so does a close of the server. */
-export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPluginAsync {
+export function graphqlRoutes(
+  graphql: GraphqlServer,
+  { sockets, held, log }: { sockets: WebSockets; held: HeldOpen; log: Logger },
+): FastifyPluginAsync {
   return async (app) => {
     const streaming = new Set<FastifyReply>();
     app.removeAllContentTypeParsers();
@@ -58,7 +71,7 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
     app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const isRefused = error.statusCode !== undefined && error.statusCode < 500;
       const { message, extensions } = isRefused
-        ? { message: error.message, extensions: refusalExtensions(error.statusCode) }
+        ? { message: error.message, extensions: { ...refusalExtensions(error.statusCode), requestId: request.id } }
         : maskFault(error, log, request.id);
       return reply.code(isRefused ? (error.statusCode ?? 400) : 500).send({ errors: [{ message, extensions }] });
     });
@@ -69,21 +82,36 @@ export function graphqlRoutes(graphql: GraphqlServer, log: Logger): FastifyPlugi
     app.route({
       url: GRAPHQL_PATH,
       method: ['GET', 'POST', 'OPTIONS'],
+      config: { face: 'graphql' },
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
+        if (isUpgrade(request.raw)) return sockets.accept(request, reply);
         const response = await graphql.handleRequest(fetchRequest(graphql, request, reply), { requestId: request.id });
+        const { body } = response;
+        const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+        const release = isStream ? held.take(request.ip) : undefined;
+        if (isStream && release === undefined) {
+          await body?.cancel();
+          return replyRefused(request, reply, tooManyHeld(request));
+        }
         reply.code(response.status);
         for (const [name, value] of response.headers) reply.header(name, value);
-        const { body } = response;
         if (body === null) return reply.send();
-        if (response.headers.get('content-type')?.startsWith('text/event-stream') !== true) {
-          return reply.send(await response.text());
-        }
+        if (release === undefined) return reply.send(await response.text());
         streaming.add(reply);
-        reply.raw.once('close', () => streaming.delete(reply));
+        onceClosed(reply, () => {
+          streaming.delete(reply);
+          release();
+        });
         return reply.send(Readable.from(chunksOf(body)));
       },
     });
   };
+}
+
+/** Also when who asked has left already. */
+function onceClosed({ raw }: FastifyReply, end: () => void): void {
+  if (raw.destroyed) end();
+  else raw.once('close', end);
 }
 
 function refusalExtensions(status: number | undefined) {

@@ -4,11 +4,16 @@ import type { Context } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 
+/** What an operation's transport knows of it. */
+export interface Transport {
+  readonly requestId: string;
+}
+
 /**
  * Makes the errors of every operation ones that may be shown: expected ones with their code, all others logged once, as
  * `graphql.fault`, and masked, both with the id of the request.
  */
-export function presentErrors(log: Logger): Plugin<Context> {
+export function presentErrors(log: Logger): Plugin<Context, Transport> {
   const present = (error: unknown, { requestId, signal }: Context): GraphQLError =>
     presentError(error) ?? maskFault(error, log, requestId, signal?.aborted === true);
   const presentAll = (
@@ -16,10 +21,21 @@ export function presentErrors(log: Logger): Plugin<Context> {
     context: Context,
   ) => {
     if (result.errors !== undefined) {
-      setResult({ ...result, errors: result.errors.map((error) => present(error, context)) });
+      const errors = result.errors.map((error) => present(error, context));
+      setResult({ ...result, errors: withRequestId(errors, context.requestId) });
+      logRefused(errors, context.requestId, log);
     }
   };
   return {
+    // What was refused before it ran, over HTTP; `websocket.ts` does the same.
+    onResultProcess: ({ result, setResult, serverContext }) => {
+      if (Array.isArray(result) || !('errors' in result) || result.errors === undefined) return;
+      const { requestId } = serverContext;
+      const isNamed = result.errors.every(({ extensions }) => extensions?.['requestId'] !== undefined);
+      if (isNamed) return;
+      setResult({ ...result, errors: withRequestId(result.errors, requestId) });
+      logRefused(result.errors, requestId, log);
+    },
     onExecute: ({ args: { contextValue } }) => ({
       onExecuteDone: (payload) =>
         handleStreamOrSingleExecutionResult(payload, (single) => presentAll(single, contextValue)),
@@ -30,6 +46,21 @@ export function presentErrors(log: Logger): Plugin<Context> {
       onSubscribeError: ({ error, setError }) => setError(present(error, contextValue)),
     }),
   };
+}
+
+/** The same errors, each with the id that the log has it under. */
+export function withRequestId(errors: readonly GraphQLError[], requestId: string): GraphQLError[] {
+  return errors.map((error) => {
+    const { message, nodes, path, extensions } = error;
+    const place = { nodes: nodes ?? null, path: path ?? null };
+    return new GraphQLError(message, { ...place, originalError: error, extensions: { ...extensions, requestId } });
+  });
+}
+
+/** One line for the errors of an answer which are the caller's; by code, since their messages may show what was sent. */
+function logRefused(errors: readonly GraphQLError[], requestId: string, log: Logger): void {
+  const codes = errors.map(({ extensions }) => extensions?.['code'] ?? null).filter((code) => code !== 'INTERNAL');
+  if (codes.length > 0) log.info({ requestId, codes }, 'graphql.refused');
 }
 
 /** The error that stands for a fault of ours. What a caller that has gone away would have seen is no fault. */

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
+import { isIPv6 } from 'node:net';
+import cookie from '@fastify/cookie';
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
+import { Access } from '../auth/access.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
-import { type GraphqlServer, graphqlRoutes } from './graphql.ts';
-import { refusalOf } from './origin.ts';
+import { installErrorReplies, replyUnreadable } from './error-replies.ts';
+import { GRAPHQL_PATH, type GraphqlServer, graphqlRoutes } from './graphql.ts';
+import { Guard, type GuardOptions } from './guard.ts';
+import { HeldOpen } from './held-open.ts';
+import { logRequests } from './request-log.ts';
+import { signInRoutes } from './sign-in.ts';
 import { serveWebSockets } from './websocket.ts';
 
 /** The largest body that is parsed: a script of 1 MiB, escaped as JSON, with room. What streams has limits of its own. */
@@ -13,8 +21,27 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** Requests that are under way when the server closes have this long to end. */
 const CLOSE_LIMIT_MS = 1_000;
 
+/**
+ * Pages of other origins may not show ours within theirs, nor load what is ours. Everything else that a page may do is
+ * left to the pages, most of which are MLflow's and GraphiQL's; TLS, and so HSTS, to the proxy that speaks it.
+ */
+const SECURITY_HEADERS: FastifyHelmetOptions = {
+  // The hook below says the one thing that holds for all pages; helmet knows no policy without a default.
+  contentSecurityPolicy: false,
+  strictTransportSecurity: false,
+  // Not `no-referrer`, with which a browser sends `Origin: null` with a form of our own page.
+  referrerPolicy: { policy: 'same-origin' },
+};
+
+/** Who may call; by default whoever reaches the port, except pages of other origins. */
+export interface AccessOptions extends GuardOptions {
+  /** Addresses or ranges of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count. */
+  readonly trustedProxies: readonly string[];
+}
+
 export interface HttpServerOptions {
   readonly log: Logger;
+  readonly access?: AccessOptions;
   /** Absent: a server without `/graphql`, such as the one that speaks MLflow's API alone. */
   readonly graphql?: GraphqlServer;
   /** Each registers its routes, as plugins, on the instance that it is given. */
@@ -23,11 +50,17 @@ export interface HttpServerOptions {
 
 /**
  * An HTTP server, not yet listening. Every request has an id, logged with whatever it causes and answered in
- * `x-request-id`; requests that a page of another site sent are refused (`origin.ts`), and no CORS header is sent.
+ * `x-request-id`, and has to pass the guard (`guard.ts`) before any route sees it.
  * `close()` cuts streams and sockets, lets other requests end, and is done after about a second at most.
  */
 export async function buildHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { log, graphql, routes = [] } = options;
+  const access = options.access ?? {
+    access: new Access(),
+    allowedOrigins: [],
+    requestsPerMinute: 0,
+    trustedProxies: [],
+  };
   // Fastify's own lines below a warning ("Server listening at …") are no events of ours.
   const loggerInstance: FastifyBaseLogger = log.child({}, { level: log.levelVal < 40 ? 'warn' : log.level });
   const app = fastify({
@@ -37,23 +70,23 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
+    trustProxy: access.trustedProxies.length > 0 && [...access.trustedProxies],
+    frameworkErrors: replyUnreadable,
   });
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
-    const refusal = refusalOf(request.method, request.headers);
-    if (refusal !== undefined) return reply.code(403).send({ detail: refusal });
-    return undefined;
+  logRequests(app, log);
+  installErrorReplies(app);
+  await app.register(helmet, SECURITY_HEADERS);
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('content-security-policy', "frame-ancestors 'self'");
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const { method, url, id } = request;
-    const path = url.split('?', 1)[0];
-    const milliseconds = Math.round(reply.elapsedTime);
-    log.debug({ requestId: id, method, path, status: reply.statusCode, milliseconds }, 'http.request');
-  });
+  await app.register(cookie);
+  const guard = await Guard.install(app, access);
   limitClose(app);
+  if (access.access.isKeyDemanded) await app.register(signInRoutes(guard, graphql === undefined ? '/' : GRAPHQL_PATH));
   if (graphql !== undefined) {
-    serveWebSockets(app, { graphql, log, maxPayloadBytes: MAX_BODY_BYTES });
-    await app.register(graphqlRoutes(graphql, log));
+    const held = new HeldOpen();
+    const sockets = serveWebSockets(app, { graphql, guard, held, log, maxPayloadBytes: MAX_BODY_BYTES });
+    await app.register(graphqlRoutes(graphql, { sockets, held, log }));
   }
   for (const register of routes) await register(app);
   return app;
@@ -75,13 +108,24 @@ export async function listen(app: FastifyInstance, host: string, port: number, v
       const message = `port ${port} on ${host} is in use: end what listens there, or set ${variable} to another port`;
       throw new AsgardError('CONFLICT', message, { cause: error });
     }
-    if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EADDRNOTAVAIL') {
+      const message = `cannot listen on ${host} (${code}): set HOST to an address of this machine`;
+      throw new AsgardError('UNAVAILABLE', message, { cause: error });
+    }
+    if (code === 'EACCES') {
       const message = `cannot listen on port ${port} of ${host} (${code}): set ${variable} to a port that this user may take`;
       throw new AsgardError('UNAVAILABLE', message, { cause: error });
     }
     throw error;
   }
   return portOf(app.server);
+}
+
+/** The URL under which programs on this machine reach what listens at a host, which may stand for all addresses. */
+export function localUrl(host: string, port: number): string {
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  if (host === '::') return `http://[::1]:${port}`;
+  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
 function portOf(server: Server): number {

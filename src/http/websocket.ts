@@ -1,36 +1,73 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ExecutionArgs, GraphQLError } from 'graphql';
-import { useServer } from 'graphql-ws/use/ws';
+import { CloseCode } from 'graphql-ws';
+import { useServer as serveGraphqlWs } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
+import { forbidden, type Refusal, rateLimited } from '../auth/refusal.ts';
 import type { Logger } from '../platform/logger.ts';
+import { replyRefused } from './error-replies.ts';
 import { GRAPHQL_PATH, type GraphqlServer } from './graphql.ts';
-import { refusalOf } from './origin.ts';
-import { maskFault } from './present-errors.ts';
+import type { Guard } from './guard.ts';
+import { type HeldOpen, tooManyHeld } from './held-open.ts';
+import { maskFault, withRequestId } from './present-errors.ts';
+import { routeUpgrades, upgradeOf } from './upgrade.ts';
 
 /** A socket that does not answer a ping for this long is gone. */
 const KEEP_ALIVE_MS = 12_000;
 /** A client that does not answer the closing handshake for this long is cut. */
 const CLOSE_LIMIT_MS = 500;
+/** A socket that has not said `connection_init` for this long is closed with 4408. */
+const INIT_LIMIT_MS = 5_000;
+/** Operations that may run on one socket at once. */
+const MAX_OPERATIONS = 200;
+
+/** Takes the sockets that the route of `/graphql` hands over. */
+export interface WebSockets {
+  /** Makes a request for which `upgradeOf` gives something a WebSocket, or answers why not. */
+  accept(request: FastifyRequest, reply: FastifyReply): FastifyReply;
+}
 
 /**
- * Serves GraphQL over WebSockets (protocol `graphql-transport-ws`) at `/graphql` of `app`'s server. Its close sends
- * every client 1001, "going away", which tells it to connect again and go on from where it is.
+ * Serves GraphQL over WebSockets (protocol `graphql-transport-ws`) at `/graphql` of `app`'s server. A socket whose
+ * request did not show who calls must do so in `connection_init`. The server's close sends every client 1001, "going
+ * away", which tells it to connect again and go on from where it is.
  * @param maxPayloadBytes of one message from a client
  */
 export function serveWebSockets(
   app: FastifyInstance,
-  options: { graphql: GraphqlServer; log: Logger; maxPayloadBytes: number },
-): void {
-  const { graphql, log, maxPayloadBytes } = options;
+  options: { graphql: GraphqlServer; guard: Guard; held: HeldOpen; log: Logger; maxPayloadBytes: number },
+): WebSockets {
+  const { graphql, guard, held, log, maxPayloadBytes } = options;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxPayloadBytes });
-  const server = useServer(
+  const requests = new WeakMap<IncomingMessage, FastifyRequest>();
+  const server = serveGraphqlWs(
     {
-      onSubscribe: async (_socket, _id, payload) => {
+      connectionInitWaitTimeout: INIT_LIMIT_MS,
+      onConnect: ({ connectionParams, extra }) => {
+        const request = requests.get(extra.request);
+        const refusal =
+          request === undefined ? forbidden('unknown socket') : initRefusal(guard, request, connectionParams);
+        if (refusal === undefined) return true;
+        log.info({ requestId: request?.id, code: refusal.code }, 'websocket.refused');
+        extra.socket.close(CloseCode.Forbidden, refusal.message);
+        return false;
+      },
+      onSubscribe: async ({ extra, subscriptions }, _id, payload) => {
         const requestId = randomUUID();
+        const refuse = (errors: readonly GraphQLError[]) => {
+          const codes = errors.map(({ extensions }) => extensions['code'] ?? null);
+          log.info({ requestId, codes }, 'graphql.refused');
+          return withRequestId(errors.map(withoutStatus), requestId);
+        };
         try {
+          const isTooMany = Object.keys(subscriptions).length > MAX_OPERATIONS;
+          const request = requests.get(extra.request);
+          const refusal = isTooMany
+            ? rateLimited(`more than ${MAX_OPERATIONS} operations run on this socket`, 1)
+            : request && (await guard.limits.refusalOf(request));
+          if (refusal !== undefined) return refuse([errorOf(refusal)]);
           const envelope = graphql.getEnveloped({ requestId, params: payload });
           const args: ExecutionArgs = {
             schema: envelope.schema,
@@ -39,12 +76,12 @@ export function serveWebSockets(
             variableValues: payload.variables ?? null,
           };
           const errors = envelope.validate(args.schema, args.document);
-          if (errors.length > 0) return errors;
+          if (errors.length > 0) return refuse(errors);
           // Every operation has an envelope of its own; this is how it reaches `execute` and `subscribe` below.
           const { execute, subscribe } = envelope;
           return { ...args, contextValue: await envelope.contextFactory(), rootValue: { execute, subscribe } };
         } catch (error) {
-          return [error instanceof GraphQLError ? error : maskFault(error, log, requestId)];
+          return error instanceof GraphQLError ? refuse([error]) : [maskFault(error, log, requestId)];
         }
       },
       execute: (args) => runOf(args).execute(args),
@@ -53,19 +90,7 @@ export function serveWebSockets(
     sockets,
     KEEP_ALIVE_MS,
   );
-  app.server.on('upgrade', (request, socket, head) => {
-    try {
-      const refusal = refusalOf('GET', request.headers, true);
-      if (refusal !== undefined) return refuse(socket, 403, refusal);
-      const path = request.url?.split('?', 1)[0];
-      if (path !== GRAPHQL_PATH) return refuse(socket, 404, `no WebSocket is served at ${path}`);
-      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
-    } catch (error) {
-      // No request of a stranger's may end the process.
-      log.error({ err: error }, 'websocket.upgrade_failed');
-      socket.destroy();
-    }
-  });
+  routeUpgrades(app, GRAPHQL_PATH, log);
   app.addHook('preClose', async () => {
     const limit = setTimeout(() => {
       for (const socket of sockets.clients) socket.terminate();
@@ -73,20 +98,49 @@ export function serveWebSockets(
     await server.dispose();
     clearTimeout(limit);
   });
+  return {
+    accept: (request, reply) => {
+      const upgrade = upgradeOf(request.raw);
+      if (upgrade === undefined || upgrade.socket.destroyed) return reply.hijack();
+      const release = held.take(request.ip);
+      if (release === undefined) return replyRefused(request, reply, tooManyHeld(request));
+      upgrade.socket.once('close', release);
+      reply.hijack();
+      upgrade.release();
+      requests.set(request.raw, request);
+      sockets.handleUpgrade(request.raw, upgrade.socket, upgrade.head, (opened) =>
+        sockets.emit('connection', opened, request.raw),
+      );
+      return reply;
+    },
+  };
+}
+
+/** Why a socket may not be used, when neither its request nor its first message shows a caller who may. */
+function initRefusal(
+  guard: Guard,
+  request: FastifyRequest,
+  params: Readonly<Record<string, unknown>> | undefined,
+): Refusal | undefined {
+  const shown = guard.access.callerOfParams(params);
+  const caller = shown.kind === 'anyone' ? (request.caller ?? shown) : shown;
+  const refusal = guard.refusalOf(caller, request, 'graphql');
+  if (refusal?.code !== 'UNAUTHORIZED') return refusal;
+  return { ...refusal, message: `${refusal.message.split(':', 1)[0]}: give connectionParams { apiKey }` };
+}
+
+function errorOf({ code, message }: Refusal): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, isRetryable: code === 'RATE_LIMITED' } });
+}
+
+/** Yoga notes in an error the HTTP status that it would answer with. */
+function withoutStatus({ message, nodes, path, extensions }: GraphQLError): GraphQLError {
+  const { http: _status, ...shown } = extensions;
+  return new GraphQLError(message, { nodes: nodes ?? null, path: path ?? null, extensions: shown });
 }
 
 type Envelope = ReturnType<GraphqlServer['getEnveloped']>;
 
 function runOf({ rootValue }: ExecutionArgs): Pick<Envelope, 'execute' | 'subscribe'> {
   return rootValue as Pick<Envelope, 'execute' | 'subscribe'>; // set in onSubscribe, the only maker of these arguments
-}
-
-function refuse(socket: Duplex, status: number, reason: string): void {
-  const body = `${JSON.stringify({ detail: reason })}\n`;
-  socket.on('error', () => socket.destroy());
-  socket.once('finish', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

@@ -26,6 +26,8 @@ export interface ModelWorkerOptions {
   /** `models:/<name>/<version>` */
   readonly modelUri: string;
   readonly trackingUri: string;
+  /** Sent with whatever is asked there. */
+  readonly trackingToken?: string;
   /** A folder of this worker's own. */
   readonly folder: string;
   /** Ends the load, not the loaded worker. */
@@ -87,7 +89,8 @@ export class ModelWorker implements AsyncDisposable {
   }
 
   private constructor(options: ModelWorkerOptions) {
-    const { environmentFolder, modelUri, trackingUri, folder, requestLimitMs = REQUEST_LIMIT_MS } = options;
+    const { environmentFolder, modelUri, trackingUri, trackingToken, folder } = options;
+    const { requestLimitMs = REQUEST_LIMIT_MS } = options;
     this.#requestLimitMs = requestLimitMs;
     const threads = String(Math.max(1, Math.floor(availableParallelism() / 2)));
     const fds = ['--requests-fd', '3', '--responses-fd', '4'];
@@ -105,6 +108,7 @@ export class ModelWorker implements AsyncDisposable {
           MLFLOW_TRACKING_URI: trackingUri,
           // Its client would hide for minutes why the files cannot be had. Whoever asks for the prediction may ask again.
           MLFLOW_HTTP_REQUEST_MAX_RETRIES: '0',
+          MLFLOW_TRACKING_TOKEN: trackingToken,
         },
         stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
       },

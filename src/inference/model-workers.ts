@@ -19,6 +19,8 @@ export interface ModelWorkersOptions {
   readonly folder: string;
   /** Where workers fetch artifacts from. */
   readonly trackingUri: string;
+  /** Lets them read there; absent where nobody asks for one. */
+  readonly trackingToken?: string;
   readonly logger: Logger;
 }
 
@@ -81,14 +83,15 @@ export class ModelWorkers implements AsyncDisposable {
   async #load(version: VersionKey): Promise<ModelWorker> {
     const { signal } = this.#stop;
     signal.throwIfAborted();
-    const { logger, trackingUri } = this.#options;
+    const { logger, trackingUri, trackingToken } = this.#options;
     const environment = await this.#environmentOf(version);
     const folder = join(this.#options.folder, randomUUID());
     const modelUri = `models:/${version.name}/${version.version}`;
     const event = { name: version.name, version: version.version };
     const clean = () => rm(folder, { recursive: true, force: true });
     try {
-      const options = { environmentFolder: environment.folder, modelUri, trackingUri, folder, signal };
+      const tracking = { trackingUri, ...(trackingToken === undefined ? {} : { trackingToken }) };
+      const options = { environmentFolder: environment.folder, modelUri, ...tracking, folder, signal };
       const worker = await ModelWorker.load(options);
       logger.info({ ...event, environment: environment.hash }, 'model.loaded');
       void worker.ended.then(async () => {

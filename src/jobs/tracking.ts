@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { JOB_TOKEN_PREFIX } from '../auth/credentials.ts';
 import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
 import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
-import { JOB_TOKEN_PREFIX } from '../mlflow/gateway-headers.ts';
 import type { Observation } from '../mlflow/observation.ts';
 import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';

@@ -1,7 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-
-/** Begins every token of a job; any other `Authorization` is between the client and the MLflow server. */
-export const JOB_TOKEN_PREFIX = 'asgard-job-';
+import { jobToken, SESSION_COOKIE } from '../auth/credentials.ts';
 
 /** They are of one connection, not of the message (RFC 9110, 7.6.1). `expect` was answered by our own server. */
 const HOP_BY_HOP = new Set([
@@ -17,27 +15,36 @@ const HOP_BY_HOP = new Set([
   'expect',
 ]);
 
-/** The token that a request bears as a job's script, or null. */
-export function jobToken(headers: IncomingHttpHeaders): string | null {
-  const token = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
-  return token?.startsWith(JOB_TOKEN_PREFIX) === true ? token : null;
-}
-
 /**
- * The headers to send upstream. Dropped: what belongs to the connection, and a job's token, which the upstream need
- * not know. An Origin that is the gateway's own becomes the upstream's own, so that the UI is same-origin there too.
+ * The headers to send upstream. Dropped: what belongs to the connection, and what opens this platform, which the upstream
+ * need not know: a job's token, the key, the session. Whose page may call has been judged here by the client's own
+ * `Host` and `Origin`, which would mean something else there: a page of the upstream's own it is.
+ * @param isKeyDemanded then whatever authorizes is for this platform
  */
-export function requestHeaders(headers: IncomingHttpHeaders, upstream: URL): IncomingHttpHeaders {
+export function requestHeaders(
+  headers: IncomingHttpHeaders,
+  upstream: URL,
+  isKeyDemanded: boolean,
+): IncomingHttpHeaders {
   const forwarded = withoutHopByHop(headers);
   forwarded['host'] = upstream.host;
-  if (jobToken(headers) !== null) delete forwarded['authorization'];
-  if (isOwnOrigin(headers)) forwarded['origin'] = upstream.origin;
+  if (isKeyDemanded || jobToken(headers) !== null) delete forwarded['authorization'];
+  const cookies = withoutSession(headers.cookie);
+  if (cookies === undefined) delete forwarded['cookie'];
+  else forwarded['cookie'] = cookies;
+  if (headers.origin !== undefined) forwarded['origin'] = upstream.origin;
   return forwarded;
 }
 
-/** The headers to answer with. A redirect to the upstream's own address becomes one that holds on ours. */
+/**
+ * The headers to answer with. A redirect to the upstream's own address becomes one that holds on ours. Which pages may
+ * read the answer, and under which id the request is logged, is said by this server.
+ */
 export function answerHeaders(headers: IncomingHttpHeaders, upstream: URL): IncomingHttpHeaders {
   const forwarded = withoutHopByHop(headers);
+  for (const name of Object.keys(forwarded)) {
+    if (name === 'x-request-id' || name.startsWith('access-control-')) delete forwarded[name];
+  }
   const location = forwarded['location'];
   if (location?.startsWith(`${upstream.origin}/`) === true) {
     forwarded['location'] = location.slice(upstream.origin.length);
@@ -50,6 +57,7 @@ function withoutHopByHop(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !named.includes(name)));
 }
 
-function isOwnOrigin({ origin, host }: IncomingHttpHeaders): boolean {
-  return origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+function withoutSession(cookie: string | undefined): string | undefined {
+  const kept = (cookie ?? '').split(';').filter((pair) => pair.split('=', 1)[0]?.trim() !== SESSION_COOKIE);
+  return kept.join(';').trim() || undefined;
 }

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
+import { jobToken } from '../auth/credentials.ts';
 import type { Logger } from '../platform/logger.ts';
 import { type DiscardedCall, discardedCall } from './discarded-call.ts';
 import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
-import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
+import { answerHeaders, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
 import { answeredMessage, socketCode } from './upstream-error.ts';
@@ -51,6 +52,8 @@ export interface GatewayOptions {
   readonly observer: GatewayObserver;
   /** Whether artifacts of jobs cannot be kept now (see `discardedCall`); asked for every request of a job. Absent: they can. */
   readonly hasNoArtifactStore?: () => Promise<boolean>;
+  /** Whether callers authorize themselves to this platform, so that the upstream is not told how. False when absent. */
+  readonly isKeyDemanded?: boolean;
   readonly log: Logger;
 }
 
@@ -78,7 +81,9 @@ export async function mlflowGateway(app: FastifyInstance, options: GatewayOption
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
   for (const url of options.everything ? ['/*'] : API_PATHS) {
-    app.all(url, (request, reply) => new Forwarding({ ...options, agent, recent }, request, reply).run());
+    app.all(url, { config: { face: 'mlflow' } }, (request, reply) =>
+      new Forwarding({ ...options, agent, recent }, request, reply).run(),
+    );
   }
 }
 
@@ -203,11 +208,12 @@ class Forwarding {
     headers: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    return this.#options.agent.request({
+    const { agent, isKeyDemanded = false } = this.#options;
+    return agent.request({
       origin: this.#upstream.origin,
       path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
       method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
-      headers: { ...requestHeaders(this.#request.headers, this.#upstream), ...headers },
+      headers: { ...requestHeaders(this.#request.headers, this.#upstream, isKeyDemanded), ...headers },
       body: body ?? null,
       signal: signal ?? null,
     });

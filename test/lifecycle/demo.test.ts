@@ -58,12 +58,12 @@ describe.sequential('the demo', { timeout: DEMO_LIMIT_MS + 10_000 }, () => {
     expect(folder.processes()).toEqual([]);
   });
 
-  test('without it keeps the platform running until Ctrl-C', async () => {
+  test('without it keeps the platform running until Ctrl-C, which may demand a key', async () => {
     const lines: string[] = [];
     const { promise: isWaiting, resolve } = Promise.withResolvers<void>();
     await using demo = await ChildProcess.start({
       argv: [process.execPath, DEMO],
-      env: folder.variables(),
+      env: folder.variables({ ASGARD_API_KEY: 'correct-horse-battery' }),
       onLine: (_stream, line) => {
         lines.push(line);
         if (line.includes('Ctrl-C ends it')) resolve();
@@ -73,6 +73,7 @@ describe.sequential('the demo', { timeout: DEMO_LIMIT_MS + 10_000 }, () => {
     expect(missing(lines.join('\n'))).toEqual([]);
     const url = /GraphiQL {4}(\S+)\/graphql/.exec(lines.join('\n'))?.[1] ?? '';
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    expect((await fetch(`${url}/mlops/status`)).status).toBe(401);
     process.kill(demo.pid, 'SIGINT');
     expect(await demo.exited).toEqual({ code: 0, signal: null });
     expect(folder.processes()).toEqual([]);

@@ -93,6 +93,7 @@ describe('a bad configuration', () => {
       PORT: 'x',
       MLFLOW_PORT: '70000',
       HOST: '0.0.0.0',
+      ASGARD_API_KEY: '',
       DATABASE_URL: 'mysql://127.0.0.1/asgard',
       MLFLOW_TRACKING_URI: 'file:///tmp/mlruns',
       ASGARD_WORKER_SLOTS: '0',

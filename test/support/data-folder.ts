@@ -81,7 +81,8 @@ export class DataFolder implements AsyncDisposable {
   async start(changes: NodeJS.ProcessEnv = {}): Promise<TestPlatform> {
     const log: string[] = [];
     const platform = await startPlatform(this.variables(changes), (line) => void log.push(line));
-    const client = new AsgardClient({ url: platform.url });
+    const { ASGARD_API_KEY: apiKey } = changes;
+    const client = new AsgardClient({ url: platform.url, ...(apiKey === undefined ? {} : { apiKey }) });
     const ended = () => endingOf(platform.exited);
     return {
       ...platform,

@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
 
+const KEY = 'correct-horse-battery';
+
 function problemsOf(variables: NodeJS.ProcessEnv): readonly string[] {
   try {
     parseConfig(variables, false);
@@ -20,6 +22,12 @@ describe('the configuration', () => {
       toolchain: resolve(PROJECT_ROOT, '.toolchain'),
       environments: resolve('.asgard', 'environments'),
       host: '127.0.0.1',
+      apiKey: undefined,
+      allowedOrigins: [],
+      trustedProxies: [],
+      requestsPerMinute: 0,
+      hasGraphiql: true,
+      hasIntrospection: true,
       port: 8000,
       mlflowPort: 5000,
       databaseUrl: undefined,
@@ -37,7 +45,13 @@ describe('the configuration', () => {
         {
           ASGARD_HOME: '/var/lib/asgard',
           ASGARD_TOOLCHAIN: 'tools',
-          HOST: 'localhost',
+          HOST: '0.0.0.0',
+          ASGARD_API_KEY: KEY,
+          ASGARD_ALLOWED_ORIGINS: 'https://App.example, http://localhost:5173',
+          ASGARD_TRUSTED_PROXIES: '10.0.0.0/8,fd00::/8, 192.168.0.7',
+          ASGARD_RATE_LIMIT: '100',
+          ASGARD_GRAPHIQL: 'off',
+          ASGARD_INTROSPECTION: 'off',
           PORT: '9000',
           MLFLOW_PORT: '9001',
           DATABASE_URL: 'postgresql://me:secret@db.example/asgard?sslmode=require',
@@ -52,7 +66,13 @@ describe('the configuration', () => {
       home: '/var/lib/asgard',
       toolchain: resolve('tools'),
       environments: '/var/lib/asgard/environments',
-      host: 'localhost',
+      host: '0.0.0.0',
+      apiKey: KEY,
+      allowedOrigins: ['https://app.example', 'http://localhost:5173'],
+      trustedProxies: ['10.0.0.0/8', 'fd00::/8', '192.168.0.7'],
+      requestsPerMinute: 100,
+      hasGraphiql: false,
+      hasIntrospection: false,
       port: 9000,
       mlflowPort: 9001,
       databaseUrl: 'postgresql://me:secret@db.example/asgard?sslmode=require',
@@ -134,12 +154,18 @@ describe('the configuration', () => {
 
   test('that is bad tells every problem at once, each by its variable', () => {
     const problems = problemsOf({
-      HOST: '0.0.0.0',
+      HOST: 'not a host',
       PORT: 'eight',
       MLFLOW_PORT: '70000',
       DATABASE_URL: 'mysql://x',
       MLFLOW_TRACKING_URI: 'nowhere',
       ASGARD_WORKER_SLOTS: '0',
+      ASGARD_API_KEY: 'short',
+      ASGARD_ALLOWED_ORIGINS: '*',
+      ASGARD_TRUSTED_PROXIES: 'everybody',
+      ASGARD_RATE_LIMIT: 'much',
+      ASGARD_GRAPHIQL: 'yes',
+      ASGARD_INTROSPECTION: 'no',
       ASGARD_LOG_LEVEL: 'loud',
       ASGARD_LOG_FORMAT: 'xml',
     });
@@ -150,6 +176,12 @@ describe('the configuration', () => {
       'DATABASE_URL',
       'MLFLOW_TRACKING_URI',
       'ASGARD_WORKER_SLOTS',
+      'ASGARD_API_KEY',
+      'ASGARD_ALLOWED_ORIGINS',
+      'ASGARD_TRUSTED_PROXIES',
+      'ASGARD_RATE_LIMIT',
+      'ASGARD_GRAPHIQL',
+      'ASGARD_INTROSPECTION',
       'ASGARD_LOG_LEVEL',
       'ASGARD_LOG_FORMAT',
     ]);
@@ -162,15 +194,49 @@ describe('the configuration', () => {
   test('with one port for both faces is refused, together with whatever else is wrong', () => {
     expect(problemsOf({ PORT: '5000' })).toEqual(['MLFLOW_PORT: must differ from PORT, which is 5000']);
     expect(problemsOf({ PORT: '99', MLFLOW_PORT: '99', HOST: '0.0.0.0' })).toEqual([
-      expect.stringMatching(/^HOST: /),
       'MLFLOW_PORT: must differ from PORT, which is 99 (it is "99")',
+      expect.stringMatching(/^HOST: /),
     ]);
     expect(problemsOf({ PORT: 'x', MLFLOW_PORT: 'x' }).filter((problem) => problem.includes('differ'))).toEqual([]);
   });
 
-  test.each(['::1', '0.0.0.0', '192.168.0.7', 'example.org'])('does not take %s for a host', (HOST) => {
-    expect(problemsOf({ HOST })).toEqual([expect.stringMatching(/^HOST: .*127\.0\.0\.1/)]);
+  test.each(['0.0.0.0', '::', '192.168.0.7', 'example.org', 'localhost.example'])(
+    'takes %s, which other machines may reach, for a host only with a key',
+    (HOST) => {
+      expect(problemsOf({ HOST })).toEqual([
+        expect.stringMatching(/^HOST: .*set ASGARD_API_KEY, or listen on 127\.0\.0\.1/),
+      ]);
+      expect(parseConfig({ HOST, ASGARD_API_KEY: KEY }, false)).toMatchObject({ host: HOST, apiKey: KEY });
+    },
+  );
+
+  test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('takes %s without a key', (HOST) => {
+    expect(parseConfig({ HOST }, false)).toMatchObject({ host: HOST, apiKey: undefined });
   });
+
+  test('limits the requests of a client as soon as there is a key, unless told otherwise', () => {
+    expect(parseConfig({ ASGARD_API_KEY: KEY }, false).requestsPerMinute).toBe(6_000);
+    expect(parseConfig({ ASGARD_API_KEY: KEY, ASGARD_RATE_LIMIT: '0' }, false).requestsPerMinute).toBe(0);
+    expect(parseConfig({ ASGARD_RATE_LIMIT: '7' }, false).requestsPerMinute).toBe(7);
+  });
+
+  test.each(['short', 'with a blank in the midst', 'with-ümlauts-in-it', 'asgard-job-0123456789'])(
+    'does not take %j for a key, and does not show it',
+    (ASGARD_API_KEY) => {
+      const problems = problemsOf({ ASGARD_API_KEY, HOST: '0.0.0.0' });
+      expect(problems).toEqual([expect.stringMatching(/^ASGARD_API_KEY: must /)]);
+      expect(problems.join()).not.toContain(ASGARD_API_KEY);
+    },
+  );
+
+  test.each(['*', 'app.example', 'https://app.example/path', 'ftp://app.example', 'https://a.example,', 'null'])(
+    'does not take %j for allowed origins',
+    (ASGARD_ALLOWED_ORIGINS) => {
+      expect(problemsOf({ ASGARD_ALLOWED_ORIGINS })).toEqual([
+        expect.stringMatching(/^ASGARD_ALLOWED_ORIGINS: must be origins/),
+      ]);
+    },
+  );
 
   test.each(['1.5', '-1', '65536', '8000 ', '0x10', '1e3'])(
     'does not take %j for a port, or takes it as a number',

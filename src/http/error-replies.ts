@@ -1,0 +1,80 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Face } from '../auth/access.ts';
+import { REFUSAL_STATUS, type Refusal } from '../auth/refusal.ts';
+import { assertNever } from '../platform/errors.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whose clients call the route, which decides the shape of its errors and who may call it; REST's when absent. */
+    readonly face?: Face;
+  }
+}
+
+interface Failure {
+  readonly code: Refusal['code'] | 'INVALID_INPUT' | 'TOO_LARGE' | 'INTERNAL';
+  readonly message: string;
+}
+
+/** What MLflow's clients call these. */
+const MLFLOW_CODES = {
+  UNAUTHORIZED: 'UNAUTHENTICATED',
+  FORBIDDEN: 'PERMISSION_DENIED',
+  RATE_LIMITED: 'REQUEST_LIMIT_EXCEEDED',
+  INVALID_INPUT: 'INVALID_PARAMETER_VALUE',
+  TOO_LARGE: 'INVALID_PARAMETER_VALUE',
+  INTERNAL: 'INTERNAL_ERROR',
+} as const satisfies Record<Failure['code'], string>;
+
+/** Whose clients a request comes from. */
+export function faceOf(request: FastifyRequest): Face {
+  // A request that the router could not read has no configuration.
+  return request.routeOptions.config?.face ?? 'rest';
+}
+
+/** Answers a request that is not let in, in the shape that its clients read. */
+export function replyRefused(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const { code, message, retryAfterSeconds } = refusal;
+  if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="asgard"');
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
+  return replyFailed(request, reply, REFUSAL_STATUS[code], { code, message });
+}
+
+/**
+ * Answers what no route answers for itself: a fault before a route ran is logged as `http.fault` and masked, a request
+ * that Fastify could not take is refused.
+ */
+export function installErrorReplies(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 400 && status < 500) {
+      const code = status === 413 ? 'TOO_LARGE' : 'INVALID_INPUT';
+      return replyFailed(request, reply, status, { code, message: error.message });
+    }
+    request.log.error({ err: error, requestId: request.id }, 'http.fault');
+    return replyFailed(request, reply, 500, { code: 'INTERNAL', message: 'Internal Server Error' });
+  });
+}
+
+/** Answers a request whose path cannot be decoded, which no hook and no route sees. */
+export function replyUnreadable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-request-id', request.id);
+  request.log.info({ requestId: request.id, method: request.method, code: error.code }, 'http.unreadable');
+  replyFailed(request, reply, error.statusCode ?? 400, { code: 'INVALID_INPUT', message: 'the path cannot be read' });
+}
+
+function replyFailed(request: FastifyRequest, reply: FastifyReply, status: number, failure: Failure): FastifyReply {
+  return reply.code(status).send(bodyOf(faceOf(request), failure, request.id));
+}
+
+function bodyOf(face: Face, { code, message }: Failure, requestId: string): object {
+  switch (face) {
+    case 'graphql':
+      return { errors: [{ message, extensions: { code, isRetryable: code === 'RATE_LIMITED', requestId } }] };
+    case 'mlflow':
+      return { error_code: MLFLOW_CODES[code], message };
+    case 'rest':
+      return { detail: message, request_id: requestId };
+    default:
+      return assertNever(face);
+  }
+}
