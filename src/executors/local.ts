@@ -9,6 +9,7 @@ import { identityOfProcess } from '../platform/process-identity.ts';
 import type { Frame } from '../python/frames.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
+import { killOrphans, RUN_VARIABLE, runMark } from './orphans.ts';
 import { readSpool } from './spool.ts';
 
 const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
@@ -31,6 +32,8 @@ export class LocalExecutor implements Executor {
   readonly #python: string;
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, RunnerRecord>();
+  /** Executions whose exit frame was read here: their runners saw to it that nothing is left. */
+  readonly #exited = new Set<string>();
 
   /**
    * @param options.folder where jobs' files go
@@ -73,7 +76,11 @@ export class LocalExecutor implements Executor {
     stdin.end(
       JSON.stringify({
         argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
-        env: { ...pythonVariables(spec.environmentFolder, home), ...spec.variables },
+        env: {
+          ...pythonVariables(spec.environmentFolder, home),
+          ...spec.variables,
+          [RUN_VARIABLE]: runMark(handle),
+        },
         cwd: work,
         spool,
         timeout_seconds: spec.timeoutSeconds,
@@ -85,9 +92,11 @@ export class LocalExecutor implements Executor {
   async *frames(handle: RunHandle, signal: AbortSignal): AsyncGenerator<Frame[], void> {
     const spool = join(this.#folderOf(handle), 'spool');
     for await (const frames of readSpool(spool, async () => (await this.#runnerOf(handle)) !== null, signal)) {
-      yield frames;
       const last = frames.at(-1);
-      if (last !== undefined && 'exit' in last) return;
+      const isOver = last !== undefined && 'exit' in last;
+      if (isOver) this.#exited.add(this.#folderOf(handle));
+      yield frames;
+      if (isOver) return;
     }
     signal.throwIfAborted();
     throw new RunnerLostError(handle);
@@ -107,7 +116,9 @@ export class LocalExecutor implements Executor {
       else signalProcess(pid, 'SIGKILL');
       await delay(FORGET_PAUSE_MS);
     }
-    this.#started.delete(this.#folderOf(handle));
+    const folder = this.#folderOf(handle);
+    this.#started.delete(folder);
+    if (!this.#exited.delete(folder)) await killOrphans(handle);
     await rm(join(this.#folder, handle.jobId), { recursive: true, force: true });
   }
 
