@@ -19,6 +19,7 @@ usage: npm start            (all settings are environment variables)
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
+  ASGARD_PYTHON        the Python that the set-up uses, 3.10 to 3.13         the newest on the PATH
   ASGARD_LOG_LEVEL     trace, debug, info, warn, error, silent               info
   ASGARD_LOG_FORMAT    json, pretty                                          pretty on a terminal
 `;
