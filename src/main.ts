@@ -44,6 +44,7 @@ usage: npm start            (all settings are environment variables)
                        before the job is given up                            86400
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
+  ASGARD_PYTHON        the Python that the set-up uses, 3.10 to 3.13         the newest on the PATH
   ASGARD_LOG_LEVEL     trace, debug, info, warn, error, silent               info
   ASGARD_LOG_FORMAT    json, pretty                                          pretty on a terminal
 `;

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 # The script's own folder takes this place in `sys.path`: what a script imports must not be found here.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = _package_root
-from asgard.process_title import set_command_line  # noqa: E402
+from asgard.process_title import show_as  # noqa: E402
 from asgard.process_tree import own_identity  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
 from asgard.script_process import fork_script  # noqa: E402
@@ -84,7 +84,7 @@ def _become_runner(given: Any, preloaded: PRELOADED, up: int) -> NoReturn:
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
     wakeup = catch_signals()
     spec = Spec.parse(json.dumps(given).encode())
-    set_command_line([sys.executable, "runner.py", spec.spool])
+    show_as([sys.executable, "runner.py", spec.spool], {})
     os.write(kept, own_identity().encode())
     os.close(kept)
 

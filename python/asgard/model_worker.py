@@ -134,6 +134,8 @@ def _exit_when_deserted(responses_fd: int) -> None:
     poll = select.poll()
     poll.register(responses_fd, 0)  # an end that is gone is always reported
     poll.poll()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with what the model has started
     os._exit(0)
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import ctypes
 
 
-def set_command_line(words: list[str]) -> None:
-    """Shows `words` as this process's command line, cut to the room that its own arguments took. Linux only.
+def show_as(words: list[str], environment: dict[str, str]) -> None:
+    """Shows `words` as this process's command line and `environment` as its variables, as far as there is room.
 
-    The kernel reads a command line from the process's own memory, between the addresses in proc(5)'s fields 48 and 49.
+    The kernel reads both from the process's own memory, between the addresses in proc(5)'s fields 48 to 51: the room
+    that its own took when it was started. To be called when nothing points there any more: with `os.environ` set anew.
+    Linux only.
     """
     with open("/proc/self/stat", "rb") as file:
         stat = file.read()
     fields = stat[stat.rindex(b")") + 2 :].split()
-    start, end = int(fields[45]), int(fields[46])
+    arguments, arguments_end, variables, variables_end = (int(field) for field in fields[45:49])
+    _write(arguments, arguments_end, words)
+    _write(variables, variables_end, [f"{name}={value}" for name, value in environment.items()])
+
+
+def _write(start: int, end: int, texts: list[str]) -> None:
     if start == 0 or end <= start:
         return
-    text = b"\0".join(word.encode() for word in words)[: end - start - 1]
-    ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
+    data = b"".join(text.encode() + b"\0" for text in texts)[: end - start - 1]
+    ctypes.memmove(start, data.ljust(end - start, b"\0"), end - start)

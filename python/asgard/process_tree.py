@@ -86,15 +86,16 @@ class ProcessTree:
             _signal_group(group, signal.SIGKILL)
 
     def is_empty(self) -> bool:
-        """Whether no process is left that still runs."""
+        """Whether no process is left. One that has ended counts until it was waited for."""
         if not _IS_LINUX:
             return not _signal_group(self._group, 0)
         try:
-            # Without a child there is no descendant either, as orphans come here. This spares reading all of /proc.
+            # Without a child there is no descendant either, as orphans come here. /proc does not tell: a process that
+            # forks and ends while it is being read, as a daemon does, is seen in neither of its two.
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return True
-        return not _descendants(os.getpid())
+        return False
 
 
 class _Process(NamedTuple):
@@ -124,8 +125,8 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _descendants(root: int) -> list[_Process]:
-    """Every process below `root` that is no zombie, parents before children."""
-    children: dict[int, list[tuple[_Process, bool]]] = {}
+    """Every process below `root`, parents before children. A zombie counts: its other threads may still run."""
+    children: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -137,12 +138,11 @@ def _descendants(root: int) -> list[_Process]:
         # proc(5): pid, then in parentheses the name, which may hold anything, then state, parent, group, …
         fields = stat[stat.rindex(b")") + 2 :].split()
         process = _Process(pid=int(name), group=int(fields[2]), start_time=int(fields[19]))
-        children.setdefault(int(fields[1]), []).append((process, fields[0] in (b"Z", b"X")))
+        children.setdefault(int(fields[1]), []).append(process)
     found: list[_Process] = []
     parents = [root]
     for parent in parents:
-        for process, is_zombie in children.get(parent, []):
-            parents.append(process.pid)  # also of a zombie: while its other threads run it keeps its children
-            if not is_zombie:
-                found.append(process)
+        below = children.get(parent, [])
+        found.extend(below)
+        parents.extend(process.pid for process in below)
     return found

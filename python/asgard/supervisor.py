@@ -115,6 +115,7 @@ class Supervisor:
             time.monotonic() + (self._spec.grace_seconds if self._reason else _LEFTOVER_GRACE_SECONDS),
         )
         is_first = True
+        self._reap()
         while not tree.is_empty():
             now = time.monotonic()
             if is_first:

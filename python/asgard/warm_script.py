@@ -16,7 +16,7 @@ import time
 import types
 from typing import Any, NoReturn
 
-from asgard.process_title import set_command_line
+from asgard.process_title import show_as
 from asgard.runner_spec import Spec
 
 PRELOADED = frozenset[str]
@@ -29,7 +29,8 @@ def run_script(spec: Spec, preloaded: PRELOADED) -> NoReturn:
     time.tzset()
     _reseed()
     _restore_threads()
-    set_command_line(spec.argv)
+    # What marks the run goes first: it must not be what there is no room for.
+    show_as(spec.argv, dict(reversed(spec.env.items())))
     name = spec.argv[-1]
     path = os.path.join(os.getcwd(), name)
     sys.argv[:] = [name]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ class Worker:
             stderr=subprocess.STDOUT,
             text=True,
             env={"PATH": os.environ["PATH"], **(env or {})},
+            start_new_session=True,
         )
         os.close(requests_out)
         os.close(responses_in)
@@ -268,19 +270,26 @@ def test_a_model_that_cannot_be_loaded_ends_the_worker_with_the_reason(start: An
 
 
 class Hanging:
-    """A model that never answers."""
+    """A model that starts a process and never answers."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (eval, ("__import__('types').SimpleNamespace(predict=lambda frame: __import__('time').sleep(600))",))
+        start = "__import__('subprocess').Popen(['sleep', '600']), print('started', flush=True)"
+        hang = f"lambda frame: ({start}, __import__('time').sleep(600))"
+        return (eval, (f"__import__('types').SimpleNamespace(predict={hang})",))
 
 
-def test_a_deserted_worker_ends_while_its_model_hangs(start: Any, tmp_path: Path) -> None:
+def test_a_deserted_worker_ends_while_its_model_hangs_and_with_what_that_has_started(
+    start: Any, tmp_path: Path
+) -> None:
     worker = start(save_pickle(tmp_path / "model", Hanging()))
     assert worker.receive()["ready"] is True
     worker.requests.write(b'{"id":1,"inputs":{"x":[1]}}\n')
     worker.requests.close()
+    # Only now, and not before the model hangs.
+    assert worker.process.stdout.readline() == "started\n"
     worker.responses.close()
-    assert worker.process.wait(20) == 0
+    assert worker.process.wait(20) == -signal.SIGKILL
+    worker.process.communicate(timeout=10)  # ends when nobody holds its output open any more
 
 
 def test_a_request_that_is_none_is_answered(start: Any, tmp_path: Path) -> None:

@@ -140,6 +140,36 @@ def test_a_timeout_kills_a_script_that_ignores_sigterm(run: Run) -> None:
     assert run.lines() == ["up", "ignored"]
 
 
+def test_a_process_that_goes_on_in_another_all_the_time_does_not_escape(run: Run) -> None:
+    script = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    print("group", os.getpgrp(), flush=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if os.fork():
+            os._exit(0)
+    os._exit(0)
+"""
+    record = run.start(script).finish()
+    assert (record["reason"], record["code"], record["message"]) == ("exited", 0, None)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(run.wait_for_pid("group"), 0)
+
+
+@linux_only
+def test_a_script_whose_main_thread_has_ended_is_killed_when_its_time_is_over(run: Run) -> None:
+    script = """
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("script", os.getpid(), flush=True)
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)  # exit, of this thread alone
+"""
+    record = run.start(script, timeout=1, grace=0.3).finish()
+    assert (record["reason"], record["signal"]) == ("timed_out", "SIGTERM")
+
+
 def test_a_cancelled_script_may_finish_within_the_grace_time(run: Run) -> None:
     script = """
 import signal, sys, time

@@ -4,14 +4,21 @@ import { releaseLocks } from './lock.mjs';
 const TAIL_CHARACTERS = 16_000;
 const TOOL_GRACE_MS = 5_000;
 const running = new Set();
+let isEnding = false;
 
 /**
- * Runs a program to its end without showing its output. `onStart` gets its process id.
+ * Runs a program to its end without showing its output. `onStart` gets its process id. Never resolves once this process
+ * was told to end: a tool that was interrupted must not be taken for one that failed, and another way tried.
  * @returns {Promise<{ ok: boolean, stdout: string, tail: string }>} `tail`: the end of what it wrote, without addresses
  */
 export function runTool(argv, { cwd, env = process.env, onStart = () => undefined } = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(argv[0], argv.slice(1), { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return new Promise((settle) => {
+    const resolve = (outcome) => {
+      if (!isEnding) settle(outcome);
+    };
+    if (isEnding) return;
+    // In a group of its own, which is ended as a whole: installers start others.
+    const child = spawn(argv[0], argv.slice(1), { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     running.add(child);
     if (child.pid !== undefined) onStart(child.pid);
     let stdout = '';
@@ -38,17 +45,19 @@ export function runTool(argv, { cwd, env = process.env, onStart = () => undefine
 /** Ctrl-C and the like end the tools first and then this process, and leave no lock. @returns stops watching */
 export function endToolsOnSignals() {
   const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
-  let isEnding = false;
   const end = async (signal) => {
     if (isEnding) return;
     isEnding = true;
     const ends = [...running].map((child) => new Promise((resolve) => child.once('exit', resolve)));
-    for (const child of running) child.kill('SIGTERM');
+    const tools = [...running];
+    for (const tool of tools) signalGroup(tool, 'SIGTERM');
     const timer = setTimeout(() => {
-      for (const child of running) child.kill('SIGKILL');
+      for (const tool of tools) signalGroup(tool, 'SIGKILL');
     }, TOOL_GRACE_MS);
     await Promise.all(ends);
     clearTimeout(timer);
+    // What a tool had started may take longer than the tool itself.
+    for (const tool of tools) signalGroup(tool, 'SIGKILL');
     releaseLocks();
     process.exit(codes[signal]);
   };
@@ -56,6 +65,14 @@ export function endToolsOnSignals() {
   return () => {
     for (const signal of Object.keys(codes)) process.off(signal, end);
   };
+}
+
+function signalGroup({ pid }, signal) {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // All of it has ended.
+  }
 }
 
 /** Messages of package managers name the registry; where a machine gets its packages from is its own affair. */

@@ -72,7 +72,10 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
     ended.abort(new Error(`the platform ended by itself (${signal ?? `exit code ${code}`})`));
   });
   await untilAborted(takeSteps(platform, config, stop), AbortSignal.any([stop, ended.signal]));
-  if (process.argv.includes('--exit')) return 0;
+  if (process.argv.includes('--exit')) {
+    print('Every step held, so the platform ends. Without --exit it keeps running.');
+    return 0;
+  }
   print('The platform keeps running. Ctrl-C ends it.');
   const { promise: interrupted, resolve } = Promise.withResolvers<void>();
   stop.addEventListener('abort', () => resolve());

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { AsgardError } from '../platform/errors.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
 
 const POLL_MS = 20;
@@ -6,7 +7,7 @@ const POLL_MS = 20;
 /**
  * Ends a process that an earlier Asgard started and left behind. Each signal is sent in turn until the process is gone.
  * @param isGroup signals go to the whole process group that the process leads
- * @throws when it survives the last one
+ * @throws AsgardError `UNAVAILABLE` when it survives the last one
  */
 export async function endLeftover(
   pid: number,
@@ -23,7 +24,10 @@ export async function endLeftover(
       await delay(POLL_MS);
     }
   }
-  throw new Error(`process ${pid}, left behind by an earlier Asgard, does not end; end it and start again`);
+  throw new AsgardError(
+    'UNAVAILABLE',
+    `process ${pid}, left behind by an earlier Asgard, does not end; end it and start again`,
+  );
 }
 
 function send(target: number, signal: NodeJS.Signals): void {

@@ -26,7 +26,7 @@ export async function writeSettings(folder: string, value: PostgresSettings): Pr
 /**
  * Makes the cluster when there is none and returns its settings. It is made in `<folder>.new` and then moved, so that one
  * whose making was cut short never counts.
- * @throws when initdb fails, or when the folder holds something else or a cluster of another major version
+ * @throws AsgardError `UNAVAILABLE` when initdb fails, or when the folder holds something else or a cluster of another major version
  */
 export async function ensureCluster(
   folder: string,
@@ -38,7 +38,8 @@ export async function ensureCluster(
   if (version === undefined) return await createCluster(folder, binaries, runAs, signal);
   const known = settings.safeParse(await readJson(`${folder}.json`));
   if (known.success) return known.data;
-  throw new Error(
+  throw new AsgardError(
+    'UNAVAILABLE',
     `${folder}.json, which holds the password of the database in ${folder}, is missing or damaged: restore it`,
   );
 }
@@ -53,7 +54,8 @@ async function createCluster(
   await rm(draft, { recursive: true, force: true });
   await rmdir(folder).catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
-      throw new Error(`${folder} is no PostgreSQL cluster and is not empty: move it away`, { cause: error });
+      const message = `${folder} is no PostgreSQL cluster and is not empty: move it away, or set ASGARD_HOME`;
+      throw new AsgardError('UNAVAILABLE', message, { cause: error });
     }
   });
   await mkdir(draft, { recursive: true, mode: 0o700 });
@@ -126,7 +128,7 @@ async function run(argv: readonly string[], runAs: Unprivileged, signal: AbortSi
   const { code } = await child.exited;
   bound.removeEventListener('abort', onAbort);
   bound.throwIfAborted();
-  if (code !== 0) throw new Error(`initdb failed:\n${child.tail.trim()}`);
+  if (code !== 0) throw new AsgardError('UNAVAILABLE', `initdb failed:\n${child.tail.trim()}`);
 }
 
 async function readJson(path: string): Promise<unknown> {

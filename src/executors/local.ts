@@ -11,6 +11,7 @@ import type { RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
+import { killOrphans, RUN_VARIABLE, runMark } from './orphans.ts';
 import { readSpool } from './spool.ts';
 
 const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
@@ -23,7 +24,8 @@ const MAX_START_FRAME_BYTES = 1024;
 
 /**
  * Runs scripts on this machine: one runner process for each, in a session of its own, forked from a warm process of the
- * script's environment where there is one, which writes what happens to `<place>/<job>/<attempt>/spool`. The runner needs nothing of this process: another one goes on with the spool.
+ * script's environment where there is one, which writes what happens to `<place>/<job>/<attempt>/spool`. The runner needs
+ * nothing of this process: another one goes on with the spool.
  */
 export class LocalExecutor implements Executor {
   readonly machine = hostname();
@@ -32,6 +34,8 @@ export class LocalExecutor implements Executor {
   readonly #launchers: Launchers | undefined;
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, StartRecord>();
+  /** Executions whose exit frame was read here: their runners saw to it that nothing is left. */
+  readonly #exited = new Set<string>();
 
   /**
    * @param options.folder where jobs' files go
@@ -73,7 +77,11 @@ export class LocalExecutor implements Executor {
     await writeFile(join(work, spec.scriptName), spec.script);
     const runnerSpec = {
       argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
-      env: { ...pythonVariables(spec.environmentFolder, join(folder, 'home')), ...spec.variables },
+      env: {
+        ...pythonVariables(spec.environmentFolder, join(folder, 'home')),
+        ...spec.variables,
+        [RUN_VARIABLE]: runMark(handle),
+      },
       cwd: work,
       spool: spoolOf(handle),
       timeout_seconds: spec.timeoutSeconds,
@@ -111,9 +119,11 @@ export class LocalExecutor implements Executor {
     const isWriting = async () => (await this.#runnerOf(handle)) !== null;
     for await (const frames of readSpool(spoolOf(handle), isWriting, signal)) {
       const fresh = frames.filter(({ number }) => number > after);
-      if (fresh.length > 0) yield fresh;
       const last = fresh.at(-1);
-      if (last !== undefined && 'exit' in last) return;
+      const isOver = last !== undefined && 'exit' in last;
+      if (isOver) this.#exited.add(folderOf(handle));
+      if (fresh.length > 0) yield fresh;
+      if (isOver) return;
     }
     signal.throwIfAborted();
     throw new RunnerLostError(handle);
@@ -133,7 +143,9 @@ export class LocalExecutor implements Executor {
       else signalProcess(pid, 'SIGKILL');
       await delay(FORGET_PAUSE_MS);
     }
-    this.#started.delete(folderOf(handle));
+    const folder = folderOf(handle);
+    this.#started.delete(folder);
+    if (!this.#exited.delete(folder)) await killOrphans(handle);
     await rm(join(handle.place, handle.jobId), { recursive: true, force: true });
   }
 

@@ -1,5 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { AsgardError } from '../platform/errors.ts';
 import { type Frame, parseFrame } from '../python/frames.ts';
 
 /** Read at once; with the length of a frame it bounds what one list holds. */
@@ -10,6 +11,7 @@ const IDLE_POLL_MS = 250;
 /**
  * Follows a spool file: yields its frames in lists, each as soon as it is written whole. Ends when `isWriting` says that
  * nobody writes any more and all was read, or when `signal` aborts. A last line that was not finished is left out.
+ * @throws AsgardError CONFLICT when the file is not as its runner wrote it: the script can reach it
  */
 export async function* readSpool(
   path: string,
@@ -22,6 +24,7 @@ export async function* readSpool(
     const buffer = Buffer.alloc(CHUNK_BYTES);
     let rest: Buffer = Buffer.alloc(0);
     let isOver = false;
+    let lastNumber = -1;
     while (!signal.aborted) {
       const changed = changes.next();
       const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
@@ -35,10 +38,32 @@ export async function* readSpool(
       const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
       const end = bytes.lastIndexOf(0x0a);
       rest = bytes.subarray(end + 1);
-      if (end >= 0) yield bytes.toString('utf8', 0, end).split('\n').map(parseFrame);
+      if (end < 0) continue;
+      const frames = parse(bytes.toString('utf8', 0, end).split('\n'), lastNumber);
+      lastNumber += frames.length;
+      yield frames;
     }
   } finally {
     changes.stop();
+  }
+}
+
+/** Frames that follow each other, and the one before them, without a hole. */
+function parse(lines: readonly string[], lastNumber: number): Frame[] {
+  return lines.map((line, index) => {
+    const number = lastNumber + index + 1;
+    const frame = tryParse(line);
+    if (frame?.number === number) return frame;
+    const what = `the record of what the script printed was changed from outside: line ${number} is not in its place`;
+    throw new AsgardError('CONFLICT', what);
+  });
+}
+
+function tryParse(line: string): Frame | undefined {
+  try {
+    return parseFrame(line);
+  } catch {
+    return undefined;
   }
 }
 

@@ -123,6 +123,8 @@ export class ModelWorker implements AsyncDisposable {
     });
     this.ended = new Promise((resolve) => {
       const end = () => {
+        // What the model had started may still run.
+        this.#killGroup();
         this.#end();
         resolve();
       };
@@ -261,12 +263,17 @@ export class ModelWorker implements AsyncDisposable {
   }
 
   #kill(reason?: string): void {
-    if (this.#isEnded || this.#child.pid === undefined) return;
+    if (this.#isEnded) return;
     this.#killReason ??= reason;
+    this.#killGroup();
+  }
+
+  #killGroup(): void {
+    if (this.#child.pid === undefined) return;
     try {
       process.kill(-this.#child.pid, 'SIGKILL');
     } catch {
-      // It has just ended by itself.
+      // All of it has ended by itself.
     }
   }
 }

@@ -167,7 +167,7 @@ export class PythonEnvironments {
     await using uv = await ChildProcess.start({
       argv: [this.#toolchainPython, '-m', 'uv', ...args],
       env: uvVariables(),
-      ...(onLine === undefined ? {} : { onLine: (_stream: string, line: string) => onLine(line) }),
+      ...(onLine === undefined ? {} : { onLine: (_stream: string, line: string) => isTold(line) && onLine(line) }),
     });
     const stop = () => void uv.terminate({ graceMs: 1000 });
     limit.addEventListener('abort', stop);
@@ -199,6 +199,11 @@ function withoutReplaced(base: string, wanted: readonly string[]): string[] {
 function packageName(requirement: string): string {
   const [name = ''] = requirement.split(/[^A-Za-z0-9._-]/, 1);
   return name.toLowerCase().replaceAll(/[-_.]+/g, '-');
+}
+
+/** uv names the folder that is being built, under a name that it soon has no more. */
+function isTold(line: string): boolean {
+  return !line.startsWith('Using Python ');
 }
 
 function lastLineOf(text: string): string {

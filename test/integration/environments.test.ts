@@ -73,6 +73,8 @@ describe('building', () => {
     expect(new Set(made.map(({ hash }) => hash)).size).toBe(1);
     expect(lines.flat().filter((line) => line.startsWith('Building'))).toHaveLength(1);
     expect(lines.flat().filter((line) => line.startsWith('Waiting'))).toHaveLength(2);
+    // The folder it is built in has that name for some seconds only.
+    expect(lines.flat().join('\n')).not.toContain('.partial-');
     expect(await contents()).toEqual([made[0]?.hash]);
   });
 

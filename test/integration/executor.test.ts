@@ -111,6 +111,33 @@ sys.exit(3)
     await expect(reading).rejects.toThrow('seen enough');
   });
 
+  it.each([
+    ['empties', 'os.truncate(spool, 0)'],
+    ['writes into', 'open(spool, "a").write("nonsense\\n")'],
+    ['forges a line in', 'open(spool, "a").write(\'{"n":9,"t":1,"s":"stdout","x":"forged"}\\n\')'],
+  ])('of a script that %s its spool end with an error rather than with a hole', async (_what, damage) => {
+    const seen = join(folder, `${handle.jobId}.seen`);
+    await submit(`
+import os, time
+spool = os.path.join("..", "spool")
+print("first line", flush=True)
+while not os.path.exists(${JSON.stringify(seen)}):
+    time.sleep(0.01)
+${damage}
+for number in range(100):
+    print("then", number, flush=True)
+`);
+    const texts: string[] = [];
+    const reading = (async () => {
+      for await (const frames of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
+        texts.push(...textsOf(frames));
+        await writeFile(seen, '');
+      }
+    })();
+    await expect(reading).rejects.toThrow('the record of what the script printed was changed from outside: line 2');
+    expect(texts).toEqual(['first line']);
+  });
+
   it('tell of a script that could not be started', async () => {
     await submit('print(1)\n', { environmentFolder: join(folder, 'no-such-environment') });
     const exit = exitOf(await allFrames());
@@ -263,6 +290,30 @@ describe('a runner that is killed', () => {
     );
     // Whoever comes later is told the same, after what there is.
     await expect(allFrames()).rejects.toThrow(RunnerLostError);
+  });
+
+  it('leaves nothing running once the execution is forgotten, whatever the script had started', async () => {
+    const child = `import time; print("child", flush=True); time.sleep(600) # ${handle.jobId}`;
+    await submit(`
+import subprocess, sys, time
+for apart in (False, True):
+    subprocess.Popen([sys.executable, "-c", ${JSON.stringify(child)}], start_new_session=apart, cwd="/")
+time.sleep(600)
+`);
+    const texts: string[] = [];
+    const following = (async () => {
+      for await (const frames of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
+        texts.push(...textsOf(frames));
+        if (texts.length === 2) process.kill(await runnerPid(), 'SIGKILL');
+      }
+    })();
+    await expect(following).rejects.toThrow(RunnerLostError);
+    // As after a crash: another Asgard, which has nothing but the files.
+    await new LocalExecutor({ folder, python: toolchainPython(toolchain) }).forget(handle);
+    await poll(
+      () => processesWith(handle.jobId),
+      (pids) => pids.length === 0,
+    );
   });
 
   it('is not mistaken for the process that has its number now', async () => {

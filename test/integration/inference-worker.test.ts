@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import { ModelWorker } from '../../src/inference/model-worker.ts';
 import { modelPickle } from '../support/model-pickle.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 
 /** Takes as many seconds as its rows say, and may write what is no answer; on Linux and macOS 4 is where answers go. */
@@ -84,6 +85,23 @@ describe('a model worker', () => {
       code: 'UNAVAILABLE',
       message: expect.stringContaining('something else than answers'),
     });
+  });
+
+  test('that is killed takes with it what its model had started', async () => {
+    const source = modelPickle(`
+import subprocess, sys, types
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+model = types.SimpleNamespace(predict=lambda frame: frame["seconds"].tolist())
+`);
+    await using worker = await load(source);
+    const running = processesOf(folder);
+    expect(running).toHaveLength(2);
+    for (const { pid, command } of running) if (command.includes('model_worker.py')) process.kill(pid, 'SIGKILL');
+    await worker.ended;
+    await poll(
+      () => processesOf(folder),
+      (left) => left.length === 0,
+    );
   });
 
   test('whose load is called off has ended when the caller is told', async () => {

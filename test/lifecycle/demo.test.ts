@@ -54,6 +54,7 @@ describe.sequential('the demo', { timeout: DEMO_LIMIT_MS + 10_000 }, () => {
     const { code, stdout, stderr, seconds } = await folder.run({}, [DEMO, '--exit'], DEMO_LIMIT_MS);
     console.info(`demo --exit: ${seconds.toFixed(1)} s`);
     expect(missing(stdout)).toEqual([]);
+    expect(stdout).toMatch(/so the platform ends\. Without --exit it keeps running\.\n$/);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(folder.processes()).toEqual([]);
   });

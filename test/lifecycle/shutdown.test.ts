@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
+import { PROJECT_ROOT } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
@@ -176,6 +177,28 @@ describe.sequential('a platform that is still starting, for the first time', { t
     expect(folder.processes()).toEqual([]);
   });
 });
+
+test('npm start that is asked to end, as a service manager asks it, ends the platform with it', async () => {
+  await using folder = await DataFolder.make();
+  await using npm = await ChildProcess.start({
+    argv: ['npm', 'start'],
+    env: folder.variables(),
+    cwd: PROJECT_ROOT,
+    detached: false,
+  });
+  await poll(
+    () => npm.tail,
+    (seen) => seen.includes('Asgard is listening'),
+    30_000,
+  );
+  // npm's own process alone: at a terminal its whole group would get the signal.
+  process.kill(npm.pid, 'SIGTERM');
+  const sent = performance.now();
+  await npm.exited;
+  expect((performance.now() - sent) / 1000).toBeLessThan(LIMIT_SECONDS);
+  expect(npm.tail).toContain('asgard.stopping');
+  expect(folder.processes()).toEqual([]);
+}, 60_000);
 
 /** The address in what a platform prints once it listens. */
 async function listeningAt(output: Readable): Promise<string> {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -55,6 +55,26 @@ describe('a start that cannot succeed says why in one line', { timeout: 60_000 }
     const ended = await folder.run({ ...quiet, ASGARD_HOME: join(file, 'home') });
     expect(ended.code).toBe(1);
     expect(onlyLine(ended)).toMatch(/^asgard: the data folder .*\/file\/home .*ASGARD_HOME/);
+  });
+
+  test('when something else lies where the database goes, which is left as it is', async () => {
+    const ASGARD_HOME = join(folder.parent, 'taken');
+    const file = join(ASGARD_HOME, 'postgres', 'thesis.txt');
+    await mkdir(join(ASGARD_HOME, 'postgres'), { recursive: true });
+    await writeFile(file, 'mine');
+    const ended = await folder.run({ ...quiet, ASGARD_HOME });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(/^asgard: .*\/taken\/postgres is no PostgreSQL cluster .* move it away/);
+    expect(await readFile(file, 'utf8')).toBe('mine');
+  });
+
+  test('when the password of the database is gone', async () => {
+    const ASGARD_HOME = join(folder.parent, 'locked-out');
+    await mkdir(join(ASGARD_HOME, 'postgres'), { recursive: true });
+    await writeFile(join(ASGARD_HOME, 'postgres', 'PG_VERSION'), '18\n');
+    const ended = await folder.run({ ...quiet, ASGARD_HOME });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(/^asgard: .*\/locked-out\/postgres\.json, .* is missing or damaged: restore it/);
   });
 
   test('when the database of DATABASE_URL does not answer, and does not show its password', async () => {

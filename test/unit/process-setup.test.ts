@@ -1,9 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { ChildProcess } from '../../src/platform/process.ts';
+import { identityOfProcess } from '../../src/platform/process-identity.ts';
 
 // The set-up itself is run by the command that runs these tests; here are the parts that it is made of.
 const root = resolve(import.meta.dirname, '../..');
@@ -93,4 +95,28 @@ test('what a failing tool says names no address', async () => {
   await child.exited;
   expect(child.tail).toContain('<address>');
   expect(child.tail).not.toMatch(/example|secret/);
+});
+
+test('an interrupted set-up ends its tool with all that it started, and does not try another way', async () => {
+  const mark = join(folder, 'grandchild');
+  const grandchild = `setInterval(() => {}, 1000); require('node:fs').writeFileSync(process.argv[1], String(process.pid))`;
+  const tool = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(grandchild)}, process.argv[1]]); setInterval(() => {}, 1000)`;
+  await using child = await run(
+    `import { runTool, endToolsOnSignals } from ${part('tool')};
+     endToolsOnSignals();
+     await runTool([process.execPath, '-e', ${JSON.stringify(tool)}, ${JSON.stringify(mark)}]);
+     console.log('the other way'); await runTool([process.execPath, '-e', 'setInterval(() => {}, 1000)'])`,
+  );
+  const pid = await vi.waitFor(
+    async () =>
+      z.coerce
+        .number()
+        .positive()
+        .parse(await readFile(mark, 'utf8')),
+    20_000,
+  );
+  process.kill(child.pid, 'SIGTERM');
+  expect(await child.exited).toEqual({ code: 143, signal: null });
+  expect(child.tail).toBe('');
+  await vi.waitFor(() => expect(identityOfProcess(pid)).toBeNull(), 5_000);
 });
