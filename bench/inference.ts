@@ -3,6 +3,7 @@ import { alternately, type Bench, type Claim, type Measured } from './support/be
 import { churnScript } from './support/churn.ts';
 import { type Figure, median } from './support/figures.ts';
 import { type Load, type LoadRequest, load } from './support/load.ts';
+import { memoryOf, totalMib } from './support/memory.ts';
 import { serveModel } from './support/mlflow.ts';
 
 const CLIENTS = [1, 8, 32] as const;
@@ -70,6 +71,14 @@ export const inference: Claim = {
       figures.push(row('throughput', 'requests/s', ({ perSecond }) => perSecond));
       if (clients === 32) figures.push(row('latency p50', 'ms', ({ p50Ms }) => p50Ms));
     }
+    const workers = (await memoryOf(asgard.pid)).filter(({ command }) => command.includes('model_worker.py'));
+    figures.push({
+      what: 'memory of the process that holds the model',
+      unit: 'MiB',
+      better: 'lower',
+      ours: totalMib(workers),
+      peer: { name: 'mlflow models serve', value: totalMib(await memoryOf(peer.pid)) },
+    });
     return {
       figures,
       notes: [

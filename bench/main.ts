@@ -93,7 +93,7 @@ function readArguments(): { claims: readonly Claim[]; isQuick: boolean } | strin
     const claims = positionals.length === 0 ? CLAIMS : CLAIMS.filter(({ name }) => positionals.includes(name));
     return { claims, isQuick: values.quick };
   } catch (error) {
-    return `bench: ${messageOf(error)}; see --help\n`;
+    return `bench: ${messageOf(error).split('. ', 1)[0]}; see --help\n`;
   }
 }
 

@@ -28,9 +28,7 @@ export function copyKey(n: number, length: number): string {
  * to check each foreign key again would take minutes.
  */
 export async function copyRows({ databaseUrl, key, tables, copies }: CopyPlan): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
+  await withClient(databaseUrl, async (client) => {
     await client.query('SET session_replication_role = replica');
     for (const { name, keyColumn, changes = {} } of tables) {
       const changed = { [keyColumn]: `left(md5(n::text), ${key.length})`, ...changes };
@@ -42,17 +40,21 @@ export async function copyRows({ databaseUrl, key, tables, copies }: CopyPlan): 
     }
     // What autovacuum does within minutes of such a growth.
     for (const { name } of tables) await client.query(`VACUUM ANALYZE ${name}`);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** Makes an empty database. */
 export async function createDatabase(superuserUrl: string, name: string): Promise<void> {
-  const client = new pg.Client({ connectionString: superuserUrl });
+  await withClient(superuserUrl, (client) => client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`));
+}
+
+async function withClient(connectionString: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  // A server that is ended while nothing is asked; a statement under way fails by itself.
+  client.on('error', () => {});
   await client.connect();
   try {
-    await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+    await work(client);
   } finally {
     await client.end();
   }

@@ -6,7 +6,6 @@ import { JobList } from '../ui/job-list.tsx';
 import { JobPanel } from '../ui/job-panel.tsx';
 import { Page } from '../ui/page.tsx';
 import { SubmitForm } from '../ui/submit-form.tsx';
-import { socket } from './client.ts';
 import { useJob } from './use-job.ts';
 
 export function App() {
@@ -49,7 +48,7 @@ function RecentJobs(props: RecentJobsProps) {
 
 function FollowedJob({ id }: { readonly id: string }) {
   const { job, error } = useJob(id);
-  const isConnected = useIsConnected(socket);
+  const isConnected = useIsConnected();
   const [cancel, { data, loading, error: cancelError }] = useMutation(CancelJobDocument, { variables: { id } });
   const result = data?.cancelTrainingJob;
   const isRequested = result?.__typename === 'TrainingJob';

@@ -1,11 +1,8 @@
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
-import { createSocket } from '../ui/connection.ts';
+import { socket } from '../ui/connection.ts';
 import schema from './generated/possible-types.ts';
-
-/** What subscriptions run over. */
-export const socket = createSocket();
 
 /** Queries and mutations over HTTP, subscriptions over the WebSocket. */
 export const client = new ApolloClient({

@@ -6,7 +6,6 @@ import { JobList } from '../ui/job-list.tsx';
 import { JobPanel } from '../ui/job-panel.tsx';
 import { Page } from '../ui/page.tsx';
 import { SubmitForm } from '../ui/submit-form.tsx';
-import { socket } from './client.ts';
 import { useJob } from './use-job.ts';
 
 export function App() {
@@ -56,7 +55,7 @@ const LISTS_JOBS = { additionalTypenames: ['TrainingJob'] };
 
 function FollowedJob({ id }: { readonly id: string }) {
   const { job, error } = useJob(id);
-  const isConnected = useIsConnected(socket);
+  const isConnected = useIsConnected();
   const [{ data, fetching, error: cancelError }, cancel] = useMutation(CancelJobDocument);
   const result = data?.cancelTrainingJob;
   const isRequested = result?.__typename === 'TrainingJob';

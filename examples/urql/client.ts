@@ -1,8 +1,5 @@
 import { cacheExchange, createClient, fetchExchange, subscriptionExchange } from 'urql';
-import { createSocket } from '../ui/connection.ts';
-
-/** What subscriptions run over. */
-export const socket = createSocket();
+import { socket } from '../ui/connection.ts';
 
 /** Queries and mutations over HTTP, subscriptions over the WebSocket. */
 export const client = createClient({

@@ -29,9 +29,10 @@ export class FrontendPage {
   }
 
   /** Fills the form and hands it in. */
-  async submit(fields: { script?: string; model?: string }): Promise<void> {
-    const { script = 'pass\n', model = uniqueName('model') } = fields;
+  async submit(fields: { script?: string; name?: string; model?: string }): Promise<void> {
+    const { script = 'pass\n', name = 'script.py', model = uniqueName('model') } = fields;
     await this.#page.getByLabel('Script', { exact: true }).fill(script);
+    await this.#page.getByLabel('Script name').fill(name);
     await this.#page.getByLabel('Model').fill(model);
     await this.#page.getByRole('button', { name: 'Run script' }).click();
   }
@@ -50,9 +51,23 @@ export class FrontendPage {
     );
   }
 
+  /** Resolves once these lines of the script are shown, and no others. */
+  async showsOnly(lines: readonly string[]): Promise<void> {
+    await poll(
+      () => this.lines(),
+      (shown) => shown.join('\n') === lines.join('\n'),
+      END_LIMIT_MS,
+    );
+  }
+
   /** Resolves once a text is shown. */
   async shows(text: string | RegExp, limitMs = END_LIMIT_MS): Promise<void> {
     await this.#page.getByText(text).first().waitFor({ timeout: limitMs });
+  }
+
+  /** Resolves once a text is not shown. */
+  async hides(text: string): Promise<void> {
+    await this.#page.getByText(text).waitFor({ state: 'hidden' });
   }
 
   /** The status that is shown. */
@@ -69,6 +84,6 @@ export class FrontendPage {
   }
 
   async press(button: string): Promise<void> {
-    await this.#page.getByRole('button', { name: button }).click();
+    await this.#page.getByRole('button', { name: button }).first().click();
   }
 }

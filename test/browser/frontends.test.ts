@@ -2,6 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Gate } from '../support/jobs-for-tests.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { uniqueName } from '../support/unique-name.ts';
 import { startChromium } from './chromium.ts';
 import { FrontendPage } from './frontend-page.ts';
 import { type ServedFrontend, serveBuilt, serveInDevelopment } from './served-frontend.ts';
@@ -129,6 +130,28 @@ describe.each(['apollo', 'urql'] as const)('the frontend with %s', (name) => {
       await page.press('Cancel job');
       await page.shows('1 of 1 lines received');
       expect(await page.status()).toBe('cancelled');
+    },
+    JOB_LIMIT_MS,
+  );
+
+  test(
+    'goes from one running job to another and back, with a connection throughout',
+    async () => {
+      await using gate = await Gate.create();
+      await using context = await browser.newContext();
+      const page = await FrontendPage.open(await context.newPage(), frontend.url);
+      const names = [uniqueName('first'), uniqueName('second')] as const;
+      for (const name of names) {
+        const script = `${gate.python}\nprint("${name}", flush=True)\nwait()\nprint("after")\n`;
+        await page.submit({ script, name: `${name}.py` });
+        await page.showsOnly([name]);
+      }
+      await page.press(`${names[0]}.py`);
+      await page.showsOnly([names[0]]);
+      await page.hides('onnecti');
+      await gate.open();
+      await page.shows('2 of 2 lines received, exit code 0');
+      expect(await page.lines()).toEqual([names[0], 'after']);
     },
     JOB_LIMIT_MS,
   );
