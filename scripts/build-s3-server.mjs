@@ -24,7 +24,8 @@ async function build(progress) {
   await withLock(`${folder}.lock`, onWait, async (onStart) => {
     if (existsSync(program)) return;
     const { ok: hasGo } = await runTool(['go', 'version'], { onStart });
-    if (!hasGo) throw new SetupError(2, 'the full tests build an S3 server with Go, which is not on the PATH: install Go');
+    if (!hasGo)
+      throw new SetupError(2, 'the full tests build an S3 server with Go, which is not on the PATH: install Go');
     mkdirSync(folder, { recursive: true });
     progress.say(`building the S3 server (versitygw ${VERSION}), about five minutes the first time`);
     await progress.step('S3 server built', async () => {
