@@ -6,7 +6,7 @@ import { S3Bucket } from './s3.ts';
 import { S3Error } from './s3-failure.ts';
 
 /** Between two looks at a bucket that is as it should be, and at one that somebody may be mending. */
-const STEADY_PAUSE_MS = 60_000;
+const STEADY_PAUSE_MS = 30_000;
 const TROUBLED_PAUSE_MS = 5_000;
 /** For one look: looking for credentials may mean to ask a service of the machine's, which may not be there. */
 const LOOK_LIMIT_MS = 20_000;

@@ -16,7 +16,7 @@ const jobWire = z.object({
 });
 /** In the guide's words. */
 const NOT_SAVED = '⚠️ Note: Model artifact not saved (AWS S3 credentials not configured)';
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
 
 /** A model as the guide saves it: a pickle, whose column is `x` and whose prediction is twice that. */
