@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../platform/errors.ts';
-import { bearerToken, JOB_TOKEN_PREFIX } from './credentials.ts';
+import { bearerToken, JOB_TOKEN_PREFIX, SERVICE_TOKEN_PREFIX } from './credentials.ts';
 import { forbidden, type Refusal, unauthorized } from './refusal.ts';
 import { Secret } from './secret.ts';
 import { isSession, issueSession } from './session.ts';
@@ -31,7 +31,7 @@ export class Access {
    * For the platform's own processes that read from MLflow through the gateway and run code of users: it opens nothing
    * else, and ends with this process.
    */
-  readonly serviceToken = `asgard-service-${randomBytes(24).toString('base64url')}`;
+  readonly serviceToken = `${SERVICE_TOKEN_PREFIX}${randomBytes(24).toString('base64url')}`;
   readonly #service = new Secret(this.serviceToken);
 
   /** @param apiKey absent: whoever reaches the ports may use them */

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { jobToken, SESSION_COOKIE } from '../auth/credentials.ts';
+import { bearsOwnToken, SESSION_COOKIE } from '../auth/credentials.ts';
 
 /** They are of one connection, not of the message (RFC 9110, 7.6.1). `expect` was answered by our own server. */
 const HOP_BY_HOP = new Set([
@@ -17,7 +17,7 @@ const HOP_BY_HOP = new Set([
 
 /**
  * The headers to send upstream. Dropped: what belongs to the connection, and what opens this platform, which the upstream
- * need not know: a job's token, the key, the session. Whose page may call has been judged here by the client's own
+ * need not know: the platform's own tokens, the key, the session. Whose page may call has been judged here by the client's own
  * `Host` and `Origin`, which would mean something else there: a page of the upstream's own it is.
  * @param isKeyDemanded then whatever authorizes is for this platform
  */
@@ -28,7 +28,7 @@ export function requestHeaders(
 ): IncomingHttpHeaders {
   const forwarded = withoutHopByHop(headers);
   forwarded['host'] = upstream.host;
-  if (isKeyDemanded || jobToken(headers) !== null) delete forwarded['authorization'];
+  if (isKeyDemanded || bearsOwnToken(headers)) delete forwarded['authorization'];
   const cookies = withoutSession(headers.cookie);
   if (cookies === undefined) delete forwarded['cookie'];
   else forwarded['cookie'] = cookies;

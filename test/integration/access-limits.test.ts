@@ -267,6 +267,17 @@ describe('an allowed origin', () => {
   });
 });
 
+it('a job’s token opens nothing but MLflow’s API, also where no key is set', async () => {
+  const headers = { authorization: 'Bearer asgard-job-x' };
+  const answer = await rawRequest(`${api.url}/graphql?query={__typename}`, { headers });
+  expect(answer.status).toBe(403);
+  expect(JSON.parse(answer.text).errors[0].extensions).toMatchObject({ code: 'FORBIDDEN' });
+  expect((await rawRequest(`${api.url}/mlops/status`, { headers })).status).toBe(403);
+  const socket = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { headers });
+  const [error] = await once(socket, 'error');
+  expect(error.message).toContain('403');
+});
+
 it('a path that cannot be read is refused with an id, and shows nothing of the server', async () => {
   const answer = await rawRequest(`${api.url}/%`);
   expect(answer.status).toBe(400);
