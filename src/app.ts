@@ -21,6 +21,7 @@ import { AsgardError, messageOf } from './platform/errors.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
+import { ScriptChecker } from './python/script-checker.ts';
 import { restRoutes } from './rest/rest-routes.ts';
 import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
@@ -79,7 +80,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
-  const jobs = new JobService(database);
+  const checker = new ScriptChecker({ python: toolchainPython(toolchain), logger });
+  shutdown.own('script checker', 500, checker, CLIENTS);
+  const jobs = new JobService(database, { checkScript: (script) => checker.check(script) });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
@@ -137,6 +140,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { workerSlots: slots } = config;
   const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
   shutdown.own('jobs', 4500, work);
+  checker.warmUp();
   return { url, mlflowUrl, failed: Promise.race([servers.failed, refused.promise]) };
 }
 

@@ -1,7 +1,9 @@
 import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
+import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTail } from './event-store.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
+import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
 import { endJob, insertJob } from './transitions.ts';
@@ -12,16 +14,29 @@ export const CANCEL_CHANNEL = 'asgard_job_cancel';
 const MAX_LOG_CHARACTERS = 8 * 1024 * 1024;
 const MAX_REASON = 1000;
 
+/** What jobs need of other parts of the platform. */
+export interface JobServiceOptions {
+  /** What keeps a script from ever running, or null. Absent: scripts are taken as they are. */
+  readonly checkScript?: (script: string) => Promise<ScriptError | null>;
+}
+
 /** Jobs as their users see them: hand in, look up, cancel. */
 export class JobService {
   readonly #database: PrismaClient;
+  readonly #options: JobServiceOptions;
 
-  constructor(database: PrismaClient) {
+  constructor(database: PrismaClient, options: JobServiceOptions = {}) {
     this.#database = database;
+    this.#options = options;
   }
 
-  /** Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest. */
-  submit(submission: JobSubmission): Promise<TrainingJob> {
+  /**
+   * Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest.
+   * @throws AsgardError INVALID_INPUT for a script with a syntax error, naming its line: no run of it could succeed
+   */
+  async submit(submission: JobSubmission): Promise<TrainingJob> {
+    const error = await this.#options.checkScript?.(submission.script);
+    if (error) throw scriptRefusal(submission.scriptName, error);
     return insertJob(this.#database, { id: newJobId(), ...submission });
   }
 
