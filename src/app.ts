@@ -14,6 +14,7 @@ import { InferenceService } from './inference/service.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { JobService } from './jobs/service.ts';
 import { JobTracking } from './jobs/tracking.ts';
+import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
@@ -23,6 +24,7 @@ import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
 import { ScriptChecker } from './python/script-checker.ts';
 import { restRoutes } from './rest/rest-routes.ts';
+import { metricsRoutes } from './rest/routes/metrics.ts';
 import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
@@ -76,24 +78,33 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { client: database } = shutdown.own('database', 500, createDatabase(databaseUrl, { poolSize: 16 }), CLIENTS);
   const listener = await Listener.start({ url: databaseUrl, logger, onFatal });
   shutdown.own('listener', 500, listener, CLIENTS);
-  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream }), CLIENTS);
+  const metrics: PlatformMetrics = new PlatformMetrics({
+    workerSlots: config.workerSlots,
+    jobCounts: () => jobs.counts(),
+    warmModels: () => workers.warmModels,
+    subscribers: () => events.subscribers,
+  });
+  const onRequest = metrics.mlflow.responded;
+  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream, onRequest }), CLIENTS);
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
   const checker = new ScriptChecker({ python: toolchainPython(toolchain), logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
-  const jobs = new JobService(database, { checkScript: (script) => checker.check(script) });
+  const checkScript = (script: string) => checker.check(script);
+  const jobs = new JobService(database, { checkScript, observer: metrics.jobs });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
   const observer = new JobTracking(database, mlflow);
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
-    await app.register(mlflowGateway, { upstream: () => upstream, everything, observer, log: logger });
+    const observers = { observer, onRequest, onTransfer: metrics.mlflow.transferred };
+    await app.register(mlflowGateway, { upstream: () => upstream, everything, ...observers, log: logger });
   };
   stop.throwIfAborted();
 
   // This port first: what is built next is told its address, which is not known before when a free port is taken.
-  const mlflowServer = await buildHttpServer({ log: logger, routes: [gateway(true)] });
+  const mlflowServer = await buildHttpServer({ log: logger, routes: [metrics.http, gateway(true)] });
   shutdown.add('mlflow port', 1200, () => mlflowServer.close(), FACES);
   const mlflowUrl = `http://${host}:${await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT')}`;
 
@@ -101,7 +112,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   // What workers of a killed Asgard left there.
   await rm(modelsFolder, { recursive: true, force: true });
   const workers = new ModelWorkers({ database, environments, folder: modelsFolder, trackingUri: mlflowUrl, logger });
-  const inference = new InferenceService(models, workers);
+  const inference = new InferenceService(models, workers, metrics.inference.predicted);
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,
@@ -114,10 +125,12 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const services = { jobs, events, experiments, models, inference, status, database };
   const api = await buildHttpServer({
     log: logger,
-    graphql: createGraphqlServer({ services, log: logger }),
+    graphql: createGraphqlServer({ services, log: logger, plugins: [metrics.graphql] }),
     routes: [
+      metrics.http,
       gateway(false),
       async (app) => void (await app.register(restRoutes({ ...services, readiness: () => platform.readiness() }))),
+      async (app) => void (await app.register(metricsRoutes(metrics.registry))),
     ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);
@@ -138,7 +151,17 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     logPretty: config.logPretty,
   };
   const { workerSlots: slots } = config;
-  const work = new JobWork({ database, listener, environments, executor, readiness, settings, slots, logger });
+  const work = new JobWork({
+    database,
+    listener,
+    environments,
+    executor,
+    readiness,
+    settings,
+    slots,
+    logger,
+    observer: metrics.jobs,
+  });
   shutdown.own('jobs', 4500, work);
   checker.warmUp();
   return { url, mlflowUrl, failed: Promise.race([servers.failed, refused.promise]) };

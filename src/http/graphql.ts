@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { createYoga, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { type Context, createContext, type Services } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
@@ -30,13 +30,18 @@ subscription Follow {
 `;
 
 /** The GraphQL API over HTTP (queries, mutations, SSE) and, through `getEnveloped`, over WebSockets. */
-export function createGraphqlServer(options: { services: Services; log: Logger }): GraphqlServer {
-  const { services, log } = options;
+export function createGraphqlServer(options: {
+  services: Services;
+  log: Logger;
+  /** Others' plugins, which see results before errors are made presentable. */
+  plugins?: readonly Plugin[];
+}): GraphqlServer {
+  const { services, log, plugins = [] } = options;
   return createYoga<Transport, Context>({
     schema: graphqlSchema(),
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ requestId, request }) => createContext(services, requestId, request?.signal),
-    plugins: [presentErrors(log)],
+    plugins: [...plugins, presentErrors(log)],
     // What fails outside of an operation: a body that is no JSON, a document that cannot be parsed.
     maskedErrors: { maskError: (error) => presentError(error) ?? maskFault(error, log) },
     logging: false,

@@ -7,6 +7,11 @@ export const LEASE_SECONDS = 30;
 /** What a worker holds after a claim. Bigint ids travel between threads as they are. */
 export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
 
+/** A claim, and how long its job was in the queue. */
+export interface NewClaim extends Claim {
+  readonly queuedSeconds: number;
+}
+
 /**
  * Takes up to `limit` queued jobs, oldest first, each with a new attempt and its lease, in one transaction.
  *
@@ -14,20 +19,24 @@ export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
  * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows
  * that can be claimed, however many jobs have ended.
  */
-export async function claimJobs(database: PrismaClient, workerId: string, limit: number): Promise<Claim[]> {
+export async function claimJobs(database: PrismaClient, workerId: string, limit: number): Promise<NewClaim[]> {
   return database.$transaction(async (transaction) => {
-    const claims = await transaction.$queryRaw<Claim[]>`
+    const claims = await transaction.$queryRaw<NewClaim[]>`
       WITH next AS (
         SELECT id FROM training_jobs WHERE status = 'QUEUED'
         ORDER BY created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
       ), claimed AS (
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
         FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id
+      ), attempts AS (
+        INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
+        SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
+          now() + make_interval(secs => ${LEASE_SECONDS}::int)
+        FROM claimed RETURNING id, job_id, number
       )
-      INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
-      SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
-        now() + make_interval(secs => ${LEASE_SECONDS}::int)
-      FROM claimed RETURNING id, job_id AS "jobId", number`;
+      SELECT attempts.id, job_id AS "jobId", number,
+        extract(epoch FROM now() - created_at)::float8 AS "queuedSeconds"
+      FROM attempts JOIN training_jobs ON training_jobs.id = job_id`;
     const at = new Date().toISOString();
     for (const claim of claims) {
       const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;

@@ -3,6 +3,7 @@ import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTail } from './event-store.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
+import type { JobObserver } from './job-observer.ts';
 import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
@@ -18,6 +19,7 @@ const MAX_REASON = 1000;
 export interface JobServiceOptions {
   /** What keeps a script from ever running, or null. Absent: scripts are taken as they are. */
   readonly checkScript?: (script: string) => Promise<ScriptError | null>;
+  readonly observer?: Pick<JobObserver, 'ended'>;
 }
 
 /** Jobs as their users see them: hand in, look up, cancel. */
@@ -64,7 +66,8 @@ export class JobService {
     });
     // False when a worker has claimed the job: then that worker ends it.
     const wasQueued = await endJob(this.#database, id, null, { status: 'CANCELLED', error: reason });
-    if (!wasQueued) await this.#database.$queryRaw`SELECT pg_notify(${CANCEL_CHANNEL}, ${id})::text`;
+    if (wasQueued) this.#options.observer?.ended('CANCELLED');
+    else await this.#database.$queryRaw`SELECT pg_notify(${CANCEL_CHANNEL}, ${id})::text`;
     const job = await this.get(id);
     if (isTerminal(job.status) && job.status !== 'CANCELLED') {
       throw new AsgardError('CONFLICT', `job "${id}" has already ended: it is ${job.status}`);

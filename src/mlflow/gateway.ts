@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import type { Logger } from '../platform/logger.ts';
-import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
+import { type OnTransfer, TransferMeter } from '../platform/transfer.ts';
+import type { MlflowRequest } from './connection.ts';
+import { BodyTooLargeError, boundedBody, meteredBody, readBody } from './gateway-body.ts';
 import { answerHeaders, jobToken, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
@@ -47,6 +49,10 @@ export interface GatewayOptions {
   readonly everything: boolean;
   readonly observer: GatewayObserver;
   readonly log: Logger;
+  /** Runs once MLflow began to answer a request that was forwarded, or did not; not for artifacts' content. Must not throw. */
+  readonly onRequest?: (request: MlflowRequest) => void;
+  /** Runs after each artifact that went to the store through here, or came from it. */
+  readonly onTransfer?: OnTransfer;
 }
 
 /**
@@ -134,8 +140,13 @@ class Forwarding {
       if (!this.#reply.raw.writableFinished) departure.abort();
     });
     const hasBody = 'content-length' in this.#request.headers || 'transfer-encoding' in this.#request.headers;
-    const body = hasBody ? boundedBody(this.#request.raw, this.#bodyLimitBytes) : null;
-    const answer = await this.#send(body, {}, departure.signal);
+    const upload = this.#meter('PUT', 'upload');
+    const body = hasBody ? boundedBody(this.#request.raw, this.#bodyLimitBytes, upload) : null;
+    const answer = await this.#send(body, {}, departure.signal).catch((error: unknown) => {
+      upload?.end(false);
+      throw error;
+    });
+    upload?.end(isSuccess(answer));
     // an answer may end before the whole request was taken; the rest must be read for the client to see it
     answer.body.once('close', () => this.#drain());
     if (identity !== null && call !== null && isSuccess(answer)) {
@@ -147,7 +158,8 @@ class Forwarding {
       }
     }
     this.#reply.code(answer.statusCode).headers(answerHeaders(answer.headers, this.#upstream));
-    return this.#reply.send(answer.body);
+    const download = isSuccess(answer) ? this.#meter('GET', 'download') : undefined;
+    return this.#reply.send(download === undefined ? answer.body : meteredBody(answer.body, download));
   }
 
   /** Bodies are held, and what MLflow did is told even when the client has left meanwhile. */
@@ -160,19 +172,38 @@ class Forwarding {
     return this.#reply.send(body);
   }
 
-  #send(
+  async #send(
     body: Dispatcher.DispatchOptions['body'],
     headers: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    return this.#options.agent.request({
-      origin: this.#upstream.origin,
-      path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
-      method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
-      headers: { ...requestHeaders(this.#request.headers, this.#upstream), ...headers },
-      body: body ?? null,
-      signal: signal ?? null,
-    });
+    const startedAt = performance.now();
+    let status = 0;
+    try {
+      const answer = await this.#options.agent.request({
+        origin: this.#upstream.origin,
+        path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
+        method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
+        headers: { ...requestHeaders(this.#request.headers, this.#upstream), ...headers },
+        body: body ?? null,
+        signal: signal ?? null,
+      });
+      status = answer.statusCode;
+      return answer;
+    } finally {
+      // A client that left was not waited for by MLflow.
+      if (!isArtifact(this.#url) && signal?.aborted !== true) {
+        const seconds = (performance.now() - startedAt) / 1000;
+        this.#options.onRequest?.({ method: this.#request.method, path: this.#path(), status, seconds });
+      }
+    }
+  }
+
+  /** For an artifact's content, when it is measured and the request has this method. */
+  #meter(method: string, direction: 'upload' | 'download'): TransferMeter | undefined {
+    const { onTransfer } = this.#options;
+    if (onTransfer === undefined || this.#request.method !== method || !isArtifact(this.#url)) return undefined;
+    return new TransferMeter(direction, onTransfer);
   }
 
   async #record(identity: JobIdentity, call: ObservedCall, request: string, answer: string): Promise<void> {

@@ -4,8 +4,10 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Listener } from '../database/listen.ts';
-import { type Claim, claimJobs } from '../jobs/queue.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
+import { claimJobs, type NewClaim } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
+import type { TerminalStatus } from '../jobs/states.ts';
 import { QUEUED_CHANNEL } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { CancelRequest, SuperviseTask, SupervisorSettings } from './messages.ts';
@@ -22,6 +24,7 @@ export interface ClaimerOptions {
   /** Jobs that run at once. */
   readonly slots: number;
   readonly logger: Logger;
+  readonly observer: JobObserver;
 }
 
 /** Claims queued jobs up to its free slots, and gives each to a supervising thread. */
@@ -102,17 +105,23 @@ export class Claimer implements AsyncDisposable {
     }
   }
 
-  #supervise(claim: Claim): void {
+  #supervise({ queuedSeconds, ...claim }: NewClaim): void {
     const { jobId, number: attempt } = claim;
-    const { logger } = this.#options;
+    const { logger, observer } = this.#options;
+    const claimedAt = performance.now();
+    observer.claimed(queuedSeconds);
     logger.info({ jobId, attempt }, 'job.claimed');
     const { port1: control, port2 } = new MessageChannel();
     const task: SuperviseTask = { claim, control: port2 };
     const ended = this.#pool
       .run(task, { transferList: [port2] })
+      .then((status: TerminalStatus | null) => {
+        if (status !== null) observer.ended(status, (performance.now() - claimedAt) / 1000);
+      })
       .catch((error: unknown) => logger.error({ jobId, attempt, err: error }, 'job.supervision_failed'))
       .finally(() => {
         control.close();
+        observer.released();
         this.#running.delete(jobId);
         this.wake();
       });

@@ -1,5 +1,6 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import { closeAttempt, expiredAttempts } from '../jobs/queue.ts';
 import { endJob } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -14,13 +15,20 @@ export class Recovery implements AsyncDisposable {
   readonly #database: PrismaClient;
   readonly #executor: Executor;
   readonly #logger: Logger;
+  readonly #observer: Pick<JobObserver, 'ended'> | undefined;
   readonly #timer: NodeJS.Timeout;
   #sweeping: Promise<void>;
 
-  constructor(options: { database: PrismaClient; executor: Executor; logger: Logger }) {
+  constructor(options: {
+    database: PrismaClient;
+    executor: Executor;
+    logger: Logger;
+    observer?: Pick<JobObserver, 'ended'>;
+  }) {
     this.#database = options.database;
     this.#executor = options.executor;
     this.#logger = options.logger;
+    this.#observer = options.observer;
     this.#sweeping = this.#sweep();
     this.#timer = setInterval(() => {
       this.#sweeping = this.#sweeping.then(() => this.#sweep());
@@ -42,9 +50,13 @@ export class Recovery implements AsyncDisposable {
         await this.#executor.forget({ jobId, attempt: number });
         const error = `worker ${workerId} stopped while it ran the job`;
         const isEnded = await endJob(this.#database, jobId, { id, number }, { status: 'LOST', error });
-        if (isEnded) this.#logger.warn({ jobId, attempt: number }, 'job.lost');
-        // Its job had ended in another way; an open attempt would be met again and again.
-        else await closeAttempt(this.#database, id);
+        if (isEnded) {
+          this.#logger.warn({ jobId, attempt: number }, 'job.lost');
+          this.#observer?.ended('LOST');
+        } else {
+          // Its job had ended in another way; an open attempt would be met again and again.
+          await closeAttempt(this.#database, id);
+        }
       } catch (error) {
         this.#logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
       }

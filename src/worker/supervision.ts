@@ -4,6 +4,7 @@ import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/exec
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent } from '../jobs/events.ts';
 import { type Claim, LEASE_SECONDS, renewLease } from '../jobs/queue.ts';
+import type { TerminalStatus } from '../jobs/states.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
@@ -55,8 +56,11 @@ export class Supervision {
     this.#control = control;
   }
 
-  /** Resolves when the job has ended or is no longer this worker's. Rejects only when its end could not be written. */
-  async run(): Promise<void> {
+  /**
+   * Resolves when the job has ended, with the status that this wrote, or is no longer this worker's: then with null.
+   * Rejects only when its end could not be written.
+   */
+  async run(): Promise<TerminalStatus | null> {
     const { executor, logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
     this.#control.on('message', ({ reason }: CancelRequest) => this.#interrupt('CANCELLED', reason));
@@ -69,6 +73,7 @@ export class Supervision {
         pauseMs: END_PAUSE_MS,
       });
       logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
+      return isEnded ? end.status : null;
     } finally {
       clearInterval(lease);
       await executor.forget(this.#handle).catch((error: unknown) => {
