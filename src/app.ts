@@ -80,6 +80,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('listener', 500, listener, CLIENTS);
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
+    runningHere: () => work.running,
     jobCounts: () => jobs.counts(),
     warmModels: () => workers.warmModels,
     subscribers: () => events.subscribers,

@@ -4,11 +4,9 @@ import type { TerminalStatus } from './states.ts';
 export interface JobObserver {
   /** A job was claimed, after so many seconds in the queue. */
   claimed(queuedSeconds: number): void;
-  /** What was claimed is no longer worked on here, whatever came of it. */
-  released(): void;
   /**
    * This process wrote a job's end. Called once for each such write.
-   * @param seconds from the claim to the end; absent for a job that was not run here
+   * @param seconds from the job's claim to its end; absent for a job that was not run here
    */
   ended(status: TerminalStatus, seconds?: number): void;
 }

@@ -8,9 +8,7 @@ export const LEASE_SECONDS = 30;
 export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number'>;
 
 /** A claim, and how long its job was in the queue. */
-export interface NewClaim extends Claim {
-  readonly queuedSeconds: number;
-}
+export type NewClaim = Claim & { readonly queuedSeconds: number };
 
 /**
  * Takes up to `limit` queued jobs, oldest first, each with a new attempt and its lease, in one transaction.
@@ -28,15 +26,12 @@ export async function claimJobs(database: PrismaClient, workerId: string, limit:
       ), claimed AS (
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
         FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id
-      ), attempts AS (
-        INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
-        SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
-          now() + make_interval(secs => ${LEASE_SECONDS}::int)
-        FROM claimed RETURNING id, job_id, number
       )
-      SELECT attempts.id, job_id AS "jobId", number,
-        extract(epoch FROM now() - created_at)::float8 AS "queuedSeconds"
-      FROM attempts JOIN training_jobs ON training_jobs.id = job_id`;
+      INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at)
+      SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${workerId},
+        now() + make_interval(secs => ${LEASE_SECONDS}::int)
+      FROM claimed RETURNING id, job_id AS "jobId", number,
+        (SELECT extract(epoch FROM now() - created_at)::float8 FROM training_jobs WHERE id = job_id) AS "queuedSeconds"`;
     const at = new Date().toISOString();
     for (const claim of claims) {
       const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;

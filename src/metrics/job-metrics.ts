@@ -16,15 +16,22 @@ const STATUS_LABELS: Record<TerminalStatus, string> = {
 /** A collector that waits longer gives up on the whole answer. */
 const COUNTS_LIMIT_MS = 2000;
 
+/** What is asked for at each collection. */
+export interface JobSources {
+  readonly workerSlots: number;
+  /** How many jobs this process works on. */
+  readonly runningHere: () => number;
+  /** How many jobs wait and run in all processes. */
+  readonly jobCounts: () => Promise<{ queued: number; running: number }>;
+}
+
 /** What this process does with jobs, and how many there are. */
 export class JobMetrics implements JobObserver {
   readonly #ends: Counter<'status'>;
   readonly #durations: Histogram<'status'>;
   readonly #waits: Histogram;
-  readonly #slotsUsed: Gauge;
 
-  /** @param counts how many jobs wait and run in all, asked for at each collection */
-  constructor(registry: Registry, slots: number, counts: () => Promise<{ queued: number; running: number }>) {
+  constructor(registry: Registry, { workerSlots, runningHere, jobCounts }: JobSources) {
     const registers = [registry];
     this.#ends = new Counter({
       name: 'mlops_training_jobs_total',
@@ -49,30 +56,27 @@ export class JobMetrics implements JobObserver {
       buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600],
       registers,
     });
-    this.#slotsUsed = new Gauge({
+    const used: Gauge = new Gauge({
       name: 'mlops_worker_slots_used',
       help: 'Training jobs that this process works on now.',
       registers,
+      collect: () => used.set(runningHere()),
     });
     new Gauge({ name: 'mlops_worker_slots', help: 'Training jobs that this process works on at once.', registers }).set(
-      slots,
+      workerSlots,
     );
-    watchCounts(registry, counts);
+    watchCounts(registry, jobCounts);
   }
 
   claimed(queuedSeconds: number): void {
     this.#waits.observe(Math.max(0, queuedSeconds));
-    this.#slotsUsed.inc();
-  }
-
-  released(): void {
-    this.#slotsUsed.dec();
   }
 
   ended(status: TerminalStatus, seconds?: number): void {
     const labels = { status: STATUS_LABELS[status] };
     this.#ends.inc(labels);
-    if (seconds !== undefined) this.#durations.observe(labels, seconds);
+    // The claim is timed by the database's clock, the end by this machine's.
+    if (seconds !== undefined) this.#durations.observe(labels, Math.max(0, seconds));
   }
 }
 

@@ -5,14 +5,11 @@ import { createMetricsRegistry, type Registry } from '../platform/metrics.ts';
 import { graphqlMetrics } from './graphql-metrics.ts';
 import { httpMetrics } from './http-metrics.ts';
 import { InferenceMetrics } from './inference-metrics.ts';
-import { JobMetrics } from './job-metrics.ts';
+import { JobMetrics, type JobSources } from './job-metrics.ts';
 import { MlflowMetrics } from './mlflow-metrics.ts';
 
 /** What is asked for at each collection. Parts that are built later than their metrics are reached through it. */
-export interface MetricSources {
-  readonly workerSlots: number;
-  /** Jobs of all processes. */
-  readonly jobCounts: () => Promise<{ queued: number; running: number }>;
+export interface MetricSources extends JobSources {
   readonly warmModels: () => number;
   /** Readers of one job's events, and of all jobs' transitions. */
   readonly subscribers: () => { readonly job: number; readonly allJobs: number };
@@ -32,8 +29,8 @@ export class PlatformMetrics {
   readonly http: (app: FastifyInstance) => void;
   readonly graphql: Plugin;
 
-  constructor({ workerSlots, jobCounts, warmModels, subscribers }: MetricSources) {
-    this.jobs = new JobMetrics(this.registry, workerSlots, jobCounts);
+  constructor({ warmModels, subscribers, ...jobSources }: MetricSources) {
+    this.jobs = new JobMetrics(this.registry, jobSources);
     this.inference = new InferenceMetrics(this.registry, warmModels);
     this.mlflow = new MlflowMetrics(this.registry);
     this.http = httpMetrics(this.registry);

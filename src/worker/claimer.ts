@@ -7,10 +7,9 @@ import type { Listener } from '../database/listen.ts';
 import type { JobObserver } from '../jobs/job-observer.ts';
 import { claimJobs, type NewClaim } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
-import type { TerminalStatus } from '../jobs/states.ts';
 import { QUEUED_CHANNEL } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { CancelRequest, SuperviseTask, SupervisorSettings } from './messages.ts';
+import type { CancelRequest, SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
@@ -64,6 +63,11 @@ export class Claimer implements AsyncDisposable {
     this.#poll = setInterval(() => this.wake(), POLL_MS);
   }
 
+  /** How many jobs it has in hand. */
+  get running(): number {
+    return this.#running.size;
+  }
+
   /** Looks for queued jobs, at once or after the look that is under way. */
   wake(): void {
     this.#wasWoken = true;
@@ -108,20 +112,18 @@ export class Claimer implements AsyncDisposable {
   #supervise({ queuedSeconds, ...claim }: NewClaim): void {
     const { jobId, number: attempt } = claim;
     const { logger, observer } = this.#options;
-    const claimedAt = performance.now();
     observer.claimed(queuedSeconds);
     logger.info({ jobId, attempt }, 'job.claimed');
     const { port1: control, port2 } = new MessageChannel();
     const task: SuperviseTask = { claim, control: port2 };
     const ended = this.#pool
       .run(task, { transferList: [port2] })
-      .then((status: TerminalStatus | null) => {
-        if (status !== null) observer.ended(status, (performance.now() - claimedAt) / 1000);
+      .then((end: WrittenEnd | null) => {
+        if (end !== null) observer.ended(end.status, end.seconds);
       })
       .catch((error: unknown) => logger.error({ jobId, attempt, err: error }, 'job.supervision_failed'))
       .finally(() => {
         control.close();
-        observer.released();
         this.#running.delete(jobId);
         this.wake();
       });

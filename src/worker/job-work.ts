@@ -33,6 +33,11 @@ export class JobWork implements AsyncDisposable {
     this.#starting = this.#start();
   }
 
+  /** How many jobs are worked on here. */
+  get running(): number {
+    return this.#claimer?.running ?? 0;
+  }
+
   /** Ends what runs; those jobs become CANCELLED. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Claim } from '../jobs/queue.ts';
+import type { TerminalStatus } from '../jobs/states.ts';
 
 /** What a supervising thread is built from: given once, as its worker data. */
 export interface SupervisorSettings {
@@ -24,4 +25,11 @@ export interface SuperviseTask {
 /** Ends a job. `reason` becomes the job's error. */
 export interface CancelRequest {
   readonly reason: string;
+}
+
+/** The end of a job, as a supervising thread wrote it. */
+export interface WrittenEnd {
+  readonly status: TerminalStatus;
+  /** From the job's claim to its end; absent when that is not known. */
+  readonly seconds?: number;
 }

@@ -4,7 +4,6 @@ import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/exec
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent } from '../jobs/events.ts';
 import { type Claim, LEASE_SECONDS, renewLease } from '../jobs/queue.ts';
-import type { TerminalStatus } from '../jobs/states.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
@@ -13,7 +12,7 @@ import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
-import type { CancelRequest } from './messages.ts';
+import type { CancelRequest, WrittenEnd } from './messages.ts';
 import { concludeSuccess } from './outcome.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -46,6 +45,7 @@ export class Supervision {
   readonly #interruption = new AbortController();
   /** Aborts when the runner does not do what it was asked to. */
   readonly #runnerLost = new AbortController();
+  #claimedAt: Date | null = null;
   #hasRunner = false;
   #scriptEnd: ScriptEnd | undefined;
 
@@ -57,10 +57,10 @@ export class Supervision {
   }
 
   /**
-   * Resolves when the job has ended, with the status that this wrote, or is no longer this worker's: then with null.
+   * Resolves when the job has ended, with the end that this wrote, or is no longer this worker's: then with null.
    * Rejects only when its end could not be written.
    */
-  async run(): Promise<TerminalStatus | null> {
+  async run(): Promise<WrittenEnd | null> {
     const { executor, logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
     this.#control.on('message', ({ reason }: CancelRequest) => this.#interrupt('CANCELLED', reason));
@@ -73,7 +73,11 @@ export class Supervision {
         pauseMs: END_PAUSE_MS,
       });
       logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
-      return isEnded ? end.status : null;
+      if (!isEnded) return null;
+      return {
+        status: end.status,
+        ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }),
+      };
     } finally {
       clearInterval(lease);
       await executor.forget(this.#handle).catch((error: unknown) => {
@@ -85,6 +89,7 @@ export class Supervision {
   async #attempt(): Promise<JobEnd> {
     const { database } = this.#context;
     const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
+    this.#claimedAt = job.startedAt;
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
     this.#interruption.signal.throwIfAborted();

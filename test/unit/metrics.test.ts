@@ -7,6 +7,7 @@ import { Exposition } from '../support/exposition.ts';
 const make = (jobCounts = async () => ({ queued: 3, running: 1 })) =>
   new PlatformMetrics({
     workerSlots: 4,
+    runningHere: () => 1,
     jobCounts,
     warmModels: () => 2,
     subscribers: () => ({ job: 5, allJobs: 1 }),
