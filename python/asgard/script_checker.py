@@ -57,8 +57,8 @@ def error_in(script: bytes) -> dict[str, Any] | None:
         compile(script, "<script>", "exec", dont_inherit=True)
     except SyntaxError as error:
         message = str(error.msg)
-        # A package can bring an encoding along, which is not there yet.
-        if message.startswith(("encoding problem", "unknown encoding")):
+        # A package can bring an encoding along, which is not there yet. It helps no text with the mark of another one.
+        if message.startswith(("encoding problem", "unknown encoding")) and not message.endswith("with BOM"):
             return None
         return {
             "kind": type(error).__name__,

@@ -92,10 +92,11 @@ def test_a_script_that_python_runs_has_no_error(checker: Checker, script: str) -
         ("print 'hello'\n", "SyntaxError", "Missing parentheses", 1, "print 'hello'"),
         ("\x0c\n\x0cx y\n", "SyntaxError", "invalid syntax", 2, "x y"),
         ("from __future__ import braces\n", "SyntaxError", "not a chance", 1, "from __future__ import braces"),
+        ("\ufeff# coding: latin-1\nprint(1)\n", "SyntaxError", "with BOM", None, None),
     ],
 )
 def test_an_error_is_told_with_its_line_as_python_does(
-    checker: Checker, script: str, kind: str, message: str, line: int, text: str
+    checker: Checker, script: str, kind: str, message: str, line: int | None, text: str | None
 ) -> None:
     error = checker.check(script)
     assert error is not None

@@ -14,6 +14,7 @@ export const CANCEL_CHANNEL = 'asgard_job_cancel';
 
 const MAX_LOG_CHARACTERS = 8 * 1024 * 1024;
 const MAX_REASON = 1000;
+const DEFAULT_REASON = 'cancelled on request';
 
 /** What jobs need of other parts of the platform. */
 export interface JobServiceOptions {
@@ -53,13 +54,12 @@ export class JobService {
   /**
    * Asks for a job's end. A queued job is CANCELLED when this returns; a running one gets the request, and ends once
    * its processes have. Asking again changes nothing, but tells the worker again.
+   * @param given why: text of at most 1000 characters; white space around it is dropped, and what is empty then counts as absent
    * @throws AsgardError NOT_FOUND; CONFLICT when the job had ended in another way; INVALID_INPUT for a bad reason
    */
-  async cancel(id: string, reason = 'cancelled on request'): Promise<TrainingJob> {
+  async cancel(id: string, given = ''): Promise<TrainingJob> {
     checkJobId(id);
-    if (reason.length > MAX_REASON || reason.includes('\0') || !reason.isWellFormed()) {
-      throw invalidInput(['reason'], `must be text of at most ${MAX_REASON} characters, without NUL`);
-    }
+    const reason = reasonOf(given);
     await this.#database.trainingJob.updateMany({
       where: { id, cancelRequestedAt: null, completedAt: null },
       data: { cancelRequestedAt: new Date(), cancelReason: reason },
@@ -97,4 +97,13 @@ export class JobService {
     const { text, isCut } = await readLogTail(this.#database, id, MAX_LOG_CHARACTERS);
     return isCut ? `… the beginning of this log is left out here; the job's events have all of it\n${text}` : text;
   }
+}
+
+/** @throws AsgardError INVALID_INPUT */
+function reasonOf(given: string): string {
+  const reason = given.trim() || DEFAULT_REASON;
+  // A reason is shown as it is, on terminals too: of control characters it may have tabs and line feeds.
+  if (reason.length <= MAX_REASON && reason.isWellFormed() && !/[^\P{Cc}\t\n]/u.test(reason)) return reason;
+  const rule = `must be text of at most ${MAX_REASON} characters, without control characters`;
+  throw invalidInput(['reason'], `the job was not cancelled: reason: ${rule}`);
 }
