@@ -90,7 +90,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
-  const checker = new ScriptChecker({ python: toolchainPython(toolchain), logger });
+  const checker = new ScriptChecker({ python: toolchainPython(toolchain), folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs });

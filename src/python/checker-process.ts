@@ -29,11 +29,15 @@ export class CheckerProcess {
   #answer = '';
   #settle: ((verdict: Verdict) => void) | undefined;
 
-  /** Starts it. @param python an interpreter of the version that jobs run with */
-  constructor(python: string) {
+  /**
+   * Starts it.
+   * @param python an interpreter of the version that jobs run with
+   * @param folder where it runs; it reads and writes nothing there
+   */
+  constructor(python: string, folder: string) {
     // A session of its own: Ctrl-C at a terminal is the platform's to handle.
     this.#child = spawn(python, ['-I', '-S', PROGRAM], {
-      cwd: '/',
+      cwd: folder,
       env: { LANG: 'C.UTF-8' },
       detached: true,
       stdio: ['pipe', 'pipe', 'ignore'],

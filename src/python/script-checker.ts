@@ -19,6 +19,7 @@ interface Slot {
  */
 export class ScriptChecker implements AsyncDisposable {
   readonly #python: string;
+  readonly #folder: string;
   readonly #logger: Logger;
   readonly #slots: readonly Slot[] = Array.from({ length: PROCESSES }, () => ({}));
   /** The one that was used last is at the end, and used next: it has a warm process. */
@@ -26,8 +27,13 @@ export class ScriptChecker implements AsyncDisposable {
   readonly #waiting: ((slot: Slot | undefined) => void)[] = [];
   #isDisposed = false;
 
-  /** Starts nothing. @param options.python an interpreter of the version that jobs run with, which no user code can write to */
-  constructor(options: { python: string; logger: Logger }) {
+  /**
+   * Starts nothing.
+   * @param options.python an interpreter of the version that jobs run with, which no user code can write to
+   * @param options.folder where its processes run
+   */
+  constructor(options: { python: string; folder: string; logger: Logger }) {
+    this.#folder = options.folder;
     this.#python = options.python;
     this.#logger = options.logger;
   }
@@ -35,7 +41,7 @@ export class ScriptChecker implements AsyncDisposable {
   /** Starts the first process, which otherwise the first script would wait for. */
   warmUp(): void {
     const slot = this.#free.at(-1);
-    if (slot !== undefined && !this.#isDisposed) slot.process ??= new CheckerProcess(this.#python);
+    if (slot !== undefined && !this.#isDisposed) slot.process ??= this.#start();
   }
 
   /** What is wrong with a script, or null. Answers within 2.5 s and never rejects. */
@@ -61,12 +67,16 @@ export class ScriptChecker implements AsyncDisposable {
   /** A process may have ended since its last answer, which is known a moment later: then another one is asked, once. */
   async #judge(slot: Slot, script: string): Promise<ScriptError | null> {
     for (let tries = 0; tries < 2 && !this.#isDisposed; tries += 1) {
-      if (slot.process === undefined || slot.process.isEnded) slot.process = new CheckerProcess(this.#python);
+      if (slot.process === undefined || slot.process.isEnded) slot.process = this.#start();
       const verdict = await slot.process.judge(script, JUDGE_LIMIT_MS);
       if (verdict === 'late') return this.#unjudged('late');
       if (verdict !== 'ended') return verdict.error;
     }
     return this.#unjudged('ended');
+  }
+
+  #start(): CheckerProcess {
+    return new CheckerProcess(this.#python, this.#folder);
   }
 
   #unjudged(why: string): null {

@@ -24,7 +24,7 @@ beforeEach(async () => {
   const python = join(folder, 'python');
   await symlink(toolchainPython(parseConfig(inheritedEnvironment(), false).toolchain), python);
   const logger = pino({ base: null }, { write: (line) => void log.push(JSON.parse(line)) });
-  checker = new ScriptChecker({ python, logger });
+  checker = new ScriptChecker({ python, folder, logger });
 });
 
 afterEach(async () => {
