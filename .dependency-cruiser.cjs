@@ -9,6 +9,7 @@ const layers = [
   ['src/jobs'],
   ['src/inference'],
   ['src/status'],
+  ['src/metrics'],
   ['src/worker', 'schema', 'src/rest', 'src/client'],
   ['src/http', 'src/cli'],
   ['src/shutdown.ts'],

@@ -15,6 +15,7 @@ import { InferenceService } from './inference/service.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { JobService } from './jobs/service.ts';
 import { JobTracking } from './jobs/tracking.ts';
+import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
@@ -22,7 +23,9 @@ import { AsgardError, messageOf } from './platform/errors.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
+import { ScriptChecker } from './python/script-checker.ts';
 import { restRoutes } from './rest/rest-routes.ts';
+import { metricsRoutes } from './rest/routes/metrics.ts';
 import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
@@ -80,11 +83,22 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { client: database } = shutdown.own('database', 500, createDatabase(databaseUrl, { poolSize: 16 }), CLIENTS);
   const listener = await Listener.start({ url: databaseUrl, logger, onFatal });
   shutdown.own('listener', 500, listener, CLIENTS);
-  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream }), CLIENTS);
+  const metrics: PlatformMetrics = new PlatformMetrics({
+    workerSlots: config.workerSlots,
+    runningHere: () => work.runningJobs,
+    jobCounts: () => jobs.counts(),
+    warmModels: () => workers.warmModels,
+    subscribers: () => events.subscribers,
+  });
+  const onRequest = metrics.mlflow.responded;
+  const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream, onRequest }), CLIENTS);
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
-  const jobs = new JobService(database);
+  const checker = new ScriptChecker({ python: toolchainPython(toolchain), folder: home, logger });
+  shutdown.own('script checker', 500, checker, CLIENTS);
+  const checkScript = (script: string) => checker.check(script);
+  const jobs = new JobService(database, { checkScript, observer: metrics.jobs });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });
@@ -98,6 +112,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       upstream: () => upstream,
       everything,
       observer,
+      onRequest,
+      onTransfer: metrics.mlflow.transferred,
       hasNoArtifactStore,
       isKeyDemanded,
       log: logger,
@@ -106,7 +122,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   stop.throwIfAborted();
 
   // This port first: what is built next is told its address, which is not known before when a free port is taken.
-  const mlflowServer = await buildHttpServer({ log: logger, access, routes: [gateway(true)] });
+  const mlflowServer = await buildHttpServer({ log: logger, access, routes: [metrics.http, gateway(true)] });
   shutdown.add('mlflow port', 1200, () => mlflowServer.close(), FACES);
   const mlflowUrl = localUrl(host, await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT'));
 
@@ -115,7 +131,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   await rm(modelsFolder, { recursive: true, force: true });
   const tracking = { trackingUri: mlflowUrl, trackingToken: serviceToken };
   const workers = new ModelWorkers({ database, environments, folder: modelsFolder, ...tracking, logger });
-  const inference = new InferenceService(models, workers);
+  const inference = new InferenceService(models, workers, metrics.inference.predicted);
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,
@@ -134,10 +150,13 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       log: logger,
       hasGraphiql: config.hasGraphiql,
       hasIntrospection: config.hasIntrospection,
+      plugins: [metrics.graphql],
     }),
     routes: [
+      metrics.http,
       gateway(false),
       async (app) => void (await app.register(restRoutes({ ...services, readiness: () => platform.readiness() }))),
+      async (app) => void (await app.register(metricsRoutes(metrics.registry))),
     ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);
@@ -171,8 +190,10 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     slots,
     lostAfterSeconds,
     logger,
+    observer: metrics.jobs,
   });
   shutdown.own('jobs', 4500, work);
+  checker.warmUp();
   return {
     url,
     mlflowUrl,

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { createYoga, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { type Context, createContext, type Services } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
@@ -36,16 +36,18 @@ export interface GraphqlServerOptions {
   readonly hasGraphiql?: boolean;
   /** Whether the schema can be asked for; true when absent. */
   readonly hasIntrospection?: boolean;
+  /** Others' plugins, which see results before errors are made presentable. */
+  readonly plugins?: readonly Plugin[];
 }
 
 /** The GraphQL API over HTTP (queries, mutations, SSE) and, through `getEnveloped`, over WebSockets. */
 export function createGraphqlServer(options: GraphqlServerOptions): GraphqlServer {
-  const { services, log, hasGraphiql = true, hasIntrospection = true } = options;
+  const { services, log, hasGraphiql = true, hasIntrospection = true, plugins = [] } = options;
   return createYoga<Transport, Context>({
     schema: graphqlSchema(),
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ requestId, request }) => createContext(services, requestId, request?.signal),
-    plugins: [presentErrors(log), ...graphqlLimits({ hasIntrospection })],
+    plugins: [...plugins, presentErrors(log), ...graphqlLimits({ hasIntrospection })],
     batching: false,
     // What fails outside of an operation: a body that is no JSON, a document that cannot be parsed.
     maskedErrors: { maskError: (error) => presentError(error) ?? maskFault(error, log) },

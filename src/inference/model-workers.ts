@@ -73,6 +73,11 @@ export class ModelWorkers implements AsyncDisposable {
     }
   }
 
+  /** How many models are loaded. */
+  get warmModels(): number {
+    return [...this.#workers.values()].filter(({ worker }) => worker !== undefined).length;
+  }
+
   /** Calls off what loads and ends every worker. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new AsgardError('UNAVAILABLE', 'the platform is shutting down'));

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import type { ModelWorkers } from './model-workers.ts';
+import type { OnPrediction } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import { VersionLookup } from './version-lookup.ts';
 
@@ -51,10 +52,12 @@ export interface Prediction {
 export class InferenceService {
   readonly #versions: VersionLookup;
   readonly #workers: ModelWorkers;
+  readonly #onPrediction: OnPrediction | undefined;
 
-  constructor(models: ModelService, workers: ModelWorkers) {
+  constructor(models: ModelService, workers: ModelWorkers, onPrediction?: OnPrediction) {
     this.#versions = new VersionLookup(models);
     this.#workers = workers;
+    this.#onPrediction = onPrediction;
   }
 
   /**
@@ -64,14 +67,23 @@ export class InferenceService {
    */
   async predict(request: PredictionRequest): Promise<Prediction> {
     const startedAt = performance.now();
+    const seconds = () => (performance.now() - startedAt) / 1000;
     const { modelName, inputs, returnProbabilities } = request;
-    const version = await this.#versions.find(modelName, request.modelVersion);
-    const { predictions, probabilities } = await this.#ask(version, {
-      inputs,
-      return_probabilities: returnProbabilities,
-    });
-    const inferenceTimeMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
-    return { modelName, modelVersion: version.version, predictions, probabilities, inferenceTimeMs };
+    let knownName: string | null = null;
+    try {
+      const version = await this.#versions.find(modelName, request.modelVersion);
+      knownName = modelName;
+      const { predictions, probabilities } = await this.#ask(version, {
+        inputs,
+        return_probabilities: returnProbabilities,
+      });
+      const inferenceTimeMs = Math.round(seconds() * 1_000_000) / 1000;
+      this.#onPrediction?.({ modelName, seconds: seconds() });
+      return { modelName, modelVersion: version.version, predictions, probabilities, inferenceTimeMs };
+    } catch (error) {
+      this.#onPrediction?.({ modelName: knownName, error, seconds: seconds() });
+      throw error;
+    }
   }
 
   /** A worker may have ended while nobody asked it, and that is known a moment later: then another one answers, once. */

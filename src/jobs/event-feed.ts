@@ -36,6 +36,7 @@ export class JobEventFeed {
   readonly #database: DatabaseClient;
   readonly #listener: Listener;
   readonly #waiters = new Map<string, Set<(lastSequence: number) => void>>();
+  readonly #subscribers = { job: 0, allJobs: 0 };
   #stopListening: (() => void)[] = [];
   /** Reads under way, by job and by the number that they begin after. */
   readonly #reads = new Map<string, Map<number, Promise<NumberedJobEvent[]>>>();
@@ -63,6 +64,11 @@ export class JobEventFeed {
     for (const stop of this.#stopListening) stop();
   }
 
+  /** Who reads now: one job's events, and all jobs' transitions. */
+  get subscribers(): { readonly job: number; readonly allJobs: number } {
+    return { ...this.#subscribers };
+  }
+
   /**
    * A job's events above `after`, then each as it happens: non-empty lists in the order of their numbers, which have no
    * hole unless `types` leaves some out. Ends after the `end` event, or when `signal` aborts.
@@ -70,6 +76,7 @@ export class JobEventFeed {
    */
   async *follow(jobId: string, options: FollowOptions = {}): AsyncGenerator<NumberedJobEvent[], void> {
     const { types, signal } = options;
+    using _subscriber = this.#counted('job');
     let cursor = options.after ?? 0;
     let isEnded = await this.#isEnded(jobId);
     while (signal?.aborted !== true) {
@@ -117,6 +124,7 @@ export class JobEventFeed {
    * @throws AsgardError UNAVAILABLE
    */
   async *statusChanges(signal?: AbortSignal): AsyncGenerator<JobStatusChange[], void> {
+    using _subscriber = this.#counted('allJobs');
     let pending: JobStatusChange[] = [];
     let failure: AsgardError | undefined;
     let wake = () => {};
@@ -150,6 +158,15 @@ export class JobEventFeed {
       stopReconnect();
       signal?.removeEventListener('abort', abort);
     }
+  }
+
+  #counted(feed: 'job' | 'allJobs'): Disposable {
+    this.#subscribers[feed] += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#subscribers[feed] -= 1;
+      },
+    };
   }
 
   #read(jobId: string, after: number): Promise<NumberedJobEvent[]> {

@@ -12,6 +12,9 @@ export type Claim = Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'p
   readonly isTakenOver: boolean;
 };
 
+/** A claim of a queued job, and how long that was in the queue. */
+export type NewClaim = Claim & { readonly queuedSeconds: number };
+
 /** Who claims: a process's own id, the machine it is on, and where on it new runs go. */
 export interface Worker {
   readonly id: string;
@@ -27,9 +30,9 @@ export interface Worker {
  * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows
  * that can be claimed, however many jobs have ended.
  */
-export async function claimJobs(database: PrismaClient, worker: Worker, limit: number): Promise<Claim[]> {
+export async function claimJobs(database: PrismaClient, worker: Worker, limit: number): Promise<NewClaim[]> {
   return database.$transaction(async (transaction) => {
-    const claims = await transaction.$queryRaw<Claim[]>`
+    const claims = await transaction.$queryRaw<NewClaim[]>`
       WITH next AS (
         SELECT id FROM training_jobs WHERE status = 'QUEUED'
         ORDER BY created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
@@ -40,7 +43,8 @@ export async function claimJobs(database: PrismaClient, worker: Worker, limit: n
       INSERT INTO job_attempts (job_id, number, worker_id, machine, place, lease_expires_at)
       SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${worker.id}, ${worker.machine},
         ${worker.place}, now() + make_interval(secs => ${LEASE_SECONDS}::int)
-      FROM claimed RETURNING id, job_id AS "jobId", number, worker_id AS "workerId", place, false AS "isTakenOver"`;
+      FROM claimed RETURNING id, job_id AS "jobId", number, worker_id AS "workerId", place, false AS "isTakenOver",
+        (SELECT extract(epoch FROM now() - created_at)::float8 FROM training_jobs WHERE id = job_id) AS "queuedSeconds"`;
     const at = new Date().toISOString();
     for (const claim of claims) {
       const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;

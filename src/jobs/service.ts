@@ -1,7 +1,10 @@
 import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
+import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTail } from './event-store.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
+import type { JobObserver } from './job-observer.ts';
+import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
 import { endJob, insertJob } from './transitions.ts';
@@ -11,17 +14,32 @@ export const CANCEL_CHANNEL = 'asgard_job_cancel';
 
 const MAX_LOG_CHARACTERS = 8 * 1024 * 1024;
 const MAX_REASON = 1000;
+const DEFAULT_REASON = 'cancelled on request';
+
+/** What jobs need of other parts of the platform. */
+export interface JobServiceOptions {
+  /** What keeps a script from ever running, or null. Absent: scripts are taken as they are. */
+  readonly checkScript?: (script: string) => Promise<ScriptError | null>;
+  readonly observer?: Pick<JobObserver, 'ended'>;
+}
 
 /** Jobs as their users see them: hand in, look up, cancel. */
 export class JobService {
   readonly #database: PrismaClient;
+  readonly #options: JobServiceOptions;
 
-  constructor(database: PrismaClient) {
+  constructor(database: PrismaClient, options: JobServiceOptions = {}) {
     this.#database = database;
+    this.#options = options;
   }
 
-  /** Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest. */
-  submit(submission: JobSubmission): Promise<TrainingJob> {
+  /**
+   * Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest.
+   * @throws AsgardError INVALID_INPUT for a script with a syntax error, naming its line: no run of it could succeed
+   */
+  async submit(submission: JobSubmission): Promise<TrainingJob> {
+    const error = await this.#options.checkScript?.(submission.script);
+    if (error) throw scriptRefusal(submission.scriptName, error);
     return insertJob(this.#database, { id: newJobId(), ...submission });
   }
 
@@ -36,20 +54,20 @@ export class JobService {
   /**
    * Asks for a job's end. A queued job is CANCELLED when this returns; a running one gets the request, and ends once
    * its processes have. Asking again changes nothing, but tells the worker again.
+   * @param given why: text of at most 1000 characters; white space around it is dropped, and what is empty then counts as absent
    * @throws AsgardError NOT_FOUND; CONFLICT when the job had ended in another way; INVALID_INPUT for a bad reason
    */
-  async cancel(id: string, reason = 'cancelled on request'): Promise<TrainingJob> {
+  async cancel(id: string, given = ''): Promise<TrainingJob> {
     checkJobId(id);
-    if (reason.length > MAX_REASON || reason.includes('\0') || !reason.isWellFormed()) {
-      throw invalidInput(['reason'], `must be text of at most ${MAX_REASON} characters, without NUL`);
-    }
+    const reason = reasonOf(given);
     await this.#database.trainingJob.updateMany({
       where: { id, cancelRequestedAt: null, completedAt: null },
       data: { cancelRequestedAt: new Date(), cancelReason: reason },
     });
     // False when a worker has claimed the job: then that worker ends it.
     const wasQueued = await endJob(this.#database, id, null, { status: 'CANCELLED', error: reason });
-    if (!wasQueued) await this.#database.$queryRaw`SELECT pg_notify(${CANCEL_CHANNEL}, ${id})::text`;
+    if (wasQueued) this.#options.observer?.ended('CANCELLED');
+    else await this.#database.$queryRaw`SELECT pg_notify(${CANCEL_CHANNEL}, ${id})::text`;
     const job = await this.get(id);
     if (isTerminal(job.status) && job.status !== 'CANCELLED') {
       throw new AsgardError('CONFLICT', `job "${id}" has already ended: it is ${job.status}`);
@@ -81,4 +99,13 @@ export class JobService {
     if (text === '') await this.get(id);
     return isCut ? `… the beginning of this log is left out here; the job's events have all of it\n${text}` : text;
   }
+}
+
+/** @throws AsgardError INVALID_INPUT */
+function reasonOf(given: string): string {
+  const reason = given.trim() || DEFAULT_REASON;
+  // A reason is shown as it is, on terminals too: of control characters it may have tabs and line feeds.
+  if (reason.length <= MAX_REASON && reason.isWellFormed() && !/[^\P{Cc}\t\n]/u.test(reason)) return reason;
+  const rule = `must be text of at most ${MAX_REASON} characters, without control characters`;
+  throw invalidInput(['reason'], `the job was not cancelled: reason: ${rule}`);
 }

@@ -1,4 +1,5 @@
-import { type Readable, Transform } from 'node:stream';
+import { pipeline, type Readable, Transform } from 'node:stream';
+import type { TransferMeter } from '../platform/transfer.ts';
 
 /** A body is longer than the gateway takes. */
 export class BodyTooLargeError extends Error {
@@ -22,16 +23,30 @@ export async function readBody(body: Readable, limitBytes: number): Promise<Buff
   return Buffer.concat(chunks, sizeBytes);
 }
 
+/** The body as it comes, measured. Destroying it destroys `body`, whose failure is its own. */
+export function meteredBody(body: Readable, meter: TransferMeter): Readable {
+  const passing = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      meter.add(chunk.length);
+      done(null, chunk);
+    },
+  });
+  pipeline(body, passing, (error) => meter.end(error === undefined || error === null));
+  return passing;
+}
+
 /**
  * The body as it comes, failing with BodyTooLargeError once it exceeds `limitBytes` (Infinity: never). Destroying it
  * leaves `body` whole, so that the request it belongs to can still be answered.
+ * @param meter is told what passes
  */
-export function boundedBody(body: Readable, limitBytes: number): Transform {
+export function boundedBody(body: Readable, limitBytes: number, meter?: TransferMeter): Transform {
   let sizeBytes = 0;
   return body.pipe(
     new Transform({
       transform(chunk: Buffer, _encoding, done) {
         sizeBytes += chunk.length;
+        meter?.add(chunk.length);
         if (sizeBytes > limitBytes) done(new BodyTooLargeError(limitBytes));
         else done(null, chunk);
       },

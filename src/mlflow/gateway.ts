@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import { jobToken } from '../auth/credentials.ts';
 import type { Logger } from '../platform/logger.ts';
+import { type OnTransfer, TransferMeter } from '../platform/transfer.ts';
+import type { MlflowRequest } from './connection.ts';
 import { type DiscardedCall, discardedCall } from './discarded-call.ts';
-import { BodyTooLargeError, boundedBody, readBody } from './gateway-body.ts';
+import { BodyTooLargeError, boundedBody, meteredBody, readBody } from './gateway-body.ts';
 import { answerHeaders, requestHeaders } from './gateway-headers.ts';
 import { type Observation, type ObservedCall, observedCall } from './observation.ts';
 import { RecentMetrics } from './recent-metrics.ts';
@@ -55,6 +57,10 @@ export interface GatewayOptions {
   /** Whether callers authorize themselves to this platform, so that the upstream is not told how. False when absent. */
   readonly isKeyDemanded?: boolean;
   readonly log: Logger;
+  /** Runs once MLflow began to answer a request that was forwarded, or did not; not for artifacts' content. Must not throw. */
+  readonly onRequest?: (request: MlflowRequest) => void;
+  /** Runs after each artifact that went to the store through here, or came from it. */
+  readonly onTransfer?: OnTransfer;
 }
 
 /**
@@ -146,8 +152,13 @@ class Forwarding {
       if (!this.#reply.raw.writableFinished) departure.abort();
     });
     const hasBody = 'content-length' in this.#request.headers || 'transfer-encoding' in this.#request.headers;
-    const body = hasBody ? boundedBody(this.#request.raw, this.#bodyLimitBytes) : null;
-    const answer = await this.#send(body, {}, departure.signal);
+    const upload = this.#meter('PUT', 'upload');
+    const body = hasBody ? boundedBody(this.#request.raw, this.#bodyLimitBytes, upload) : null;
+    const answer = await this.#send(body, {}, departure.signal).catch((error: unknown) => {
+      upload?.end(false);
+      throw error;
+    });
+    upload?.end(isSuccess(answer));
     // an answer may end before the whole request was taken; the rest must be read for the client to see it
     answer.body.once('close', () => this.#drain());
     if (identity !== null && call !== null && isSuccess(answer)) {
@@ -165,7 +176,8 @@ class Forwarding {
       await this.#options.observer.record(identity, { type: 'artifact-refused', reason });
       return this.#reply.send(body);
     }
-    return this.#reply.send(answer.body);
+    const download = isSuccess(answer) ? this.#meter('GET', 'download') : undefined;
+    return this.#reply.send(download === undefined ? answer.body : meteredBody(answer.body, download));
   }
 
   /** Bodies are held, and what MLflow did is told even when the client has left meanwhile. */
@@ -203,20 +215,39 @@ class Forwarding {
     return this.#reply.send(text);
   }
 
-  #send(
+  async #send(
     body: Dispatcher.DispatchOptions['body'],
     headers: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const { agent, isKeyDemanded = false } = this.#options;
-    return agent.request({
-      origin: this.#upstream.origin,
-      path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
-      method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
-      headers: { ...requestHeaders(this.#request.headers, this.#upstream, isKeyDemanded), ...headers },
-      body: body ?? null,
-      signal: signal ?? null,
-    });
+    const startedAt = performance.now();
+    let status = 0;
+    try {
+      const answer = await agent.request({
+        origin: this.#upstream.origin,
+        path: `${this.#upstream.pathname.replace(/\/+$/, '')}${this.#url}`,
+        method: this.#request.method as Dispatcher.HttpMethod, // undici's type lists the usual ones; it sends any
+        headers: { ...requestHeaders(this.#request.headers, this.#upstream, isKeyDemanded), ...headers },
+        body: body ?? null,
+        signal: signal ?? null,
+      });
+      status = answer.statusCode;
+      return answer;
+    } finally {
+      // A client that left was not waited for by MLflow.
+      if (!isArtifact(this.#url) && signal?.aborted !== true) {
+        const seconds = (performance.now() - startedAt) / 1000;
+        this.#options.onRequest?.({ method: this.#request.method, path: this.#path(), status, seconds });
+      }
+    }
+  }
+
+  /** For an artifact's content, when it is measured and the request has this method. */
+  #meter(method: string, direction: 'upload' | 'download'): TransferMeter | undefined {
+    const { onTransfer } = this.#options;
+    if (onTransfer === undefined || this.#request.method !== method || !isArtifact(this.#url)) return undefined;
+    return new TransferMeter(direction, onTransfer);
   }
 
   async #record(identity: JobIdentity, call: ObservedCall, request: string, answer: string): Promise<void> {

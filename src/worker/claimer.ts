@@ -4,11 +4,12 @@ import { Piscina } from 'piscina';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Listener } from '../database/listen.ts';
 import type { Executor } from '../executors/executor.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
 import { QUEUED_CHANNEL } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { ControlMessage, SuperviseTask, SupervisorSettings } from './messages.ts';
+import type { ControlMessage, SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
@@ -23,6 +24,7 @@ export interface ClaimerOptions {
   /** Jobs that run at once. */
   readonly slots: number;
   readonly logger: Logger;
+  readonly observer: JobObserver;
 }
 
 /**
@@ -93,7 +95,7 @@ export class Claimer implements AsyncDisposable {
   }
 
   async #claim(): Promise<void> {
-    const { database, slots, logger } = this.#options;
+    const { database, slots, logger, observer } = this.#options;
     while (this.#wasWoken && !this.#isStopping) {
       this.#wasWoken = false;
       try {
@@ -102,7 +104,10 @@ export class Claimer implements AsyncDisposable {
         const free = slots - this.#running.size;
         // What was taken over runs already, and may be more than there are slots.
         if (free <= 0) continue;
-        for (const claim of await claimJobs(database, this.#worker, free)) this.#supervise(claim);
+        for (const { queuedSeconds, ...claim } of await claimJobs(database, this.#worker, free)) {
+          observer.claimed(queuedSeconds);
+          this.#supervise(claim);
+        }
       } catch (error) {
         logger.error({ err: error }, 'worker.claim_failed');
       }
@@ -111,12 +116,15 @@ export class Claimer implements AsyncDisposable {
 
   #supervise(claim: Claim): void {
     const { jobId, number: attempt, isTakenOver } = claim;
-    const { logger } = this.#options;
+    const { logger, observer } = this.#options;
     logger.info({ jobId, attempt }, isTakenOver ? 'job.taken_over' : 'job.claimed');
     const { port1: control, port2 } = new MessageChannel();
     const task: SuperviseTask = { claim, control: port2 };
     const ended = this.#pool
       .run(task, { transferList: [port2] })
+      .then((end: WrittenEnd | null) => {
+        if (end !== null) observer.ended(end.status, end.seconds);
+      })
       .catch((error: unknown) => logger.error({ jobId, attempt, err: error }, 'job.supervision_failed'))
       .finally(() => {
         control.close();

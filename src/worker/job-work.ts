@@ -12,7 +12,7 @@ const RETRY_MS = 15_000;
 /** A script that is ended while the platform shuts down gets no longer than this. */
 const CANCEL_LIMIT_MS = 4_000;
 
-export interface JobWorkOptions extends ClaimerOptions, RecoveryOptions {
+export interface JobWorkOptions extends ClaimerOptions, Omit<RecoveryOptions, 'observer'> {
   readonly environments: PythonEnvironments;
   readonly readiness: Readiness;
 }

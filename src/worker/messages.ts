@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { S3Settings } from '../config.ts';
 import type { Claim } from '../jobs/queue.ts';
+import type { TerminalStatus } from '../jobs/states.ts';
 
 /** What a supervising thread is built from: given once, as its worker data. */
 export interface SupervisorSettings {
@@ -32,3 +33,10 @@ export interface SuperviseTask {
  * ends the supervision alone: whoever takes the attempt over goes on where it was.
  */
 export type ControlMessage = { readonly type: 'cancel'; readonly reason: string } | { readonly type: 'release' };
+
+/** The end of a job, as a supervising thread wrote it. */
+export interface WrittenEnd {
+  readonly status: TerminalStatus;
+  /** From the job's claim to its end; absent when that is not known. */
+  readonly seconds?: number;
+}

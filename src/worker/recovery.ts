@@ -1,5 +1,6 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import { closeAttempt, silentAttempts } from '../jobs/queue.ts';
 import { endJob } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -12,6 +13,7 @@ export interface RecoveryOptions {
   /** How long a machine may be silent before the jobs on it are given up. */
   readonly lostAfterSeconds: number;
   readonly logger: Logger;
+  readonly observer?: Pick<JobObserver, 'ended'>;
 }
 
 /**
@@ -37,7 +39,7 @@ export class Recovery implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
-    const { database, executor, lostAfterSeconds, logger } = this.#options;
+    const { database, executor, lostAfterSeconds, logger, observer } = this.#options;
     const attempts = await silentAttempts(database, lostAfterSeconds).catch((error: unknown) => {
       logger.error({ err: error }, 'recovery.sweep_failed');
       return [];
@@ -47,9 +49,13 @@ export class Recovery implements AsyncDisposable {
         if (machine === executor.machine) await executor.forget({ jobId, attempt: number, place });
         const error = `worker ${workerId} fell silent while it ran the job, and did not return`;
         const isEnded = await endJob(database, jobId, { id, number }, { status: 'LOST', error });
-        if (isEnded) logger.warn({ jobId, attempt: number }, 'job.lost');
-        // Its job had ended in another way; an open attempt would be met again and again.
-        else await closeAttempt(database, id);
+        if (isEnded) {
+          logger.warn({ jobId, attempt: number }, 'job.lost');
+          observer?.ended('LOST');
+        } else {
+          // Its job had ended in another way; an open attempt would be met again and again.
+          await closeAttempt(database, id);
+        }
       } catch (error) {
         logger.error({ jobId, attempt: number, err: error }, 'recovery.job_failed');
       }

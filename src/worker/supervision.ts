@@ -13,7 +13,7 @@ import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
 import { EventWriter } from './event-writer.ts';
-import type { ControlMessage } from './messages.ts';
+import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { concludeFailure, concludeSuccess } from './outcome.ts';
 import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
@@ -59,6 +59,7 @@ export class Supervision {
   readonly #reading = new AbortController();
   #hasRunner = false;
   #scriptEnd: ScriptEnd | undefined;
+  #claimedAt: Date | null = null;
 
   constructor(context: SupervisorContext, claim: Claim, control: MessagePort) {
     this.#context = context;
@@ -68,10 +69,10 @@ export class Supervision {
   }
 
   /**
-   * Resolves when the job has ended or is no longer this worker's. Rejects only when its end could not be written: then
-   * the attempt is there to be taken over.
+   * Resolves when the job has ended, with the end that this wrote, or is no longer this worker's: then with null. Rejects
+   * only when its end could not be written: then the attempt is there to be taken over.
    */
-  async run(): Promise<void> {
+  async run(): Promise<WrittenEnd | null> {
     const { executor, logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
     this.#control.on('message', (message: ControlMessage) => {
@@ -81,17 +82,25 @@ export class Supervision {
     const lease = setInterval(() => void this.#renew(), (LEASE_SECONDS / 3) * 1000);
     try {
       const end = await this.#attempt().catch((error: unknown) => this.#endAfter(error));
-      if (end === null) return await this.#leave();
+      if (end === null) {
+        await this.#leave();
+        return null;
+      }
       const isEnded = await retry(() => this.#writeEnd(end), {
         isPassing: () => true,
         tries: LEASE_SECONDS,
         pauseMs: END_PAUSE_MS,
       });
       logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
-      if (!isEnded && (await this.#isOpen())) return;
+      if (!isEnded && (await this.#isOpen())) return null;
       await executor.forget(this.#handle).catch((error: unknown) => {
         logger.warn({ jobId, attempt, err: error }, 'job.files_left');
       });
+      if (!isEnded) return null;
+      return {
+        status: end.status,
+        ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }),
+      };
     } finally {
       clearInterval(lease);
     }
@@ -100,6 +109,7 @@ export class Supervision {
   async #attempt(): Promise<JobEnd> {
     const { database, executor } = this.#context;
     const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
+    this.#claimedAt = job.startedAt;
     const { ageSeconds, framesStored } = await attemptSoFar(database, this.#claim.id);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');

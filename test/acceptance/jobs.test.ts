@@ -111,8 +111,8 @@ print("no line feed", end="")
     expect(ended.ending).toMatchObject({ exitCode: 42, signal: null });
   });
 
-  test('that is no Python fails and shows why', async () => {
-    const ended = await jobs.run('this is no python\n');
+  test('whose encoding is unknown until it runs fails then and shows why', async () => {
+    const ended = await jobs.run('# coding: no-such-encoding\nprint("never")\n');
     expect(ended.job.status).toBe('FAILED');
     expect(ended.output.at(-1)?.text).toMatch(/^SyntaxError/);
   });

@@ -95,6 +95,7 @@ describe('claimJobs', () => {
     const ids = await submitMany(3);
     const [first, second] = await claimJobs(database, WORKER, 2);
     expect([first?.jobId, second?.jobId].toSorted()).toEqual(ids.slice(0, 2).toSorted());
+    expect(first?.queuedSeconds).toBeGreaterThanOrEqual(0);
     expect(await jobs.counts()).toEqual({ queued: 1, running: 2 });
     const events = await readEvents(database, ids[0] ?? '', 0, 10);
     expect(events).toMatchObject([

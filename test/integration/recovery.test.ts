@@ -79,8 +79,9 @@ const expire = (seconds = LOST_AFTER_SECONDS + 1) =>
   database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) } });
 
 /** One look at the attempts, as a start makes it. */
-async function sweep(): Promise<void> {
-  await using _recovery = new Recovery({ database, executor, logger, lostAfterSeconds: LOST_AFTER_SECONDS });
+async function sweep(ended: (status: string) => void = () => {}): Promise<void> {
+  const observer = { ended };
+  await using _recovery = new Recovery({ database, executor, logger, observer, lostAfterSeconds: LOST_AFTER_SECONDS });
 }
 
 describe('recovery', () => {
@@ -120,10 +121,13 @@ describe('recovery', () => {
     await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
-  it('by two platforms at once ends the job once', async () => {
+  it('by two platforms at once ends the job once, and one of them tells of it', async () => {
     const { jobId } = await runAbandoned();
     await expire();
-    await Promise.all([sweep(), sweep(), sweep()]);
+    const told: string[] = [];
+    const tell = (status: string) => void told.push(status);
+    await Promise.all([sweep(tell), sweep(tell), sweep(tell)]);
+    expect(told).toEqual(['LOST']);
     const events = await readEvents(database, jobId, 0, 100);
     expect(events.filter(({ type }) => type === 'end')).toHaveLength(1);
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'LOST' });

@@ -1,0 +1,61 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import { expectedFailure } from '../database/failure.ts';
+import type { PredictionOutcome } from '../inference/prediction-observer.ts';
+import { ERROR_CODES } from '../platform/errors.ts';
+import type { Registry } from '../platform/metrics.ts';
+import { BoundedLabel } from './bounded-label.ts';
+
+/** Models that have series of their own. */
+const MAX_MODELS = 50;
+/** Requests for what does not exist. As `BoundedLabel.OTHER`, no model's name. */
+const UNKNOWN_MODEL = ':unknown';
+const OUTCOMES = ['ok', 'client_error', 'error'] as const;
+
+/** Predictions, by model. */
+export class InferenceMetrics {
+  readonly #requests: Counter<'model' | 'status'>;
+  readonly #latencies: Histogram<'model'>;
+  readonly #models: BoundedLabel;
+
+  /** @param warmModels how many models are loaded, asked for at each collection */
+  constructor(registry: Registry, warmModels: () => number) {
+    const registers = [registry];
+    this.#requests = new Counter({
+      name: 'mlops_inference_requests_total',
+      help: "Requests for predictions, by model and by what became of them: ok, client_error (the request's fault), error.",
+      labelNames: ['model', 'status'],
+      registers,
+    });
+    this.#latencies = new Histogram({
+      name: 'mlops_inference_latency_seconds',
+      help: 'Time to answer a prediction, for those that were answered; loading a model that was not warm included.',
+      labelNames: ['model'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers,
+    });
+    for (const status of OUTCOMES) this.#requests.inc({ model: UNKNOWN_MODEL, status }, 0);
+    this.#models = new BoundedLabel(MAX_MODELS, (model) => {
+      for (const status of OUTCOMES) this.#requests.inc({ model, status }, 0);
+      this.#latencies.zero({ model });
+    });
+    const warm: Gauge = new Gauge({
+      name: 'mlops_models_loaded',
+      help: 'Model versions that this process keeps loaded.',
+      registers,
+      collect: () => warm.set(warmModels()),
+    });
+  }
+
+  /** Counts one request. */
+  readonly predicted = ({ modelName, error, seconds }: PredictionOutcome): void => {
+    const model = modelName === null ? UNKNOWN_MODEL : this.#models.of(modelName);
+    this.#requests.inc({ model, status: statusOf(error) });
+    if (error === undefined) this.#latencies.observe({ model }, seconds);
+  };
+}
+
+function statusOf(error: unknown): (typeof OUTCOMES)[number] {
+  if (error === undefined) return 'ok';
+  const code = expectedFailure(error)?.code;
+  return code !== undefined && ERROR_CODES[code].status < 500 ? 'client_error' : 'error';
+}
