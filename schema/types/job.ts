@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { modelVersionKey } from '../../src/models/version-key.ts';
-import { builder, MAX_PAGE_SIZE } from '../builder.ts';
-import { invalidCursor, pageSize } from '../connection.ts';
-import { checkDatabaseText, isDatabaseText } from '../database-text.ts';
+import { builder } from '../builder.ts';
+import { pageSize } from '../connection.ts';
+import { isDatabaseText } from '../database-text.ts';
 import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
@@ -113,17 +113,8 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
   }),
 });
 
-const TrainingJobFilter = builder.inputType('TrainingJobFilter', {
-  description: 'Which jobs; a field that is absent or null does not choose.',
-  fields: (t) => ({
-    status: t.field({ type: JobStatusType, description: 'Those that stand there.' }),
-    experimentName: t.string({ description: 'Those that name this experiment.' }),
-    modelName: t.string({ description: 'Those that name this model.' }),
-  }),
-});
-
-builder.queryFields((t) => ({
-  trainingJob: t.prismaField({
+builder.queryField('trainingJob', (t) =>
+  t.prismaField({
     type: 'TrainingJob',
     nullable: true,
     description: 'The job with this id; null when there is none.',
@@ -131,37 +122,4 @@ builder.queryFields((t) => ({
     resolve: (query, _root, { id }, { database }) =>
       isDatabaseText(id) ? database.trainingJob.findUnique({ ...query, where: { id } }) : null,
   }),
-  trainingJobs: t.prismaConnection(
-    {
-      type: 'TrainingJob',
-      cursor: 'id',
-      description: 'All jobs, the newest first.',
-      // Called with the arguments before the page is read; the plugin itself would cut a larger page without a word.
-      maxSize: ({ first, last }) => {
-        pageSize(first);
-        pageSize(last, 'last');
-        return MAX_PAGE_SIZE;
-      },
-      args: { filter: t.arg({ type: TrainingJobFilter, description: 'Which jobs; absent means all.' }) },
-      resolve: (query, _root, { filter, after, before }, { database }) => {
-        const cursorId: unknown = query.cursor?.id; // a forged cursor may hold a value of another type
-        if (cursorId !== undefined && !(typeof cursorId === 'string' && isDatabaseText(cursorId))) {
-          throw before == null ? invalidCursor(after ?? '') : invalidCursor(before, 'before');
-        }
-        checkDatabaseText(['filter', 'experimentName'], filter?.experimentName);
-        checkDatabaseText(['filter', 'modelName'], filter?.modelName);
-        return database.trainingJob.findMany({
-          ...query,
-          where: {
-            ...(filter?.status == null ? {} : { status: filter.status }),
-            ...(filter?.experimentName == null ? {} : { experimentName: filter.experimentName }),
-            ...(filter?.modelName == null ? {} : { modelName: filter.modelName }),
-          },
-          orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-        });
-      },
-    },
-    { name: 'TrainingJobConnection', description: 'A page of jobs.' },
-    { name: 'TrainingJobEdge', description: 'A job in a page.' },
-  ),
-}));
+);

@@ -3,20 +3,13 @@ import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
 import { TrainingJob } from './job.ts';
+import { TagInput } from './tag.ts';
 
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
   description: 'A variable that a script shall see.',
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name: letters, digits and `_`, not beginning with a digit.' }),
     value: t.string({ required: true, description: 'Its value, whatever characters it holds.' }),
-  }),
-});
-
-const TagInput = builder.inputType('TagInput', {
-  description: 'A key with a value.',
-  fields: (t) => ({
-    key: t.string({ required: true, description: 'The key.' }),
-    value: t.string({ required: true, description: 'The value.' }),
   }),
 });
 

@@ -8,3 +8,11 @@ export const Tag = builder.objectRef<[key: string, value: string]>('Tag').implem
     value: t.string({ description: 'The value.', resolve: ([, value]) => value }),
   }),
 });
+
+export const TagInput = builder.inputType('TagInput', {
+  description: 'A key with a value.',
+  fields: (t) => ({
+    key: t.string({ required: true, description: 'The key.' }),
+    value: t.string({ required: true, description: 'The value.' }),
+  }),
+});
