@@ -1,9 +1,13 @@
+import type { RunListOptions } from '../../src/experiments/run-list.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
-import { forwardArgs, pageConnection } from '../connection.ts';
+import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
 import { experimentKey, loadExperiments } from '../loaders.ts';
+import { OrderDirection } from './order-direction.ts';
 import { Run, RunConnection } from './run.ts';
+import { RunFilter, RunOrder, runListOptions } from './run-list.ts';
+import { checkSearch, searchDescription } from './search.ts';
 import { Tag } from './tag.ts';
 
 /** A field of this type may give an `experimentKey` instead of an experiment. */
@@ -19,7 +23,9 @@ export const Experiment = builder.loadableObjectRef('Experiment', {
   cacheResolved: ({ id }) => experimentKey.ofId(id),
 });
 
-const newestRuns = firstPages((ids, limit, { experiments }) => experiments.newestRunsOfEach(ids, limit));
+const firstRuns = firstPages((ids, limit, options: RunListOptions, { experiments }) =>
+  experiments.firstRunsOfEach(ids, limit, options),
+);
 
 Experiment.implement({
   description: 'A named group of runs.',
@@ -33,14 +39,18 @@ Experiment.implement({
     tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
     runs: t.field({
       type: RunConnection,
-      description: 'Its runs, the newest first.',
-      args: forwardArgs,
-      resolve: ({ id }, args, context) =>
-        pageConnection(
-          args,
-          (page) => context.experiments.runs([id], page),
-          (first) => newestRuns(context, id, first),
-        ),
+      description: 'Its runs that are not deleted; the newest first unless `orderBy` says otherwise.',
+      args: {
+        ...forwardArgs,
+        filter: t.arg({ type: RunFilter, description: 'Which of its runs; absent means all.' }),
+        orderBy: t.arg({ type: RunOrder, description: 'Their order; absent means by start, the newest first.' }),
+      },
+      resolve: ({ id }, { filter, orderBy, ...args }, context) => {
+        const options = runListOptions(filter, orderBy);
+        return listConnection(context.experiments.runList(id, options), args, (first) =>
+          firstRuns(context, id, first, options),
+        );
+      },
     }),
   }),
 });
@@ -49,6 +59,32 @@ const ExperimentConnection = builder.connectionObject(
   { type: Experiment, name: 'ExperimentConnection', description: 'A page of experiments.' },
   { name: 'ExperimentEdge', description: 'An experiment in a page.' },
 );
+
+const ExperimentOrderField = builder.enumType('ExperimentOrderField', {
+  description: 'What experiments can be ordered by.',
+  values: {
+    CREATED_AT: { value: 'createdAt', description: 'When they were made; of the same moment the id decides.' },
+    NAME: { value: 'name', description: 'Their names, as the tracking server’s database sorts them.' },
+  } as const,
+});
+
+const ExperimentOrder = builder.inputType('ExperimentOrder', {
+  description: 'In which order experiments come.',
+  fields: (t) => ({
+    field: t.field({
+      type: ExperimentOrderField,
+      required: true,
+      defaultValue: 'createdAt',
+      description: 'What decides.',
+    }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'DESC',
+      description: 'From which end.',
+    }),
+  }),
+});
 
 builder.objectField(Run, 'experiment', (t) =>
   t.field({
@@ -73,8 +109,20 @@ builder.queryFields((t) => ({
   }),
   experiments: t.field({
     type: ExperimentConnection,
-    description: 'All experiments that are not deleted, the newest first.',
-    args: forwardArgs,
-    resolve: (_root, args, { experiments }) => pageConnection(args, (page) => experiments.list(page)),
+    description: 'All experiments that are not deleted; the newest first unless `orderBy` says otherwise.',
+    args: {
+      ...forwardArgs,
+      search: t.arg.string({ description: searchDescription('experiments') }),
+      orderBy: t.arg({ type: ExperimentOrder, description: 'Their order; absent means the newest first.' }),
+    },
+    resolve: (_root, { search, orderBy, ...args }, { experiments }) =>
+      listConnection(
+        experiments.experimentList({
+          search: checkSearch(search),
+          by: orderBy?.field ?? 'createdAt',
+          isAscending: orderBy?.direction === 'ASC',
+        }),
+        args,
+      ),
   }),
 }));

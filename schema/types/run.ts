@@ -4,7 +4,7 @@ import { loadRuns } from '../loaders.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
 import { Tag } from './tag.ts';
 
-const RunStatus = builder.enumType('RunStatus', {
+export const RunStatus = builder.enumType('RunStatus', {
   description: 'Where a run stands, by MLflow’s words.',
   values: {
     SCHEDULED: { description: 'It shall start later.' },

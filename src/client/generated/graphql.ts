@@ -145,14 +145,22 @@ export type TagInput = {
   readonly value: string;
 };
 
-/** Which jobs; a field that is absent or null does not choose. */
+/** Which jobs; a field that is absent or null does not choose, and all that are given must hold. */
 export type TrainingJobFilter = {
-  /** Those that name this experiment. */
+  /** Those that were handed in before this moment. */
+  readonly createdBefore?: string | null | undefined;
+  /** Those that were handed in at this moment or later. */
+  readonly createdFrom?: string | null | undefined;
+  /** Those that name exactly this experiment. */
   readonly experimentName?: string | null | undefined;
-  /** Those that name this model. */
+  /** Those that name exactly this model. */
   readonly modelName?: string | null | undefined;
-  /** Those that stand there. */
-  readonly status?: JobStatus | null | undefined;
+  /** Those whose script has a file name that contains this, in any case; at most 255 characters. */
+  readonly scriptName?: string | null | undefined;
+  /** Those that stand at any of these; an empty list chooses none. */
+  readonly statuses?: ReadonlyArray<JobStatus> | null | undefined;
+  /** Those that were given all of these tags, with these values; at most 10. */
+  readonly tags?: ReadonlyArray<TagInput> | null | undefined;
 };
 
 export type JobFieldsFragment = { readonly id: string, readonly scriptName: string, readonly experimentName: string, readonly modelName: string, readonly requirements: ReadonlyArray<string>, readonly timeoutSeconds: number, readonly status: JobStatus, readonly error: string | null, readonly environmentHash: string | null, readonly runId: string | null, readonly createdAt: string, readonly startedAt: string | null, readonly completedAt: string | null, readonly elapsedSeconds: number, readonly lastSequence: number, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }> };
