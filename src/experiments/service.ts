@@ -61,8 +61,9 @@ export class ExperimentService {
   }
 
   /** The experiment of that exact name, a deleted one too; null when there is none. */
-  byName(name: string): Promise<Experiment | null> {
-    return orNull(this.#mlflow.getExperimentByName(name));
+  async byName(name: string): Promise<Experiment | null> {
+    // MLflow takes an empty name for a missing one
+    return name === '' ? null : orNull(this.#mlflow.getExperimentByName(name));
   }
 
   /** `byName` for many, in one request when there are fewer than 5,000 experiments. */
