@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AsgardClient } from '../../src/client/client.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { allPages, page } from '../support/pages.ts';
@@ -221,5 +222,46 @@ describe('models', () => {
       search: 'x'.repeat(251),
     });
     expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: ['search'] }] } }]);
+  });
+});
+
+describe('the client', () => {
+  it('looks up and iterates what MLflow has, over all pages', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    const experimentId = await addExperiment('of the client');
+    for (let index = 0; index < 5; index += 1) await addRun(experimentId, `run ${index}`, 1_700_000_000_000 + index);
+    const { run } = await call('runs/create', { experiment_id: experimentId, run_name: 'registered' });
+    await call('registered-models/create', { name: 'client model' });
+    const version = { run_id: run.info.run_id, source: `${run.info.artifact_uri}/model` };
+    for (let count = 0; count < 3; count += 1)
+      await call('model-versions/create', { name: 'client model', ...version });
+
+    const orderBy = { field: 'STARTED_AT', direction: 'ASC' } as const;
+    const runs = await Array.fromAsync(client.allRuns(experimentId, { first: 2, orderBy, filter: { name: 'run' } }));
+    expect(namesOf(runs)).toEqual([0, 1, 2, 3, 4].map((index) => `run ${index}`));
+    await expect(client.run(runs[3]?.id ?? '')).resolves.toMatchObject({ name: 'run 3', experimentId, job: null });
+    await expect(client.experiment({ name: 'of the client' })).resolves.toMatchObject({ id: experimentId });
+    await expect(client.experiment({ id: experimentId })).resolves.toMatchObject({ name: 'of the client' });
+    const experiments = client.allExperiments({ search: 'OF THE', first: 1 });
+    expect(namesOf(await Array.fromAsync(experiments))).toEqual(['of the client']);
+    const models = client.allModels({ search: 'client', orderBy: { field: 'NAME', direction: 'DESC' } });
+    expect(namesOf(await Array.fromAsync(models))).toEqual(['client model']);
+    await expect(client.model('client model')).resolves.toMatchObject({ latestVersion: { version: '3' } });
+    const versions = await Array.fromAsync(client.allModelVersions('client model', { first: 1 }));
+    expect(versions.map((each) => each.version)).toEqual(['3', '2', '1']);
+    await expect(client.modelVersion('client model', '2')).resolves.toMatchObject({
+      runId: run.info.run_id,
+      job: null,
+    });
+    for (const look of [
+      () => client.experiment({ name: '' }),
+      () => client.runs('99999'),
+      () => client.run('nope'),
+      () => client.model('nope'),
+      () => client.modelVersions('nope'),
+      () => client.modelVersion('client model', '9'),
+    ]) {
+      await expect(look()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
   });
 });
