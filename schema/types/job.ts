@@ -1,8 +1,12 @@
+import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import { z } from 'zod';
+import type { JobEventType } from '../../src/jobs/events.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { pageSize } from '../connection.ts';
+import type { Context } from '../context.ts';
 import { isDatabaseText } from '../database-text.ts';
+import { firstPages } from '../first-pages.ts';
 import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
@@ -15,6 +19,22 @@ const MAX_EVENTS = 1000;
 
 /** Columns that hold a JSON object of texts: variables and tags. */
 const texts = z.record(z.string(), z.string());
+
+const firstEvents = firstPages((jobIds, limit, options: EventOptions, { events }) =>
+  events.listOfMany(jobIds, { ...options, limit }),
+);
+
+interface EventOptions {
+  readonly after: number;
+  readonly types: readonly JobEventType[] | undefined;
+}
+
+const logTextOf = dataloaderGetter<string, string, string>(
+  {},
+  (ids, context) => (context as Context).jobs.logTexts(ids), // the getter does not know our context
+  undefined,
+  undefined,
+);
 
 const EnvironmentVariable = builder.objectRef<[name: string, value: string]>('EnvironmentVariable').implement({
   description: 'A variable that a script sees.',
@@ -77,16 +97,17 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
         first: t.arg.int({ defaultValue: 100, description: `How many at most, 1 to ${MAX_EVENTS}.` }),
         types: t.arg({ type: [JobEventTypeEnum], required: false, description: 'Only these kinds; absent means all.' }),
       },
-      resolve: (job, { after, first, types }, { events }) =>
-        events.list(job.id, {
-          after: after ?? 0,
-          limit: pageSize(first ?? 100, 'first', MAX_EVENTS),
-          types: types ?? undefined,
-        }),
+      resolve: async ({ id }, { after, first, types }, context) => {
+        const limit = pageSize(first ?? 100, 'first', MAX_EVENTS);
+        const events = await firstEvents(context, id, limit, { after: after ?? 0, types: types ?? undefined });
+        return events.slice(0, limit);
+      },
     }),
     logText: t.string({
-      description: 'Its whole log so far as text: environment, script and platform, each line with a line feed.',
-      resolve: (job, _args, { jobs }) => jobs.logText(job.id),
+      description:
+        'Its log so far as text: environment, script and platform, each line with a line feed. Of a log of more than ' +
+        '8 Mi characters the end, after a line that says so; the jobs of one operation share that bound.',
+      resolve: ({ id }, _args, context) => logTextOf(context).load(id),
     }),
     experiment: t.field({
       type: Experiment,

@@ -89,7 +89,7 @@ export async function readEvents(
     const rows = await database.$queryRaw<{ first_sequence: number; events: unknown }[]>`
       SELECT first_sequence, events FROM job_events
       WHERE job_id = ${jobId} AND last_sequence > ${cursor}::int AND first_sequence >= coalesce((
-        SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::int + 1), 0)
+        SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::bigint + 1), 0)
       ORDER BY first_sequence LIMIT ${ROWS_PER_QUERY}::int`;
     for (const row of rows) {
       const events = z.array(jobEvent).parse(row.events);
@@ -140,37 +140,4 @@ function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
 /** About what an event takes as JSON. */
 function lengthOf(event: JobEvent): number {
   return 100 + ('text' in event ? event.text.length : 0);
-}
-
-/**
- * The end of a job's log as text, each line with a line feed: what was printed while its environment was prepared, the
- * script's lines and the platform's own. At most about `maxCharacters`; then `isCut`.
- */
-export async function readLogTail(
-  database: DatabaseClient,
-  jobId: string,
-  maxCharacters: number,
-): Promise<{ text: string; isCut: boolean }> {
-  const rows: string[] = [];
-  let before: number | null = null;
-  for (let characters = 0; characters < maxCharacters; ) {
-    const found: { first_sequence: number; events: unknown }[] = await database.$queryRaw`
-      SELECT first_sequence, events FROM job_events
-      WHERE job_id = ${jobId} AND (${before}::int IS NULL OR first_sequence < ${before}::int)
-      ORDER BY first_sequence DESC LIMIT ${ROWS_PER_QUERY}::int`;
-    for (const row of found) {
-      const text = logTextOf(z.array(jobEvent).parse(row.events));
-      rows.unshift(text);
-      characters += text.length;
-      before = row.first_sequence;
-    }
-    if (found.length < ROWS_PER_QUERY) return { text: rows.join(''), isCut: false };
-  }
-  return { text: rows.join(''), isCut: before !== 1 };
-}
-
-function logTextOf(events: readonly JobEvent[]): string {
-  return events
-    .map((event) => (event.type === 'log' || event.type === 'environment' ? `${event.text}\n` : ''))
-    .join('');
 }
