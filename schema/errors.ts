@@ -123,22 +123,29 @@ const ErrorCodeType = builder.enumType('ErrorCode', {
   description: 'The closed table of expected failures.',
   values: {
     INVALID_INPUT: { description: 'The input breaks a rule that the message and the issues name.' },
-    UNAUTHORIZED: { description: 'The caller may not do this.' },
+    UNAUTHORIZED: { description: 'The caller is not known, or may not do this.' },
     NOT_FOUND: { description: 'What the input names does not exist.' },
-    CONFLICT: { description: 'The present state does not allow it.' },
+    CONFLICT: { description: 'The present state of what the input names does not allow it.' },
     TOO_LARGE: { description: 'The input is larger than is taken.' },
     NOT_IMPLEMENTED: { description: 'The platform does not do this yet.' },
-    UPSTREAM: { description: 'A service behind the platform answered with a failure.' },
-    UNAVAILABLE: { description: 'A part of the platform is not up.' },
-    TIMEOUT: { description: 'It took longer than is allowed.' },
+    UPSTREAM: {
+      description:
+        'A service behind the platform answered with a failure of its own; the same request may succeed later.',
+    },
+    UNAVAILABLE: { description: 'A part of the platform is not up; the same request may succeed later.' },
+    TIMEOUT: {
+      description: 'A service behind the platform took longer than is allowed; the same request may succeed later.',
+    },
   } satisfies Record<ErrorCode, object>,
 });
 
 const ErrorInterface = builder.interfaceRef<Failure>('Error').implement({
   description: 'An expected failure, that a caller can act on.',
   fields: (t) => ({
-    message: t.exposeString('message', { description: 'What failed, which id, and what to do.' }),
-    code: t.expose('code', { type: ErrorCodeType, description: 'Which kind of failure.' }),
+    message: t.exposeString('message', {
+      description: 'What failed, of which id, and what to do about it; for people to read.',
+    }),
+    code: t.expose('code', { type: ErrorCodeType, description: 'The kind of failure, for programs to act on.' }),
   }),
 });
 
@@ -149,14 +156,14 @@ const InputIssueType = builder.objectRef<InputIssue>('InputIssue').implement({
       description: 'The way to it from the root of the input: field names and list positions.',
       resolve: (issue) => issue.path.map(String),
     }),
-    message: t.exposeString('message', { description: 'What is wrong.' }),
+    message: t.exposeString('message', { description: 'What is wrong with it, for people to read.' }),
     type: t.exposeString('type', { description: 'A stable word for the kind of mistake, e.g. `too_small`.' }),
   }),
 });
 
 builder.objectType(InvalidInputFailure, {
   name: 'InvalidInputError',
-  description: 'The input breaks a rule.',
+  description: 'The input breaks rules. Codes: INVALID_INPUT, TOO_LARGE. Nothing was done.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     issues: t.field({
@@ -169,19 +176,20 @@ builder.objectType(InvalidInputFailure, {
 
 builder.objectType(NotFoundFailure, {
   name: 'NotFoundError',
-  description: 'What the input names does not exist.',
+  description: 'What the input names does not exist. Code: NOT_FOUND.',
   interfaces: [ErrorInterface],
 });
 
 builder.objectType(ConflictFailure, {
   name: 'ConflictError',
-  description: 'The present state does not allow what was asked for.',
+  description: 'The present state does not allow what was asked for. Code: CONFLICT.',
   interfaces: [ErrorInterface],
 });
 
 builder.objectType(UnavailableFailure, {
   name: 'UnavailableError',
-  description: 'A part of the platform, or a service behind it, did not answer as it should.',
+  description:
+    'A part of the platform, or a service behind it, did not answer as it should. Codes: UNAVAILABLE, UPSTREAM, TIMEOUT.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     isRetryable: t.exposeBoolean('isRetryable', { description: 'Whether the same request may succeed later.' }),

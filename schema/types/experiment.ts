@@ -28,21 +28,37 @@ const firstRuns = firstPages((ids, limit, options: RunListOptions, { experiments
 );
 
 Experiment.implement({
-  description: 'A named group of runs.',
+  description: 'A named group of runs in MLflow. Every job names one, which is made when its script first needs it.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Its id.' }),
-    name: t.exposeString('name', { description: 'Its name, which is unique.' }),
-    artifactLocation: t.exposeString('artifactLocation', { description: 'Where artifacts of its runs lie.' }),
-    isDeleted: t.exposeBoolean('isDeleted', { description: 'Whether it was deleted; it can be restored.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', nullable: true, description: 'When it was made.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', nullable: true, description: 'When it last changed.' }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+    id: t.exposeID('id', { description: 'MLflow’s id: a whole number as text.' }),
+    name: t.exposeString('name', { description: 'Unique among all experiments, the deleted ones included.' }),
+    artifactLocation: t.exposeString('artifactLocation', {
+      description: 'The URI under which the artifacts of its runs lie, e.g. `mlflow-artifacts:/1`.',
+    }),
+    isDeleted: t.exposeBoolean('isDeleted', {
+      description: 'Whether it was deleted, which hides it from `experiments`; MLflow can restore it.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was made; null where MLflow does not know.',
+    }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its name or tags last changed; null where MLflow does not know.',
+    }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
     runs: t.field({
       type: RunConnection,
       description: 'Its runs that are not deleted; the newest first unless `orderBy` says otherwise.',
       args: {
         ...forwardArgs,
-        filter: t.arg({ type: RunFilter, description: 'Which of its runs; absent means all.' }),
+        filter: t.arg({ type: RunFilter, description: 'Chooses among its runs; absent means all.' }),
         orderBy: t.arg({ type: RunOrder, description: 'Their order; absent means by start, the newest first.' }),
       },
       resolve: ({ id }, { filter, orderBy, ...args }, context) => {
@@ -75,13 +91,13 @@ const ExperimentOrder = builder.inputType('ExperimentOrder', {
       type: ExperimentOrderField,
       required: true,
       defaultValue: 'createdAt',
-      description: 'What decides.',
+      description: 'What decides which comes first.',
     }),
     direction: t.field({
       type: OrderDirection,
       required: true,
       defaultValue: 'DESC',
-      description: 'From which end.',
+      description: 'From which end of that order the list begins.',
     }),
   }),
 });
@@ -100,7 +116,10 @@ builder.queryFields((t) => ({
     type: Experiment,
     nullable: true,
     description: 'The experiment with this id or this name (one of the two); null when there is none.',
-    args: { id: t.arg.id({ description: 'Its id.' }), name: t.arg.string({ description: 'Its name.' }) },
+    args: {
+      id: t.arg.id({ description: 'The id of the experiment, if not `name`.' }),
+      name: t.arg.string({ description: 'The exact name of the experiment, if not `id`.' }),
+    },
     resolve: (_root, { id, name }) => {
       if (id != null && name == null) return experimentKey.ofId(id);
       if (name != null && id == null) return experimentKey.ofName(name);

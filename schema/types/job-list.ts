@@ -48,13 +48,13 @@ const TrainingJobOrder = builder.inputType('TrainingJobOrder', {
       type: TrainingJobOrderField,
       required: true,
       defaultValue: 'createdAt',
-      description: 'What decides.',
+      description: 'What decides which comes first.',
     }),
     direction: t.field({
       type: OrderDirection,
       required: true,
       defaultValue: 'DESC',
-      description: 'From which end.',
+      description: 'From which end of that order the list begins.',
     }),
   }),
 });
@@ -97,7 +97,7 @@ builder.queryField('trainingJobs', (t) =>
       '(`last`, `before`); without either, the first 20.',
     args: {
       ...t.arg.connectionArgs(),
-      filter: t.arg({ type: TrainingJobFilter, description: 'Which jobs; absent means all.' }),
+      filter: t.arg({ type: TrainingJobFilter, description: 'Chooses among the jobs; absent means all.' }),
       orderBy: t.arg({ type: TrainingJobOrder, description: 'Their order; absent means the newest first.' }),
     },
     resolve: async (_root, args, context, info): Promise<JobConnection> => {

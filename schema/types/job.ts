@@ -39,8 +39,8 @@ const logTextOf = dataloaderGetter<string, string, string>(
 const EnvironmentVariable = builder.objectRef<[name: string, value: string]>('EnvironmentVariable').implement({
   description: 'A variable that a script sees.',
   fields: (t) => ({
-    name: t.string({ description: 'Its name.', resolve: ([name]) => name }),
-    value: t.string({ description: 'Its value, as it was given.', resolve: ([, value]) => value }),
+    name: t.string({ description: 'The name of the variable.', resolve: ([name]) => name }),
+    value: t.string({ description: 'The text that it was given.', resolve: ([, value]) => value }),
   }),
 });
 
@@ -49,39 +49,53 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
   // Only what a query names is read: a script can be a megabyte.
   select: { id: true },
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Its id.' }),
-    scriptName: t.exposeString('scriptName', { description: 'The file name of the script.' }),
-    script: t.exposeString('script', { description: 'The text of the script.' }),
+    id: t.exposeID('id', { description: '16 hexadecimal digits, the same as `job_id` in REST.' }),
+    scriptName: t.exposeString('scriptName', { description: 'The file name that the script was handed in with.' }),
+    script: t.exposeString('script', {
+      description: 'The source text of the script, up to 1 MiB: do not select it in lists.',
+    }),
     experimentName: t.exposeString('experimentName', { description: 'The MLflow experiment that its runs go to.' }),
     modelName: t.exposeString('modelName', {
       description: 'The registered model that its model becomes a version of.',
     }),
-    requirements: t.exposeStringList('requirements', { description: 'The Python packages that it asked for.' }),
+    requirements: t.exposeStringList('requirements', {
+      description: 'The Python packages that it asked for beside the ones that are always there, as they were given.',
+    }),
     environmentVariables: t.field({
       type: [EnvironmentVariable],
-      description: 'The variables that it asked for.',
+      description: 'The variables that it was handed in with; beside them the script sees the platform’s own.',
       select: { environmentVars: true },
       resolve: (job) => Object.entries(texts.parse(job.environmentVars)),
     }),
-    timeoutSeconds: t.exposeInt('timeoutSeconds', { description: 'How long it may take, its environment included.' }),
+    timeoutSeconds: t.exposeInt('timeoutSeconds', {
+      description: 'How many seconds it may take, the preparation of its environment included.',
+    }),
     tags: t.field({
       type: [Tag],
-      description: 'The tags that it was given.',
+      description: 'The tags that it was handed in with; its runs and model version bear them in MLflow.',
       select: { tags: true },
       resolve: (job) => Object.entries(texts.parse(job.tags)),
     }),
-    status: t.expose('status', { type: JobStatusType, description: 'Where it stands.' }),
+    status: t.expose('status', { type: JobStatusType, description: 'Where it stands now; `jobStatus` follows it.' }),
     error: t.exposeString('error', {
       nullable: true,
-      description: 'Why it did not complete; null while it may still.',
+      description: 'Why it did not complete, for people to read; null while it may still, and when it did.',
     }),
     environmentHash: t.exposeString('environmentHash', {
       nullable: true,
       description: 'The name of its environment: the hash of its lock. Null before it is prepared.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was handed in.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When a worker began it.' }),
-    completedAt: t.expose('completedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a worker began it; null while it is queued.',
+    }),
+    completedAt: t.expose('completedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it came to its last status; null before.',
+    }),
     elapsedSeconds: t.int({
       description: 'Whole seconds from when it was handed in to its end, or to now while it lasts.',
       select: { createdAt: true, completedAt: true },
@@ -116,11 +130,15 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
       select: { experimentName: true },
       resolve: (job) => experimentKey.ofName(job.experimentName),
     }),
-    runId: t.exposeID('runId', { nullable: true, description: 'The run that logged its model, else its last run.' }),
+    runId: t.exposeID('runId', {
+      nullable: true,
+      description: 'The id of `run`; null until the script has ended, or when it made none.',
+    }),
     run: t.field({
       type: Run,
       nullable: true,
-      description: 'The run that logged its model, else its last run.',
+      description:
+        'The run that logged its model, else its last run; null until the script has ended, when it made none, or when it is gone.',
       select: { runId: true },
       resolve: (job) => job.runId,
     }),

@@ -15,7 +15,9 @@ interface ModelAlias {
 const ModelAliasType = builder.objectRef<ModelAlias>('ModelAlias').implement({
   description: 'A name for one version of a registered model, which can move to another.',
   fields: (t) => ({
-    alias: t.exposeString('alias', { description: 'The name.' }),
+    alias: t.exposeString('alias', {
+      description: 'The name, unique among the aliases of one model, e.g. `champion`.',
+    }),
     version: t.exposeString('version', { description: 'The number of the version that it names.' }),
   }),
 });
@@ -31,12 +33,23 @@ const newestVersions = firstPages((names, limit, _none: null, { models }) => mod
 RegisteredModel.implement({
   description: 'A name under which versions of a model are kept.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, which is unique.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
-    aliases: t.field({ type: [ModelAliasType], description: 'Its aliases.', resolve: ({ aliases }) => [...aliases] }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
+    name: t.exposeString('name', { description: 'Unique among registered models; jobs and predictions name it.' }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'What people wrote of it in MLflow; null when nobody did.',
+    }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
+    aliases: t.field({
+      type: [ModelAliasType],
+      description: 'The aliases that name versions of it.',
+      resolve: ({ aliases }) => [...aliases],
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its name was registered.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed, by a new version too.' }),
     latestVersion: t.field({
       type: ModelVersion,
       nullable: true,
@@ -93,9 +106,14 @@ const ModelOrder = builder.inputType('ModelOrder', {
       type: ModelOrderField,
       required: true,
       defaultValue: 'name',
-      description: 'What decides.',
+      description: 'What decides which comes first.',
     }),
-    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'ASC', description: 'From which end.' }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'ASC',
+      description: 'From which end of that order the list begins.',
+    }),
   }),
 });
 

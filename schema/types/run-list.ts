@@ -40,7 +40,12 @@ export const RunOrder = builder.inputType('RunOrder', {
         'The name of the metric whose newest value decides, instead of `field`; runs without it, or where it is not a ' +
         'number, come last.',
     }),
-    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'DESC', description: 'From which end.' }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'DESC',
+      description: 'From which end of that order the list begins.',
+    }),
   }),
 });
 

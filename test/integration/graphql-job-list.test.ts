@@ -156,6 +156,12 @@ describe('the list of jobs', () => {
     expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path }] } }]);
   });
 
+  it.each(['1', '2031-01-01', '2031-01-01T00:00:00', 'yesterday'])('refuses the moment %s', async (createdFrom) => {
+    const query = 'query ($filter: TrainingJobFilter) { trainingJobs(filter: $filter) { totalCount } }';
+    const { body } = await post(api.url, query, { filter: { createdFrom } });
+    expect(body.errors?.[0]?.message).toMatch(/filter\.createdFrom.*DateTime takes/);
+  });
+
   it('refuses a page from both ends', async () => {
     const { body } = await post(api.url, '{ trainingJobs(first: 1, last: 1) { totalCount } }');
     expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: ['last'] }] } }]);

@@ -277,6 +277,7 @@ describe('trainingJob', () => {
       api.url,
       `query ($id: ID!, $after: Int) { trainingJob(id: $id) { logText elapsedSeconds lastSequence run { id }
         all: events { __typename sequence }
+        none: events(after: 2147483647) { sequence }
         some: events(after: $after, types: [METRIC, LOG]) { __typename sequence
           ... on LogLine { stream text } ... on MetricLogged { value text step } } } }`,
       { id, after: 2 },
@@ -286,6 +287,7 @@ describe('trainingJob', () => {
       logText: 'resolving\nepoch 1\n',
       elapsedSeconds: expect.any(Number),
       lastSequence: 5,
+      none: [],
     });
     expect(body.data.trainingJob.all.map((event: { sequence: number }) => event.sequence)).toEqual([1, 2, 3, 4, 5]);
     expect(body.data.trainingJob.some).toMatchObject([

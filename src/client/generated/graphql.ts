@@ -8,13 +8,13 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 export type EnvironmentVariableInput = {
   /** Its name: letters, digits and `_`, not beginning with a digit. */
   readonly name: string;
-  /** Its value, whatever characters it holds. */
+  /** The text that the script shall see; it may hold quotes and line feeds. */
   readonly value: string;
 };
 
 /** The closed table of expected failures. */
 export type ErrorCode =
-  /** The present state does not allow it. */
+  /** The present state of what the input names does not allow it. */
   | 'CONFLICT'
   /** The input breaks a rule that the message and the issues name. */
   | 'INVALID_INPUT'
@@ -22,22 +22,22 @@ export type ErrorCode =
   | 'NOT_FOUND'
   /** The platform does not do this yet. */
   | 'NOT_IMPLEMENTED'
-  /** It took longer than is allowed. */
+  /** A service behind the platform took longer than is allowed; the same request may succeed later. */
   | 'TIMEOUT'
   /** The input is larger than is taken. */
   | 'TOO_LARGE'
-  /** The caller may not do this. */
+  /** The caller is not known, or may not do this. */
   | 'UNAUTHORIZED'
-  /** A part of the platform is not up. */
+  /** A part of the platform is not up; the same request may succeed later. */
   | 'UNAVAILABLE'
-  /** A service behind the platform answered with a failure. */
+  /** A service behind the platform answered with a failure of its own; the same request may succeed later. */
   | 'UPSTREAM';
 
 /** In which order experiments come. */
 export type ExperimentOrder = {
-  /** From which end. */
+  /** From which end of that order the list begins. */
   readonly direction?: OrderDirection;
-  /** What decides. */
+  /** What decides which comes first. */
   readonly field?: ExperimentOrderField;
 };
 
@@ -48,54 +48,54 @@ export type ExperimentOrderField =
   /** Their names, as the tracking server’s database sorts them. */
   | 'NAME';
 
-/** The kinds of events. */
+/** The kinds of events of a job, to choose among them. New kinds may be added. */
 export type JobEventType =
-  /** `JobEnded` */
+  /** The end, always the last event: `JobEnded`. */
   | 'END'
-  /** `EnvironmentLine` */
+  /** Lines printed while the environment is prepared: `EnvironmentLine`. */
   | 'ENVIRONMENT'
-  /** `LogLine` */
+  /** Lines of the script and the platform: `LogLine`. */
   | 'LOG'
-  /** `MetricLogged` */
+  /** Metrics that the script logs to MLflow: `MetricLogged`. */
   | 'METRIC'
-  /** `ModelRegistered` */
+  /** Model versions that come out: `ModelRegistered`. */
   | 'REGISTRATION'
-  /** `StatusChanged` */
+  /** Moves to another status: `StatusChanged`. */
   | 'STATUS';
 
 /** Where a job stands. The last five are written once and stay. */
 export type JobStatus =
-  /** It was ended on request. */
+  /** It was ended on request, or because the platform was shut down. */
   | 'CANCELLED'
-  /** Its script ended well. */
+  /** Its script ended with exit code 0, and its model, if it saved one, is registered. */
   | 'COMPLETED'
   /** Its environment could not be made, or its script ended badly. */
   | 'FAILED'
-  /** What became of it cannot be known. */
+  /** Its worker or its process went away without a word: what became of it cannot be known. */
   | 'LOST'
   /** A worker has it and makes its environment. */
   | 'PREPARING'
-  /** It waits for a worker. */
+  /** It waits for a worker; it can be cancelled at once. */
   | 'QUEUED'
-  /** Its script runs. */
+  /** Its environment is ready and its script has been started. */
   | 'RUNNING'
-  /** It did not end within its time. */
+  /** It did not end within `timeoutSeconds` and was ended. */
   | 'TIMED_OUT';
 
 /** Where a log line comes from. */
 export type LogStream =
   /** The platform, about the job. */
   | 'PLATFORM'
-  /** Standard error of the script. */
+  /** What the script printed to its standard error. */
   | 'STDERR'
-  /** Standard output of the script. */
+  /** What the script printed to its standard output. */
   | 'STDOUT';
 
 /** In which order registered models come. */
 export type ModelOrder = {
-  /** From which end. */
+  /** From which end of that order the list begins. */
   readonly direction?: OrderDirection;
-  /** What decides. */
+  /** What decides which comes first. */
   readonly field?: ModelOrderField;
 };
 
@@ -112,7 +112,7 @@ export type ModelVersionStatus =
   | 'FAILED_REGISTRATION'
   /** It is being registered. */
   | 'PENDING_REGISTRATION'
-  /** It can be used. */
+  /** It can be loaded and asked for predictions. */
   | 'READY';
 
 /** From which end an order begins. */
@@ -126,7 +126,7 @@ export type OrderDirection =
 export type PredictInput = {
   /** An object of columns, each a list with one value for each row: `{"age": [31, 45]}`. */
   readonly inputs: unknown;
-  /** The registered model. */
+  /** The name of the registered model to ask. */
   readonly modelName: string;
   /** The number of its version as text; the newest when absent. */
   readonly modelVersion?: string | null | undefined;
@@ -138,7 +138,7 @@ export type PredictInput = {
 export type RegisteredBy =
   /** The platform, after the script had ended well. */
   | 'PLATFORM'
-  /** The script itself. */
+  /** The script did so by itself, with MLflow’s client. */
   | 'SCRIPT';
 
 /** Which runs; a field that is absent or null does not choose, and all that are given must hold. */
@@ -151,7 +151,7 @@ export type RunFilter = {
 
 /** In which order runs come: by a field or by a metric. */
 export type RunOrder = {
-  /** From which end. */
+  /** From which end of that order the list begins. */
   readonly direction?: OrderDirection;
   /** What decides: `STARTED_AT` when neither this nor `metric` is given. */
   readonly field?: RunOrderField | null | undefined;
@@ -168,20 +168,20 @@ export type RunOrderField =
 
 /** Where a run stands, by MLflow’s words. */
 export type RunStatus =
-  /** It ended badly. */
+  /** Its script said that it ended badly. */
   | 'FAILED'
-  /** It ended well. */
+  /** Its script said that it ended well. */
   | 'FINISHED'
   /** It was ended from outside. */
   | 'KILLED'
-  /** It runs. */
+  /** It has begun and has not ended. */
   | 'RUNNING'
   /** It shall start later. */
   | 'SCHEDULED';
 
 /** A Python training script and how to run it. */
 export type SubmitTrainingJobInput = {
-  /** Variables that the script sees. */
+  /** Variables that the script sees, each name once, at most 200; the platform’s own cannot be replaced. */
   readonly environmentVariables?: ReadonlyArray<EnvironmentVariableInput> | null | undefined;
   /** The MLflow experiment that its runs go to. */
   readonly experimentName: string;
@@ -189,21 +189,21 @@ export type SubmitTrainingJobInput = {
   readonly modelName: string;
   /** Python packages beside the ones that are always there, as PEP 508 names them. */
   readonly requirements?: ReadonlyArray<string> | null | undefined;
-  /** The text of the script, at most 1 MiB. */
+  /** The source text of the script, at most 1 MiB in UTF-8. */
   readonly script: string;
   /** The file name of the script, without a folder. */
   readonly scriptName: string;
-  /** Tags of the job. */
+  /** Tags of the job, which its runs and model version get too; each key once, at most 100. */
   readonly tags?: ReadonlyArray<TagInput> | null | undefined;
   /** How long the job may take, 60 to 3600; 300 when absent. */
   readonly timeoutSeconds?: number | null | undefined;
 };
 
-/** A key with a value. */
+/** A tag to give a thing, or to find things by. */
 export type TagInput = {
-  /** The key. */
+  /** What kind of tag: letters, digits and `_-.:/` and blanks; at most 250 characters. */
   readonly key: string;
-  /** The value. */
+  /** Any text of at most 5000 characters. */
   readonly value: string;
 };
 
@@ -227,9 +227,9 @@ export type TrainingJobFilter = {
 
 /** In which order jobs come. */
 export type TrainingJobOrder = {
-  /** From which end. */
+  /** From which end of that order the list begins. */
   readonly direction?: OrderDirection;
-  /** What decides. */
+  /** What decides which comes first. */
   readonly field?: TrainingJobOrderField;
 };
 
