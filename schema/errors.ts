@@ -96,7 +96,7 @@ export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
  * Undefined for a fault of ours, which the caller logs and masks.
  */
 export function presentError(error: unknown): GraphQLError | undefined {
-  if (error instanceof GraphQLError && error.originalError == null) return error;
+  if (error instanceof GraphQLError && error.originalError == null) return variableError(error) ?? error;
   const original = error instanceof GraphQLError ? error.originalError : error;
   const thrown = original instanceof Failure ? original.cause : original;
   const expected = expectedFailure(thrown);
@@ -115,8 +115,24 @@ export function presentError(error: unknown): GraphQLError | undefined {
     const extensions = { code: 'INVALID_INPUT', isRetryable: false, ...(issue && { issues: [issue] }) };
     return new GraphQLError(thrown.message, { ...place, extensions });
   }
-  if (original instanceof GraphQLError) return presentError(original);
+  if (error instanceof GraphQLError && original instanceof GraphQLError) {
+    const shown = presentError(original);
+    // The outer one says where.
+    return shown === original ? (variableError(error) ?? error) : shown;
+  }
   return undefined;
+}
+
+/** What graphql-js says of a value that does not fit its variable, as the bad input that it is. */
+function variableError(error: GraphQLError): GraphQLError | undefined {
+  const [, variable, place] = /^Variable "\$(\w+)" (?:.* at "(\1[.[][^"]*)"; )?/s.exec(error.message) ?? [];
+  if (variable === undefined || error.path !== undefined || error.extensions['code'] !== undefined) return undefined;
+  const path = place === undefined ? [variable] : place.split(/[.[\]]+/).filter((part) => part !== '');
+  const issues = [{ path, message: error.message, type: 'invalid_type' }];
+  return new GraphQLError(error.message, {
+    nodes: error.nodes ?? null,
+    extensions: { code: 'INVALID_INPUT', isRetryable: false, issues },
+  });
 }
 
 const ErrorCodeType = builder.enumType('ErrorCode', {

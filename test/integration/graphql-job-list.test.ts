@@ -159,7 +159,21 @@ describe('the list of jobs', () => {
   it.each(['1', '2031-01-01', '2031-01-01T00:00:00', 'yesterday'])('refuses the moment %s', async (createdFrom) => {
     const query = 'query ($filter: TrainingJobFilter) { trainingJobs(filter: $filter) { totalCount } }';
     const { body } = await post(api.url, query, { filter: { createdFrom } });
-    expect(body.errors?.[0]?.message).toMatch(/filter\.createdFrom.*DateTime takes/);
+    const issues = [{ path: ['filter', 'createdFrom'], message: expect.stringContaining('DateTime takes') }];
+    expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', isRetryable: false, issues } }]);
+  });
+
+  it.each([
+    ['query ($first: Int!) { trainingJobs(first: $first) { totalCount } }', {}, ['first']],
+    ['query ($first: Int) { trainingJobs(first: $first) { totalCount } }', { first: 'x' }, ['first']],
+    [
+      'query ($filter: TrainingJobFilter) { trainingJobs(filter: $filter) { totalCount } }',
+      { filter: { statuses: ['LOST', 'x" at "y"; '] } },
+      ['filter', 'statuses', '1'],
+    ],
+  ])('refuses a variable that does not fit (%s, %j) by its name', async (query, variables, path) => {
+    const { body } = await post(api.url, query, variables);
+    expect(body.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path }] } }]);
   });
 
   it('refuses a page from both ends', async () => {
