@@ -79,7 +79,7 @@ const PONG_LIMIT_MS = 5_000;
 /**
  * Asgard's GraphQL API as typed calls. Every method throws `AsgardRequestError` for what the platform refuses, or when
  * it cannot be reached. It holds a WebSocket while something is followed: whoever makes it disposes of it, which ends
- * every stream.
+ * every stream. The file is long because a caller looks for one class: each method is one operation of `operations.graphql`.
  */
 export class AsgardClient implements AsyncDisposable {
   readonly #http: GraphQLClient;
