@@ -50,7 +50,7 @@ export const builder = new SchemaBuilder<{
     cursorType: 'String',
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    pageInfoTypeOptions: { description: 'Where a page lies in its list.' },
+    pageInfoTypeOptions: { description: 'Where a page lies in its list, and how to go on from it.' },
     hasNextPageFieldOptions: { description: 'Whether items follow this page.' },
     hasPreviousPageFieldOptions: { description: 'Whether items precede this page.' },
     startCursorFieldOptions: { description: 'The cursor of the first item; null when the list holds none here.' },
@@ -60,18 +60,23 @@ export const builder = new SchemaBuilder<{
         'when the list holds none here.',
     },
     edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The items, each with its cursor.' },
-    nodeFieldOptions: { nullable: false, description: 'The item.' },
+    nodeFieldOptions: { nullable: false, description: 'The item itself.' },
     cursorFieldOptions: { description: 'Opaque; `after` and `before` take it.' },
     pageInfoFieldOptions: { description: 'Where this page lies in the list.' },
     firstArgOptions: { description: `How many items from the start of the rest, 1 to ${MAX_PAGE_SIZE}.` },
-    lastArgOptions: { description: `How many items from its end, 1 to ${MAX_PAGE_SIZE}.` },
-    afterArgOptions: { description: 'Only what follows this cursor.' },
-    beforeArgOptions: { description: 'Only what precedes this cursor.' },
+    lastArgOptions: {
+      description: `Instead of \`first\`: how many items from the end of the rest, 1 to ${MAX_PAGE_SIZE}.`,
+    },
+    afterArgOptions: { description: 'Only what follows this cursor of the same list, in the same order.' },
+    beforeArgOptions: { description: 'Only what precedes this cursor of the same list, in the same order.' },
   },
 });
 
-builder.queryType({ description: 'What can be read.' });
+builder.queryType({ description: 'What can be read. A field that names one thing is null when there is none.' });
 builder.mutationType({
   description: 'What can be done. An expected failure is a member of the result, not an error of the response.',
 });
-builder.subscriptionType({ description: 'What can be followed as it happens.' });
+builder.subscriptionType({
+  description:
+    'What can be followed as it happens, over WebSockets (graphql-ws) or server-sent events. A stream that ends without completing was cut.',
+});

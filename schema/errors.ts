@@ -96,7 +96,7 @@ export async function withFailures<T>(call: () => T | Promise<T>): Promise<T> {
  * Undefined for a fault of ours, which the caller logs and masks.
  */
 export function presentError(error: unknown): GraphQLError | undefined {
-  if (error instanceof GraphQLError && error.originalError == null) return error;
+  if (error instanceof GraphQLError && error.originalError == null) return variableError(error) ?? error;
   const original = error instanceof GraphQLError ? error.originalError : error;
   const thrown = original instanceof Failure ? original.cause : original;
   const expected = expectedFailure(thrown);
@@ -115,35 +115,53 @@ export function presentError(error: unknown): GraphQLError | undefined {
     const extensions = { code: 'INVALID_INPUT', isRetryable: false, ...(issue && { issues: [issue] }) };
     return new GraphQLError(thrown.message, { ...place, extensions });
   }
-  if (original instanceof GraphQLError) {
+  if (error instanceof GraphQLError && original instanceof GraphQLError) {
     const shown = presentError(original);
-    if (shown === undefined || !(error instanceof GraphQLError)) return shown;
-    // The outer message says where: which variable it was that a scalar did not take.
-    return new GraphQLError(error.message, { ...place, extensions: shown.extensions });
+    // The outer one says where.
+    return shown === original ? (variableError(error) ?? error) : shown;
   }
   return undefined;
+}
+
+/** What graphql-js says of a value that does not fit its variable, as the bad input that it is. */
+function variableError(error: GraphQLError): GraphQLError | undefined {
+  const [, variable, place] = /^Variable "\$(\w+)" (?:.* at "(\1[.[][^"]*)"; )?/s.exec(error.message) ?? [];
+  if (variable === undefined || error.path !== undefined || error.extensions['code'] !== undefined) return undefined;
+  const path = place === undefined ? [variable] : place.split(/[.[\]]+/).filter((part) => part !== '');
+  const issues = [{ path, message: error.message, type: 'invalid_type' }];
+  return new GraphQLError(error.message, {
+    nodes: error.nodes ?? null,
+    extensions: { code: 'INVALID_INPUT', isRetryable: false, issues },
+  });
 }
 
 const ErrorCodeType = builder.enumType('ErrorCode', {
   description: 'The closed table of expected failures.',
   values: {
     INVALID_INPUT: { description: 'The input breaks a rule that the message and the issues name.' },
-    UNAUTHORIZED: { description: 'The caller may not do this.' },
+    UNAUTHORIZED: { description: 'The caller is not known, or may not do this.' },
     NOT_FOUND: { description: 'What the input names does not exist.' },
-    CONFLICT: { description: 'The present state does not allow it.' },
+    CONFLICT: { description: 'The present state of what the input names does not allow it.' },
     TOO_LARGE: { description: 'The input is larger than is taken.' },
     NOT_IMPLEMENTED: { description: 'The platform does not do this yet.' },
-    UPSTREAM: { description: 'A service behind the platform answered with a failure.' },
-    UNAVAILABLE: { description: 'A part of the platform is not up.' },
-    TIMEOUT: { description: 'It took longer than is allowed.' },
+    UPSTREAM: {
+      description:
+        'A service behind the platform answered with a failure of its own; the same request may succeed later.',
+    },
+    UNAVAILABLE: { description: 'A part of the platform is not up; the same request may succeed later.' },
+    TIMEOUT: {
+      description: 'A service behind the platform took longer than is allowed; the same request may succeed later.',
+    },
   } satisfies Record<ErrorCode, object>,
 });
 
 const ErrorInterface = builder.interfaceRef<Failure>('Error').implement({
   description: 'An expected failure, that a caller can act on.',
   fields: (t) => ({
-    message: t.exposeString('message', { description: 'What failed, which id, and what to do.' }),
-    code: t.expose('code', { type: ErrorCodeType, description: 'Which kind of failure.' }),
+    message: t.exposeString('message', {
+      description: 'What failed, of which id, and what to do about it; for people to read.',
+    }),
+    code: t.expose('code', { type: ErrorCodeType, description: 'The kind of failure, for programs to act on.' }),
   }),
 });
 
@@ -154,14 +172,14 @@ const InputIssueType = builder.objectRef<InputIssue>('InputIssue').implement({
       description: 'The way to it from the root of the input: field names and list positions.',
       resolve: (issue) => issue.path.map(String),
     }),
-    message: t.exposeString('message', { description: 'What is wrong.' }),
+    message: t.exposeString('message', { description: 'What is wrong with it, for people to read.' }),
     type: t.exposeString('type', { description: 'A stable word for the kind of mistake, e.g. `too_small`.' }),
   }),
 });
 
 builder.objectType(InvalidInputFailure, {
   name: 'InvalidInputError',
-  description: 'The input breaks a rule.',
+  description: 'The input breaks rules. Codes: INVALID_INPUT, TOO_LARGE. Nothing was done.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     issues: t.field({
@@ -174,19 +192,20 @@ builder.objectType(InvalidInputFailure, {
 
 builder.objectType(NotFoundFailure, {
   name: 'NotFoundError',
-  description: 'What the input names does not exist.',
+  description: 'What the input names does not exist. Code: NOT_FOUND.',
   interfaces: [ErrorInterface],
 });
 
 builder.objectType(ConflictFailure, {
   name: 'ConflictError',
-  description: 'The present state does not allow what was asked for.',
+  description: 'The present state does not allow what was asked for. Code: CONFLICT.',
   interfaces: [ErrorInterface],
 });
 
 builder.objectType(UnavailableFailure, {
   name: 'UnavailableError',
-  description: 'A part of the platform, or a service behind it, did not answer as it should.',
+  description:
+    'A part of the platform, or a service behind it, did not answer as it should. Codes: UNAVAILABLE, UPSTREAM, TIMEOUT.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     isRetryable: t.exposeBoolean('isRetryable', { description: 'Whether the same request may succeed later.' }),

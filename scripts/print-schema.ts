@@ -5,13 +5,14 @@ import { graphqlSchema } from '../schema/index.ts';
 
 /*
  * Writes the schema as SDL to schema/schema.graphql. With `--check` it writes nothing, and fails when the file differs
- * from what it would write.
+ * from what it would write. With `--release` it also writes schema/released.graphql, which tests hold later changes against.
  */
 const path = resolve(import.meta.dirname, '../schema/schema.graphql');
 const printed = `${printSchema(lexicographicSortSchema(graphqlSchema()))}\n`;
 
 if (!process.argv.includes('--check')) {
   await writeFile(path, printed);
+  if (process.argv.includes('--release')) await writeFile(resolve(path, '../released.graphql'), printed);
 } else {
   const written = await readFile(path, 'utf8').catch(() => '');
   if (written !== printed) {

@@ -13,7 +13,7 @@ builder.mutationField('cancelTrainingJob', (t) =>
       'Asks for the end of a job. A queued one is CANCELLED when this returns; a running one once its processes have ' +
       'ended. Asking again changes nothing; a job that ended in another way gives a ConflictError.',
     args: {
-      id: t.arg.id({ required: true, description: 'The id of the job.' }),
+      id: t.arg.id({ required: true, description: 'The id of the job that shall end.' }),
       reason: t.arg.string({ description: 'Why, for whoever looks at the job later: at most 1000 characters.' }),
     },
     resolve: (_root, { id, reason }, { jobs }) => withFailures(() => jobs.cancel(id, reason ?? undefined)),

@@ -1,9 +1,13 @@
+import type { RunListOptions } from '../../src/experiments/run-list.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
-import { forwardArgs, pageConnection } from '../connection.ts';
+import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
 import { experimentKey, loadExperiments } from '../loaders.ts';
+import { OrderDirection } from './order-direction.ts';
 import { Run, RunConnection } from './run.ts';
+import { RunFilter, RunOrder, runListOptions } from './run-list.ts';
+import { checkSearch, searchDescription } from './search.ts';
 import { Tag } from './tag.ts';
 
 /** A field of this type may give an `experimentKey` instead of an experiment. */
@@ -19,28 +23,50 @@ export const Experiment = builder.loadableObjectRef('Experiment', {
   cacheResolved: ({ id }) => experimentKey.ofId(id),
 });
 
-const newestRuns = firstPages((ids, limit, { experiments }) => experiments.newestRunsOfEach(ids, limit));
+const firstRuns = firstPages((ids, limit, options: RunListOptions, { experiments }) =>
+  experiments.firstRunsOfEach(ids, limit, options),
+);
 
 Experiment.implement({
-  description: 'A named group of runs.',
+  description: 'A named group of runs in MLflow. Every job names one, which is made when its script first needs it.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Its id.' }),
-    name: t.exposeString('name', { description: 'Its name, which is unique.' }),
-    artifactLocation: t.exposeString('artifactLocation', { description: 'Where artifacts of its runs lie.' }),
-    isDeleted: t.exposeBoolean('isDeleted', { description: 'Whether it was deleted; it can be restored.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', nullable: true, description: 'When it was made.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', nullable: true, description: 'When it last changed.' }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+    id: t.exposeID('id', { description: 'MLflow’s id: a whole number as text.' }),
+    name: t.exposeString('name', { description: 'Unique among all experiments, the deleted ones included.' }),
+    artifactLocation: t.exposeString('artifactLocation', {
+      description: 'The URI under which the artifacts of its runs lie, e.g. `mlflow-artifacts:/1`.',
+    }),
+    isDeleted: t.exposeBoolean('isDeleted', {
+      description: 'Whether it was deleted, which hides it from `experiments`; MLflow can restore it.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was made; null where MLflow does not know.',
+    }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its name or tags last changed; null where MLflow does not know.',
+    }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
     runs: t.field({
       type: RunConnection,
-      description: 'Its runs, the newest first.',
-      args: forwardArgs,
-      resolve: ({ id }, args, context) =>
-        pageConnection(
-          args,
-          (page) => context.experiments.runs([id], page),
-          (first) => newestRuns(context, id, first),
-        ),
+      description: 'Its runs that are not deleted; the newest first unless `orderBy` says otherwise.',
+      args: {
+        ...forwardArgs,
+        filter: t.arg({ type: RunFilter, description: 'Chooses among its runs; absent means all.' }),
+        orderBy: t.arg({ type: RunOrder, description: 'Their order; absent means by start, the newest first.' }),
+      },
+      resolve: ({ id }, { filter, orderBy, ...args }, context) => {
+        const options = runListOptions(filter, orderBy);
+        return listConnection(context.experiments.runList(id, options), args, (first) =>
+          firstRuns(context, id, first, options),
+        );
+      },
     }),
   }),
 });
@@ -49,6 +75,32 @@ const ExperimentConnection = builder.connectionObject(
   { type: Experiment, name: 'ExperimentConnection', description: 'A page of experiments.' },
   { name: 'ExperimentEdge', description: 'An experiment in a page.' },
 );
+
+const ExperimentOrderField = builder.enumType('ExperimentOrderField', {
+  description: 'What experiments can be ordered by.',
+  values: {
+    CREATED_AT: { value: 'createdAt', description: 'When they were made; of the same moment the id decides.' },
+    NAME: { value: 'name', description: 'Their names, as the tracking server’s database sorts them.' },
+  } as const,
+});
+
+const ExperimentOrder = builder.inputType('ExperimentOrder', {
+  description: 'In which order experiments come.',
+  fields: (t) => ({
+    field: t.field({
+      type: ExperimentOrderField,
+      required: true,
+      defaultValue: 'createdAt',
+      description: 'What decides which comes first.',
+    }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'DESC',
+      description: 'From which end of that order the list begins.',
+    }),
+  }),
+});
 
 builder.objectField(Run, 'experiment', (t) =>
   t.field({
@@ -64,7 +116,10 @@ builder.queryFields((t) => ({
     type: Experiment,
     nullable: true,
     description: 'The experiment with this id or this name (one of the two); null when there is none.',
-    args: { id: t.arg.id({ description: 'Its id.' }), name: t.arg.string({ description: 'Its name.' }) },
+    args: {
+      id: t.arg.id({ description: 'The id of the experiment, if not `name`.' }),
+      name: t.arg.string({ description: 'The exact name of the experiment, if not `id`.' }),
+    },
     resolve: (_root, { id, name }) => {
       if (id != null && name == null) return experimentKey.ofId(id);
       if (name != null && id == null) return experimentKey.ofName(name);
@@ -73,8 +128,20 @@ builder.queryFields((t) => ({
   }),
   experiments: t.field({
     type: ExperimentConnection,
-    description: 'All experiments that are not deleted, the newest first.',
-    args: forwardArgs,
-    resolve: (_root, args, { experiments }) => pageConnection(args, (page) => experiments.list(page)),
+    description: 'All experiments that are not deleted; the newest first unless `orderBy` says otherwise.',
+    args: {
+      ...forwardArgs,
+      search: t.arg.string({ description: searchDescription('experiments') }),
+      orderBy: t.arg({ type: ExperimentOrder, description: 'Their order; absent means the newest first.' }),
+    },
+    resolve: (_root, { search, orderBy, ...args }, { experiments }) =>
+      listConnection(
+        experiments.experimentList({
+          search: checkSearch(search),
+          by: orderBy?.field ?? 'createdAt',
+          isAscending: orderBy?.direction === 'ASC',
+        }),
+        args,
+      ),
   }),
 }));

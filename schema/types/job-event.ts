@@ -20,27 +20,30 @@ const TYPE_NAMES: Record<JobEventType, string> = {
 export const JobStatusType = builder.enumType('JobStatus', {
   description: 'Where a job stands. The last five are written once and stay.',
   values: {
-    QUEUED: { description: 'It waits for a worker.' },
+    QUEUED: { description: 'It waits for a worker; it can be cancelled at once.' },
     PREPARING: { description: 'A worker has it and makes its environment.' },
-    RUNNING: { description: 'Its script runs.' },
-    COMPLETED: { description: 'Its script ended well.' },
+    RUNNING: { description: 'Its environment is ready and its script has been started.' },
+    COMPLETED: { description: 'Its script ended with exit code 0, and its model, if it saved one, is registered.' },
     FAILED: { description: 'Its environment could not be made, or its script ended badly.' },
-    CANCELLED: { description: 'It was ended on request.' },
-    TIMED_OUT: { description: 'It did not end within its time.' },
-    LOST: { description: 'What became of it cannot be known.' },
+    CANCELLED: { description: 'It was ended on request, or because the platform was shut down.' },
+    TIMED_OUT: { description: 'It did not end within `timeoutSeconds` and was ended.' },
+    LOST: { description: 'Its worker or its process went away without a word: what became of it cannot be known.' },
   } satisfies Record<JobStatus, object>,
 });
 
 /** GraphQL's names of the kinds of events, for filters. */
 export const JobEventTypeEnum = builder.enumType('JobEventType', {
-  description: 'The kinds of events.',
+  description: 'The kinds of events of a job, to choose among them. New kinds may be added.',
   values: {
-    STATUS: { value: 'status', description: '`StatusChanged`' },
-    ENVIRONMENT: { value: 'environment', description: '`EnvironmentLine`' },
-    LOG: { value: 'log', description: '`LogLine`' },
-    METRIC: { value: 'metric', description: '`MetricLogged`' },
-    REGISTRATION: { value: 'registration', description: '`ModelRegistered`' },
-    END: { value: 'end', description: '`JobEnded`' },
+    STATUS: { value: 'status', description: 'Moves to another status: `StatusChanged`.' },
+    ENVIRONMENT: {
+      value: 'environment',
+      description: 'Lines printed while the environment is prepared: `EnvironmentLine`.',
+    },
+    LOG: { value: 'log', description: 'Lines of the script and the platform: `LogLine`.' },
+    METRIC: { value: 'metric', description: 'Metrics that the script logs to MLflow: `MetricLogged`.' },
+    REGISTRATION: { value: 'registration', description: 'Model versions that come out: `ModelRegistered`.' },
+    END: { value: 'end', description: 'The end, always the last event: `JobEnded`.' },
   } as const satisfies Record<string, { value: JobEventType; description: string }>,
 });
 
@@ -76,8 +79,8 @@ builder.objectRef<Numbered<'environment'>>('EnvironmentLine').implement({
 const LogStream = builder.enumType('LogStream', {
   description: 'Where a log line comes from.',
   values: {
-    STDOUT: { value: 'stdout', description: 'Standard output of the script.' },
-    STDERR: { value: 'stderr', description: 'Standard error of the script.' },
+    STDOUT: { value: 'stdout', description: 'What the script printed to its standard output.' },
+    STDERR: { value: 'stderr', description: 'What the script printed to its standard error.' },
     PLATFORM: { value: 'platform', description: 'The platform, about the job.' },
   } as const,
 });
@@ -86,7 +89,7 @@ export const LogLine = builder.objectRef<Numbered<'log'>>('LogLine').implement({
   description: 'A line of the script as it was printed, or of the platform about the job.',
   interfaces: [JobEventInterface],
   fields: (t) => ({
-    stream: t.expose('stream', { type: LogStream, description: 'Where it comes from.' }),
+    stream: t.expose('stream', { type: LogStream, description: 'Whether the script or the platform said it.' }),
     text: t.exposeString('text', { description: 'The line, without its ending.' }),
   }),
 });
@@ -106,7 +109,7 @@ builder.objectRef<Numbered<'metric'>>('MetricLogged').implement({
 const RegisteredBy = builder.enumType('RegisteredBy', {
   description: 'Who registered a model version.',
   values: {
-    SCRIPT: { value: 'script', description: 'The script itself.' },
+    SCRIPT: { value: 'script', description: 'The script did so by itself, with MLflow’s client.' },
     PLATFORM: { value: 'platform', description: 'The platform, after the script had ended well.' },
   } as const,
 });
@@ -115,8 +118,8 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
   description: 'A model version came out of the job.',
   interfaces: [JobEventInterface],
   fields: (t) => ({
-    modelName: t.exposeString('modelName', { description: 'The registered model.' }),
-    version: t.exposeString('version', { description: 'Its new version.' }),
+    modelName: t.exposeString('modelName', { description: 'The name of the registered model.' }),
+    version: t.exposeString('version', { description: 'The number of its new version, as text.' }),
     // Not the run itself: `MetricLogged` has a `runId` that is never null, and one selection could not hold both.
     modelVersion: t.field({
       type: ModelVersion,
@@ -124,7 +127,10 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
       description: 'That version, with its run; null when it is gone.',
       resolve: ({ modelName, version }) => modelVersionKey(modelName, version),
     }),
-    registeredBy: t.expose('registeredBy', { type: RegisteredBy, description: 'Who registered it.' }),
+    registeredBy: t.expose('registeredBy', {
+      type: RegisteredBy,
+      description: 'Whether the script registered it itself.',
+    }),
   }),
 });
 

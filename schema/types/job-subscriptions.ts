@@ -9,12 +9,12 @@ import { TrainingJob } from './job.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType, LogLine, StatusChanged } from './job-event.ts';
 
 const JobStatusChange = builder.objectRef<StatusChange>('JobStatusChange').implement({
-  description: 'A transition of any job.',
+  description: 'A job moved to another status, in the feed of all jobs.',
   fields: (t) => ({
-    jobId: t.exposeID('jobId', { description: 'The job that moved.' }),
+    jobId: t.exposeID('jobId', { description: 'The id of the job that moved.' }),
     sequence: t.exposeInt('sequence', { description: 'The number of the transition among the events of that job.' }),
     status: t.expose('status', { type: JobStatusType, description: 'The status it moved to.' }),
-    at: t.expose('at', { type: 'DateTime', description: 'When it did.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it moved.' }),
     reason: t.string({
       nullable: true,
       description: 'Why, where there is something to say.',
@@ -30,8 +30,12 @@ const JobStatusChange = builder.objectRef<StatusChange>('JobStatusChange').imple
 });
 
 const resumable = builder.args((t) => ({
-  id: t.id({ required: true, description: 'The job.' }),
-  after: t.int({ defaultValue: 0, description: 'The number of the last event that the caller has; 0 for all.' }),
+  id: t.id({ required: true, description: 'The id of the job to follow.' }),
+  after: t.int({
+    defaultValue: 0,
+    description:
+      'The number of the last event that the caller has, whatever its kind; 0 for all. Nothing up to it is sent again.',
+  }),
 }));
 
 builder.subscriptionFields((t) => ({
@@ -49,21 +53,24 @@ builder.subscriptionFields((t) => ({
   }),
   jobLog: t.field({
     type: [LogLine],
-    description: 'The log lines of a job, as `jobEvents` gives them. Completes when the job has ended.',
+    description:
+      'The log lines of a job: `jobEvents` with the kind `LOG` alone, resumed in the same way by `after`. Completes when the job has ended; a stream that stops before was cut.',
     args: resumable,
     subscribe: (_root, { id, after }, context) => follow(context, id, after, ['log']),
     resolve: (events: NumberedJobEvent[]) => events.filter((event) => event.type === 'log'),
   }),
   jobStatus: t.field({
     type: [StatusChanged],
-    description: 'The transitions of a job, as `jobEvents` gives them. Completes when the job has ended.',
+    description:
+      'The transitions of a job: `jobEvents` with the kind `STATUS` alone, resumed in the same way by `after`. Completes when the job has ended; a stream that stops before was cut.',
     args: resumable,
     subscribe: (_root, { id, after }, context) => follow(context, id, after, ['status']),
     resolve: (events: NumberedJobEvent[]) => events.filter((event) => event.type === 'status'),
   }),
   jobStatusChanges: t.field({
     type: [JobStatusChange],
-    description: 'The transitions of all jobs from when the subscription has begun. It does not complete.',
+    description:
+      'The transitions of all jobs from when the subscription has begun, to keep a list of jobs fresh. It does not complete, and cannot be resumed: whoever lost it subscribes anew and then reads the list again. A subscriber that reads too slowly is ended with the error UNAVAILABLE rather than shown a feed with holes.',
     subscribe: (_root, _args, { events, signal }) => endingOnReturn((end) => events.statusChanges(end), signal),
     resolve: (changes: StatusChange[], _args, context) => payload(context, changes),
   }),

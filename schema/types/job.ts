@@ -1,8 +1,12 @@
+import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import { z } from 'zod';
+import type { JobEventType } from '../../src/jobs/events.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
-import { builder, MAX_PAGE_SIZE } from '../builder.ts';
-import { invalidCursor, pageSize } from '../connection.ts';
-import { checkDatabaseText, isDatabaseText } from '../database-text.ts';
+import { builder } from '../builder.ts';
+import { pageSize } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { isDatabaseText } from '../database-text.ts';
+import { firstPages } from '../first-pages.ts';
 import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
@@ -16,11 +20,27 @@ const MAX_EVENTS = 1000;
 /** Columns that hold a JSON object of texts: variables and tags. */
 const texts = z.record(z.string(), z.string());
 
+const firstEvents = firstPages((jobIds, limit, options: EventOptions, { events }) =>
+  events.listOfMany(jobIds, { ...options, limit }),
+);
+
+interface EventOptions {
+  readonly after: number;
+  readonly types: readonly JobEventType[] | undefined;
+}
+
+const logTextOf = dataloaderGetter<string, string, string>(
+  {},
+  (ids, context) => (context as Context).jobs.logTexts(ids), // the getter does not know our context
+  undefined,
+  undefined,
+);
+
 const EnvironmentVariable = builder.objectRef<[name: string, value: string]>('EnvironmentVariable').implement({
   description: 'A variable that a script sees.',
   fields: (t) => ({
-    name: t.string({ description: 'Its name.', resolve: ([name]) => name }),
-    value: t.string({ description: 'Its value, as it was given.', resolve: ([, value]) => value }),
+    name: t.string({ description: 'The name of the variable.', resolve: ([name]) => name }),
+    value: t.string({ description: 'The text that it was given.', resolve: ([, value]) => value }),
   }),
 });
 
@@ -29,39 +49,53 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
   // Only what a query names is read: a script can be a megabyte.
   select: { id: true },
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Its id.' }),
-    scriptName: t.exposeString('scriptName', { description: 'The file name of the script.' }),
-    script: t.exposeString('script', { description: 'The text of the script.' }),
+    id: t.exposeID('id', { description: '16 hexadecimal digits, the same as `job_id` in REST.' }),
+    scriptName: t.exposeString('scriptName', { description: 'The file name that the script was handed in with.' }),
+    script: t.exposeString('script', {
+      description: 'The source text of the script, up to 1 MiB: do not select it in lists.',
+    }),
     experimentName: t.exposeString('experimentName', { description: 'The MLflow experiment that its runs go to.' }),
     modelName: t.exposeString('modelName', {
       description: 'The registered model that its model becomes a version of.',
     }),
-    requirements: t.exposeStringList('requirements', { description: 'The Python packages that it asked for.' }),
+    requirements: t.exposeStringList('requirements', {
+      description: 'The Python packages that it asked for beside the ones that are always there, as they were given.',
+    }),
     environmentVariables: t.field({
       type: [EnvironmentVariable],
-      description: 'The variables that it asked for.',
+      description: 'The variables that it was handed in with; beside them the script sees the platform’s own.',
       select: { environmentVars: true },
       resolve: (job) => Object.entries(texts.parse(job.environmentVars)),
     }),
-    timeoutSeconds: t.exposeInt('timeoutSeconds', { description: 'How long it may take, its environment included.' }),
+    timeoutSeconds: t.exposeInt('timeoutSeconds', {
+      description: 'How many seconds it may take, the preparation of its environment included.',
+    }),
     tags: t.field({
       type: [Tag],
-      description: 'The tags that it was given.',
+      description: 'The tags that it was handed in with; its runs and model version bear them in MLflow.',
       select: { tags: true },
       resolve: (job) => Object.entries(texts.parse(job.tags)),
     }),
-    status: t.expose('status', { type: JobStatusType, description: 'Where it stands.' }),
+    status: t.expose('status', { type: JobStatusType, description: 'Where it stands now; `jobStatus` follows it.' }),
     error: t.exposeString('error', {
       nullable: true,
-      description: 'Why it did not complete; null while it may still.',
+      description: 'Why it did not complete, for people to read; null while it may still, and when it did.',
     }),
     environmentHash: t.exposeString('environmentHash', {
       nullable: true,
       description: 'The name of its environment: the hash of its lock. Null before it is prepared.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was handed in.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When a worker began it.' }),
-    completedAt: t.expose('completedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a worker began it; null while it is queued.',
+    }),
+    completedAt: t.expose('completedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it came to its last status; null before.',
+    }),
     elapsedSeconds: t.int({
       description: 'Whole seconds from when it was handed in to its end, or to now while it lasts.',
       select: { createdAt: true, completedAt: true },
@@ -77,16 +111,17 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
         first: t.arg.int({ defaultValue: 100, description: `How many at most, 1 to ${MAX_EVENTS}.` }),
         types: t.arg({ type: [JobEventTypeEnum], required: false, description: 'Only these kinds; absent means all.' }),
       },
-      resolve: (job, { after, first, types }, { events }) =>
-        events.list(job.id, {
-          after: after ?? 0,
-          limit: pageSize(first ?? 100, 'first', MAX_EVENTS),
-          types: types ?? undefined,
-        }),
+      resolve: async ({ id }, { after, first, types }, context) => {
+        const limit = pageSize(first ?? 100, 'first', MAX_EVENTS);
+        const events = await firstEvents(context, id, limit, { after: after ?? 0, types: types ?? undefined });
+        return events.slice(0, limit);
+      },
     }),
     logText: t.string({
-      description: 'Its whole log so far as text: environment, script and platform, each line with a line feed.',
-      resolve: (job, _args, { jobs }) => jobs.logText(job.id),
+      description:
+        'Its log so far as text: environment, script and platform, each line with a line feed. Of a log of more than ' +
+        '8 Mi characters the end, after a line that says so; the jobs of one operation share that bound.',
+      resolve: ({ id }, _args, context) => logTextOf(context).load(id),
     }),
     experiment: t.field({
       type: Experiment,
@@ -95,11 +130,15 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
       select: { experimentName: true },
       resolve: (job) => experimentKey.ofName(job.experimentName),
     }),
-    runId: t.exposeID('runId', { nullable: true, description: 'The run that logged its model, else its last run.' }),
+    runId: t.exposeID('runId', {
+      nullable: true,
+      description: 'The id of `run`; null until the script has ended, or when it made none.',
+    }),
     run: t.field({
       type: Run,
       nullable: true,
-      description: 'The run that logged its model, else its last run.',
+      description:
+        'The run that logged its model, else its last run; null until the script has ended, when it made none, or when it is gone.',
       select: { runId: true },
       resolve: (job) => job.runId,
     }),
@@ -113,17 +152,8 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
   }),
 });
 
-const TrainingJobFilter = builder.inputType('TrainingJobFilter', {
-  description: 'Which jobs; a field that is absent or null does not choose.',
-  fields: (t) => ({
-    status: t.field({ type: JobStatusType, description: 'Those that stand there.' }),
-    experimentName: t.string({ description: 'Those that name this experiment.' }),
-    modelName: t.string({ description: 'Those that name this model.' }),
-  }),
-});
-
-builder.queryFields((t) => ({
-  trainingJob: t.prismaField({
+builder.queryField('trainingJob', (t) =>
+  t.prismaField({
     type: 'TrainingJob',
     nullable: true,
     description: 'The job with this id; null when there is none.',
@@ -131,37 +161,4 @@ builder.queryFields((t) => ({
     resolve: (query, _root, { id }, { database }) =>
       isDatabaseText(id) ? database.trainingJob.findUnique({ ...query, where: { id } }) : null,
   }),
-  trainingJobs: t.prismaConnection(
-    {
-      type: 'TrainingJob',
-      cursor: 'id',
-      description: 'All jobs, the newest first.',
-      // Called with the arguments before the page is read; the plugin itself would cut a larger page without a word.
-      maxSize: ({ first, last }) => {
-        pageSize(first);
-        pageSize(last, 'last');
-        return MAX_PAGE_SIZE;
-      },
-      args: { filter: t.arg({ type: TrainingJobFilter, description: 'Which jobs; absent means all.' }) },
-      resolve: (query, _root, { filter, after, before }, { database }) => {
-        const cursorId: unknown = query.cursor?.id; // a forged cursor may hold a value of another type
-        if (cursorId !== undefined && !(typeof cursorId === 'string' && isDatabaseText(cursorId))) {
-          throw before == null ? invalidCursor(after ?? '') : invalidCursor(before, 'before');
-        }
-        checkDatabaseText(['filter', 'experimentName'], filter?.experimentName);
-        checkDatabaseText(['filter', 'modelName'], filter?.modelName);
-        return database.trainingJob.findMany({
-          ...query,
-          where: {
-            ...(filter?.status == null ? {} : { status: filter.status }),
-            ...(filter?.experimentName == null ? {} : { experimentName: filter.experimentName }),
-            ...(filter?.modelName == null ? {} : { modelName: filter.modelName }),
-          },
-          orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-        });
-      },
-    },
-    { name: 'TrainingJobConnection', description: 'A page of jobs.' },
-    { name: 'TrainingJobEdge', description: 'A job in a page.' },
-  ),
-}));
+);

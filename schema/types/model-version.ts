@@ -9,7 +9,7 @@ const ModelVersionStatus = builder.enumType('ModelVersionStatus', {
   values: {
     PENDING_REGISTRATION: { description: 'It is being registered.' },
     FAILED_REGISTRATION: { description: 'It could not be registered.' },
-    READY: { description: 'It can be used.' },
+    READY: { description: 'It can be loaded and asked for predictions.' },
   } as const,
 });
 
@@ -22,20 +22,38 @@ export const ModelVersion = builder.loadableObjectRef('ModelVersion', {
 ModelVersion.implement({
   description: 'One version of a registered model.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'The registered model.' }),
+    name: t.exposeString('name', { description: 'The name of the registered model that it is a version of.' }),
     version: t.exposeString('version', { description: 'Its number, from 1, as text.' }),
-    status: t.expose('status', { type: ModelVersionStatus, description: 'Whether it can be used.' }),
+    status: t.expose('status', {
+      type: ModelVersionStatus,
+      description: 'Whether it can be loaded and asked for predictions.',
+    }),
     statusMessage: t.exposeString('statusMessage', {
       nullable: true,
       description: 'Why it cannot, where that is known.',
     }),
-    stage: t.exposeString('stage', { description: '`None`, `Staging`, `Production` or `Archived`.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
-    source: t.exposeString('source', { description: 'Where its files were taken from.' }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+    stage: t.exposeString('stage', {
+      description: 'MLflow’s stage of it: `None`, `Staging`, `Production` or `Archived`. MLflow prefers aliases today.',
+    }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'What people wrote of it in MLflow; null when nobody did.',
+    }),
+    source: t.exposeString('source', { description: 'The URI that its files were registered from.' }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow; of a job’s version also the job’s tags and `asgard.job_id`.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was registered.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
-    runId: t.exposeID('runId', { nullable: true, description: 'The run that logged it; null when none did.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'When its description, stage or status last changed.',
+    }),
+    runId: t.exposeID('runId', {
+      nullable: true,
+      description: 'The id of the run that logged it; null when none did.',
+    }),
     run: t.field({
       type: Run,
       nullable: true,

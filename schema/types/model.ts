@@ -1,9 +1,10 @@
 import { builder } from '../builder.ts';
-import { forwardArgs, pageConnection } from '../connection.ts';
-import { checkDatabaseText } from '../database-text.ts';
+import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
 import { loadModels } from '../loaders.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
+import { OrderDirection } from './order-direction.ts';
+import { checkSearch, searchDescription } from './search.ts';
 import { Tag } from './tag.ts';
 
 interface ModelAlias {
@@ -14,7 +15,9 @@ interface ModelAlias {
 const ModelAliasType = builder.objectRef<ModelAlias>('ModelAlias').implement({
   description: 'A name for one version of a registered model, which can move to another.',
   fields: (t) => ({
-    alias: t.exposeString('alias', { description: 'The name.' }),
+    alias: t.exposeString('alias', {
+      description: 'The name, unique among the aliases of one model, e.g. `champion`.',
+    }),
     version: t.exposeString('version', { description: 'The number of the version that it names.' }),
   }),
 });
@@ -25,17 +28,28 @@ const RegisteredModel = builder.loadableObjectRef('RegisteredModel', {
   cacheResolved: ({ name }) => name,
 });
 
-const newestVersions = firstPages((names, limit, { models }) => models.newestVersionsOfEach(names, limit));
+const newestVersions = firstPages((names, limit, _none: null, { models }) => models.newestVersionsOfEach(names, limit));
 
 RegisteredModel.implement({
   description: 'A name under which versions of a model are kept.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, which is unique.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What its maker says of it.' }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
-    aliases: t.field({ type: [ModelAliasType], description: 'Its aliases.', resolve: ({ aliases }) => [...aliases] }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
+    name: t.exposeString('name', { description: 'Unique among registered models; jobs and predictions name it.' }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'What people wrote of it in MLflow; null when nobody did.',
+    }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
+    aliases: t.field({
+      type: [ModelAliasType],
+      description: 'The aliases that name versions of it.',
+      resolve: ({ aliases }) => [...aliases],
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its name was registered.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed, by a new version too.' }),
     latestVersion: t.field({
       type: ModelVersion,
       nullable: true,
@@ -47,11 +61,7 @@ RegisteredModel.implement({
       description: 'Its versions, the newest first.',
       args: forwardArgs,
       resolve: ({ name }, args, context) =>
-        pageConnection(
-          args,
-          (page) => context.models.versions(name, page),
-          (first) => newestVersions(context, name, first),
-        ),
+        listConnection(context.models.versionList(name), args, (first) => newestVersions(context, name, first, null)),
     }),
   }),
 });
@@ -78,6 +88,35 @@ builder.objectFields(ModelVersion, (t) => ({
   }),
 }));
 
+const ModelOrderField = builder.enumType('ModelOrderField', {
+  description: 'What registered models can be ordered by.',
+  values: {
+    NAME: { value: 'name', description: 'Their names, as the tracking server’s database sorts them.' },
+    UPDATED_AT: {
+      value: 'updatedAt',
+      description: 'When they last changed, by a new version too; of the same moment the name decides.',
+    },
+  } as const,
+});
+
+const ModelOrder = builder.inputType('ModelOrder', {
+  description: 'In which order registered models come.',
+  fields: (t) => ({
+    field: t.field({
+      type: ModelOrderField,
+      required: true,
+      defaultValue: 'name',
+      description: 'What decides which comes first.',
+    }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'ASC',
+      description: 'From which end of that order the list begins.',
+    }),
+  }),
+});
+
 builder.queryFields((t) => ({
   model: t.field({
     type: RegisteredModel,
@@ -88,11 +127,20 @@ builder.queryFields((t) => ({
   }),
   models: t.field({
     type: RegisteredModelConnection,
-    description: 'All registered models by name.',
-    args: { ...forwardArgs, search: t.arg.string({ description: 'Only models whose name contains this.' }) },
-    resolve: (_root, { search, ...args }, { models }) => {
-      checkDatabaseText(['search'], search);
-      return pageConnection(args, (page) => models.list(search == null ? page : { ...page, search }));
+    description: 'All registered models; by name unless `orderBy` says otherwise.',
+    args: {
+      ...forwardArgs,
+      search: t.arg.string({ description: searchDescription('models') }),
+      orderBy: t.arg({ type: ModelOrder, description: 'Their order; absent means by name.' }),
     },
+    resolve: (_root, { search, orderBy, ...args }, { models }) =>
+      listConnection(
+        models.modelList({
+          search: checkSearch(search),
+          by: orderBy?.field ?? 'name',
+          isAscending: orderBy?.direction !== 'DESC',
+        }),
+        args,
+      ),
   }),
 }));

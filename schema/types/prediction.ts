@@ -5,8 +5,8 @@ import { failures, invalidInputOf, withFailures } from '../errors.ts';
 const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
   description: 'What a model said of some rows.',
   fields: (t) => ({
-    modelName: t.exposeString('modelName', { description: 'The model that was asked.' }),
-    modelVersion: t.exposeString('modelVersion', { description: 'The version that answered.' }),
+    modelName: t.exposeString('modelName', { description: 'The name of the registered model that was asked.' }),
+    modelVersion: t.exposeString('modelVersion', { description: 'The number of the version that answered, as text.' }),
     predictions: t.field({
       type: ['JSON'],
       nullable: { list: false, items: true },
@@ -30,7 +30,7 @@ const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
 const PredictInput = builder.inputType('PredictInput', {
   description: 'Rows to predict, and the model to ask.',
   fields: (t) => ({
-    modelName: t.string({ required: true, description: 'The registered model.' }),
+    modelName: t.string({ required: true, description: 'The name of the registered model to ask.' }),
     modelVersion: t.string({ description: 'The number of its version as text; the newest when absent.' }),
     inputs: t.field({
       type: 'JSON',

@@ -4,13 +4,13 @@ import { loadRuns } from '../loaders.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
 import { Tag } from './tag.ts';
 
-const RunStatus = builder.enumType('RunStatus', {
+export const RunStatus = builder.enumType('RunStatus', {
   description: 'Where a run stands, by MLflow’s words.',
   values: {
     SCHEDULED: { description: 'It shall start later.' },
-    RUNNING: { description: 'It runs.' },
-    FINISHED: { description: 'It ended well.' },
-    FAILED: { description: 'It ended badly.' },
+    RUNNING: { description: 'It has begun and has not ended.' },
+    FINISHED: { description: 'Its script said that it ended well.' },
+    FAILED: { description: 'Its script said that it ended badly.' },
     KILLED: { description: 'It was ended from outside.' },
   } as const,
 });
@@ -18,15 +18,15 @@ const RunStatus = builder.enumType('RunStatus', {
 const Param = builder.objectRef<[key: string, value: string]>('Param').implement({
   description: 'A parameter that a run was made with.',
   fields: (t) => ({
-    key: t.string({ description: 'Its name.', resolve: ([key]) => key }),
-    value: t.string({ description: 'Its value as text.', resolve: ([, value]) => value }),
+    key: t.string({ description: 'The name of the parameter.', resolve: ([key]) => key }),
+    value: t.string({ description: 'What the parameter was, as text.', resolve: ([, value]) => value }),
   }),
 });
 
 const MetricType = builder.objectRef<Metric>('Metric').implement({
   description: 'The newest value of one metric of a run.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'Its name.' }),
+    key: t.exposeString('key', { description: 'The name of the metric.' }),
     value: t.float(metricValueField),
     text: t.string(metricTextField),
     step: t.exposeFloat('step', { description: 'The step it was logged for, a whole number.' }),
@@ -40,24 +40,39 @@ export const Run = builder.loadableObjectRef('Run', { load: loadRuns, cacheResol
 Run.implement({
   description: 'One tracked execution: what it was made with and what it measured.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Its id.' }),
-    name: t.exposeString('name', { description: 'Its name, which need not be unique.' }),
-    status: t.expose('status', { type: RunStatus, description: 'Where it stands.' }),
-    experimentId: t.exposeID('experimentId', { description: 'The experiment that holds it.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it started.' }),
+    id: t.exposeID('id', { description: 'MLflow’s id: 32 hexadecimal digits.' }),
+    name: t.exposeString('name', { description: 'How people call it; need not be unique.' }),
+    status: t.expose('status', {
+      type: RunStatus,
+      description: 'Where it stands, as its script or client told MLflow.',
+    }),
+    experimentId: t.exposeID('experimentId', { description: 'The id of the experiment that holds it.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it started, by the clock of its script; null where that is not known.',
+    }),
     endedAt: t.expose('endedAt', {
       type: 'DateTime',
       nullable: true,
       description: 'When it ended; null while it runs.',
     }),
-    artifactUri: t.exposeString('artifactUri', { description: 'Where its artifacts lie.' }),
+    artifactUri: t.exposeString('artifactUri', { description: 'The URI under which its artifacts lie.' }),
     params: t.field({
       type: [Param],
-      description: 'What it was made with.',
+      description: 'The parameters that it was made with, in no particular order.',
       resolve: ({ params }) => Object.entries(params),
     }),
-    metrics: t.field({ type: [MetricType], description: 'What it measured.', resolve: ({ metrics }) => [...metrics] }),
-    tags: t.field({ type: [Tag], description: 'Its tags.', resolve: ({ tags }) => Object.entries(tags) }),
+    metrics: t.field({
+      type: [MetricType],
+      description: 'The newest value of each metric that it logged.',
+      resolve: ({ metrics }) => [...metrics],
+    }),
+    tags: t.field({
+      type: [Tag],
+      description: 'What it is tagged with in MLflow; of a job’s run also the job’s tags and `asgard.job_id`.',
+      resolve: ({ tags }) => Object.entries(tags),
+    }),
   }),
 });
 

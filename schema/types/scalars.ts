@@ -1,14 +1,19 @@
 import { GraphQLError } from 'graphql';
+import { z } from 'zod';
 import { builder } from '../builder.ts';
 
+/** Only this of what JavaScript would read as a date: "1" is one too. */
+const isoText = z.iso.datetime({ offset: true });
+
 builder.scalarType('DateTime', {
-  description: 'A moment as ISO 8601 in UTC with milliseconds, e.g. `2025-11-03T10:00:00.000Z`.',
+  description:
+    'A moment as ISO 8601 in UTC with milliseconds, e.g. `2025-11-03T10:00:00.000Z`. As input any offset is taken, and ' +
+    'milliseconds and seconds may be left out.',
   serialize: (value) => (typeof value === 'string' ? new Date(value) : value).toISOString(),
   parseValue: (value) => {
-    const moment = typeof value === 'string' ? new Date(value) : undefined;
-    if (moment === undefined || Number.isNaN(moment.getTime()))
-      throw new GraphQLError('DateTime takes an ISO 8601 text');
-    return moment;
+    const parsed = isoText.safeParse(value);
+    if (parsed.success) return new Date(parsed.data);
+    throw new GraphQLError('DateTime takes a text like 2025-11-03T10:00:00Z, with its offset from UTC');
   },
 });
 

@@ -3,20 +3,16 @@ import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
 import { TrainingJob } from './job.ts';
+import { TagInput } from './tag.ts';
 
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
   description: 'A variable that a script shall see.',
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name: letters, digits and `_`, not beginning with a digit.' }),
-    value: t.string({ required: true, description: 'Its value, whatever characters it holds.' }),
-  }),
-});
-
-const TagInput = builder.inputType('TagInput', {
-  description: 'A key with a value.',
-  fields: (t) => ({
-    key: t.string({ required: true, description: 'The key.' }),
-    value: t.string({ required: true, description: 'The value.' }),
+    value: t.string({
+      required: true,
+      description: 'The text that the script shall see; it may hold quotes and line feeds.',
+    }),
   }),
 });
 
@@ -24,15 +20,22 @@ const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
   description: 'A Python training script and how to run it.',
   fields: (t) => ({
     scriptName: t.string({ required: true, description: 'The file name of the script, without a folder.' }),
-    script: t.string({ required: true, description: 'The text of the script, at most 1 MiB.' }),
+    script: t.string({ required: true, description: 'The source text of the script, at most 1 MiB in UTF-8.' }),
     experimentName: t.string({ required: true, description: 'The MLflow experiment that its runs go to.' }),
     modelName: t.string({ required: true, description: 'The registered model that its model becomes a version of.' }),
     requirements: t.stringList({
       description: 'Python packages beside the ones that are always there, as PEP 508 names them.',
     }),
-    environmentVariables: t.field({ type: [EnvironmentVariableInput], description: 'Variables that the script sees.' }),
+    environmentVariables: t.field({
+      type: [EnvironmentVariableInput],
+      description:
+        'Variables that the script sees, each name once, at most 200; the platform’s own cannot be replaced.',
+    }),
     timeoutSeconds: t.int({ description: 'How long the job may take, 60 to 3600; 300 when absent.' }),
-    tags: t.field({ type: [TagInput], description: 'Tags of the job.' }),
+    tags: t.field({
+      type: [TagInput],
+      description: 'Tags of the job, which its runs and model version get too; each key once, at most 100.',
+    }),
   }),
 });
 

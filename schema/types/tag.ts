@@ -4,7 +4,18 @@ import { builder } from '../builder.ts';
 export const Tag = builder.objectRef<[key: string, value: string]>('Tag').implement({
   description: 'A key with a value, to find and sort things by.',
   fields: (t) => ({
-    key: t.string({ description: 'The key.', resolve: ([key]) => key }),
-    value: t.string({ description: 'The value.', resolve: ([, value]) => value }),
+    key: t.string({ description: 'What kind of tag; unique among the tags of one thing.', resolve: ([key]) => key }),
+    value: t.string({ description: 'Any text, also none.', resolve: ([, value]) => value }),
+  }),
+});
+
+export const TagInput = builder.inputType('TagInput', {
+  description: 'A tag to give a thing, or to find things by.',
+  fields: (t) => ({
+    key: t.string({
+      required: true,
+      description: 'What kind of tag: letters, digits and `_-.:/` and blanks; at most 250 characters.',
+    }),
+    value: t.string({ required: true, description: 'Any text of at most 5000 characters.' }),
   }),
 });

@@ -2,55 +2,60 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { GraphQLClient } from 'graphql-request';
 import { type Client, createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { AsgardRequestError, requestErrorOf, type Success, successOf } from './errors.ts';
+import { AsgardRequestError, requestErrorOf, successOf } from './errors.ts';
 import {
   CancelTrainingJobDocument,
-  type CancelTrainingJobMutation,
+  ExperimentDocument,
+  ExperimentsDocument,
+  JobEventPageDocument,
   type JobEventType,
   JobLogTextDocument,
+  JobScriptDocument,
   JobStatusChangesDocument,
-  type JobStatusChangesSubscription,
+  ModelDocument,
   ModelsDocument,
-  type ModelsQuery,
+  ModelVersionDocument,
+  ModelVersionsDocument,
   PlatformStatusDocument,
-  type PlatformStatusQuery,
   PredictDocument,
   type PredictInput,
-  type PredictMutation,
+  RunDocument,
+  RunsDocument,
   SubmitTrainingJobDocument,
   type SubmitTrainingJobInput,
-  type SubmitTrainingJobMutation,
+  TrainingJobCountDocument,
   TrainingJobDocument,
   type TrainingJobFilter,
-  type TrainingJobQuery,
   TrainingJobsDocument,
-  type TrainingJobsQuery,
 } from './generated/graphql.ts';
 import { type JobEvent, jobEventStream } from './job-event-stream.ts';
+import { allItems, type Page, pageOf } from './pages.ts';
 import { payloadsOf } from './subscription.ts';
+import type {
+  CancelledJob,
+  Experiment,
+  ExperimentListOptions,
+  FoundModelVersion,
+  FoundRun,
+  Job,
+  JobListOptions,
+  JobScript,
+  JobStatusChange,
+  ListedJob,
+  LogLine,
+  Model,
+  ModelListOptions,
+  ModelVersion,
+  PageOptions,
+  PlatformStatus,
+  Prediction,
+  Run,
+  RunListOptions,
+  SubmittedJob,
+} from './types.ts';
 
-export type { JobEvent };
-export type LogLine = Extract<JobEvent, { readonly __typename: 'LogLine' }>;
-export type JobStatusChange = JobStatusChangesSubscription['jobStatusChanges'][number];
-export type SubmittedJob = Success<SubmitTrainingJobMutation['submitTrainingJob']>;
-export type CancelledJob = Success<CancelTrainingJobMutation['cancelTrainingJob']>;
-export type Prediction = Success<PredictMutation['predict']>;
-export type Job = NonNullable<TrainingJobQuery['trainingJob']>;
-export type ListedJob = TrainingJobsQuery['trainingJobs']['edges'][number]['node'];
-export type Model = ModelsQuery['models']['edges'][number]['node'];
-export type PlatformStatus = PlatformStatusQuery['platformStatus'];
-
-/** A part of a list. `endCursor`, given as `after`, begins the next one; null when this is the last. */
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  readonly endCursor: string | null;
-}
-
-export interface PageOptions {
-  /** How many items, 1 to 100; 20 when absent. */
-  readonly first?: number;
-  readonly after?: string;
-}
+export type * from './types.ts';
+export type { JobEvent, Page };
 
 export interface FollowOptions {
   /** The number of the last event that the caller has; 0, the default, for all. */
@@ -76,7 +81,7 @@ const PONG_LIMIT_MS = 5_000;
 /**
  * Asgard's GraphQL API as typed calls. Every method throws `AsgardRequestError` for what the platform refuses, or when
  * it cannot be reached. It holds a WebSocket while something is followed: whoever makes it disposes of it, which ends
- * every stream.
+ * every stream. The file is long because a caller looks for one class: each method is one operation of `operations.graphql`.
  */
 export class AsgardClient implements AsyncDisposable {
   readonly #http: GraphQLClient;
@@ -103,12 +108,27 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A job with its run and model version. @throws AsgardRequestError NOT_FOUND */
   async job(id: string): Promise<Job> {
-    return found((await this.#request(TrainingJobDocument, { id })).trainingJob, id);
+    return found((await this.#request(TrainingJobDocument, { id })).trainingJob, `job "${id}"`);
   }
 
-  /** Jobs, the newest first. */
-  async jobs(options: PageOptions & { readonly filter?: TrainingJobFilter } = {}): Promise<Page<ListedJob>> {
+  /** What a job was handed in with: its script, and the variables that it sees. @throws AsgardRequestError NOT_FOUND */
+  async jobScript(id: string): Promise<JobScript> {
+    return found((await this.#request(JobScriptDocument, { id })).trainingJob, `job "${id}"`);
+  }
+
+  /** A page of jobs, the newest first unless `orderBy` says otherwise. */
+  async jobs(options: JobListOptions = {}): Promise<Page<ListedJob>> {
     return pageOf((await this.#request(TrainingJobsDocument, { ...options })).trainingJobs);
+  }
+
+  /** Every job, page by page as the iteration comes to it. */
+  allJobs(options: Omit<JobListOptions, 'last' | 'before'> = {}): AsyncGenerator<ListedJob, void> {
+    return allItems((page) => this.jobs(page), options);
+  }
+
+  /** How many jobs a filter chooses; without one, how many there are. */
+  async countJobs(filter?: TrainingJobFilter): Promise<number> {
+    return (await this.#request(TrainingJobCountDocument, { filter: filter ?? null })).trainingJobs.totalCount;
   }
 
   /** Asks for a job's end. @throws AsgardRequestError NOT_FOUND; CONFLICT when it has ended in another way */
@@ -120,12 +140,85 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A job's whole log so far. @throws AsgardRequestError NOT_FOUND */
   async logText(id: string): Promise<string> {
-    return found((await this.#request(JobLogTextDocument, { id })).trainingJob, id).logText;
+    return found((await this.#request(JobLogTextDocument, { id })).trainingJob, `job "${id}"`).logText;
   }
 
-  /** Registered models by name. */
-  async models(options: PageOptions & { readonly search?: string } = {}): Promise<Page<Model>> {
+  /**
+   * Events of a job that have happened, above `after` (0 when absent) in the order of their numbers: up to `first` (1 to
+   * 1,000; 100 when absent). The number of the last one, as `after`, begins the next page; `jobEvents` goes on live.
+   * @throws AsgardRequestError NOT_FOUND
+   */
+  async pastJobEvents(
+    id: string,
+    options: { readonly after?: number; readonly first?: number; readonly types?: readonly JobEventType[] } = {},
+  ): Promise<readonly JobEvent[]> {
+    const { after = 0, first = 100, types = null } = options;
+    const { trainingJob } = await this.#request(JobEventPageDocument, { id, after, first, types });
+    return found(trainingJob, `job "${id}"`).events;
+  }
+
+  /** A page of experiments, the newest first unless `orderBy` says otherwise. */
+  async experiments(options: ExperimentListOptions = {}): Promise<Page<Experiment>> {
+    return pageOf((await this.#request(ExperimentsDocument, { ...options })).experiments);
+  }
+
+  /** Every experiment, page by page. */
+  allExperiments(options: ExperimentListOptions = {}): AsyncGenerator<Experiment, void> {
+    return allItems((page) => this.experiments(page), options);
+  }
+
+  /** The experiment of an id or a name. @throws AsgardRequestError NOT_FOUND */
+  async experiment(key: { readonly id: string } | { readonly name: string }): Promise<Experiment> {
+    const { experiment } = await this.#request(ExperimentDocument, key);
+    return found(experiment, `experiment "${'id' in key ? key.id : key.name}"`);
+  }
+
+  /** A page of an experiment's runs, the newest first unless `orderBy` says otherwise. @throws AsgardRequestError NOT_FOUND */
+  async runs(experimentId: string, options: RunListOptions = {}): Promise<Page<Run>> {
+    const { experiment } = await this.#request(RunsDocument, { experimentId, ...options });
+    return pageOf(found(experiment, `experiment "${experimentId}"`).runs);
+  }
+
+  /** Every run of an experiment, page by page. @throws AsgardRequestError NOT_FOUND */
+  allRuns(experimentId: string, options: RunListOptions = {}): AsyncGenerator<Run, void> {
+    return allItems((page) => this.runs(experimentId, page), options);
+  }
+
+  /** A run, with the job that made it. @throws AsgardRequestError NOT_FOUND */
+  async run(id: string): Promise<FoundRun> {
+    return found((await this.#request(RunDocument, { id })).run, `run "${id}"`);
+  }
+
+  /** A page of registered models, by name unless `orderBy` says otherwise. */
+  async models(options: ModelListOptions = {}): Promise<Page<Model>> {
     return pageOf((await this.#request(ModelsDocument, { ...options })).models);
+  }
+
+  /** Every registered model, page by page. */
+  allModels(options: ModelListOptions = {}): AsyncGenerator<Model, void> {
+    return allItems((page) => this.models(page), options);
+  }
+
+  /** A registered model, with its newest version. @throws AsgardRequestError NOT_FOUND */
+  async model(name: string): Promise<Model> {
+    return found((await this.#request(ModelDocument, { name })).model, `model "${name}"`);
+  }
+
+  /** A page of a model's versions, the newest first. @throws AsgardRequestError NOT_FOUND */
+  async modelVersions(name: string, options: PageOptions = {}): Promise<Page<ModelVersion>> {
+    const { model } = await this.#request(ModelVersionsDocument, { name, ...options });
+    return pageOf(found(model, `model "${name}"`).versions);
+  }
+
+  /** Every version of a model, page by page. @throws AsgardRequestError NOT_FOUND */
+  allModelVersions(name: string, options: PageOptions = {}): AsyncGenerator<ModelVersion, void> {
+    return allItems((page) => this.modelVersions(name, page), options);
+  }
+
+  /** A version of a model, with the job that it came out of. @throws AsgardRequestError NOT_FOUND */
+  async modelVersion(name: string, version: string): Promise<FoundModelVersion> {
+    const { modelVersion } = await this.#request(ModelVersionDocument, { name, version });
+    return found(modelVersion, `version ${version} of model "${name}"`);
   }
 
   /** `inputs: {column: value[n]}` → `predictions: value[n]`. */
@@ -219,15 +312,7 @@ function createSocket(url: string, connectionParams: Record<string, string>): Cl
   return client;
 }
 
-function found<T>(job: T | null, id: string): T {
-  if (job === null) throw new AsgardRequestError('NOT_FOUND', `there is no job "${id}"`);
-  return job;
-}
-
-function pageOf<Item>(connection: {
-  readonly edges: readonly { readonly node: Item }[];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
-}): Page<Item> {
-  const { edges, pageInfo } = connection;
-  return { items: edges.map(({ node }) => node), endCursor: pageInfo.hasNextPage ? pageInfo.endCursor : null };
+function found<T>(thing: T | null, name: string): T {
+  if (thing === null) throw new AsgardRequestError('NOT_FOUND', `there is no ${name}`);
+  return thing;
 }

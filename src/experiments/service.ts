@@ -1,9 +1,10 @@
 import type { MlflowClient } from '../mlflow/client.ts';
-import { filterStrings } from '../mlflow/filter.ts';
+import { allOf, containsFilter, filterStrings } from '../mlflow/filter.ts';
 import { firstOfEach } from '../mlflow/first-of-each.ts';
+import type { Keyset, MlflowList } from '../mlflow/list.ts';
 import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
 import type { Experiment, Run } from '../mlflow/wire.ts';
-import type { Page } from '../platform/page.ts';
+import { NEWEST_RUNS, type RunListOptions, runList } from './run-list.ts';
 
 /** Of one search by ids: well inside what a database takes as parameters. */
 const MAX_IDS_PER_SEARCH = 500;
@@ -11,17 +12,18 @@ const PAGE_SIZE = 5_000;
 /** Whoever goes through all experiments stops here rather than go on for ever. */
 const MAX_PAGES = 20;
 
-export interface PageOptions {
-  /** At most this many items, from 1. */
-  readonly first: number;
-  /** The `nextPageToken` of the page before; INVALID_INPUT when it is none. */
-  readonly after?: string | undefined;
-}
-
 /** What a run is called by. MLflow searches runs only within named experiments: not to name it costs a request. */
 export interface RunKey {
   readonly runId: string;
   readonly experimentId?: string | undefined;
+}
+
+/** Which experiments a list holds, and in which order. */
+export interface ExperimentListOptions {
+  /** Part of the name, in any case; absent or empty means all. */
+  readonly search?: string | undefined;
+  readonly by: 'createdAt' | 'name';
+  readonly isAscending: boolean;
 }
 
 /** Experiments and their runs, as MLflow has them. Errors are those of `MlflowClient`. */
@@ -32,9 +34,19 @@ export class ExperimentService {
     this.#mlflow = mlflow;
   }
 
-  /** Active experiments, the newest first. */
-  list({ first, after }: PageOptions): Promise<Page<Experiment>> {
-    return this.#mlflow.searchExperiments({ maxResults: first, pageToken: after });
+  /** Active experiments; of those made in one millisecond the id decides. */
+  experimentList({ search, by, isAscending }: ExperimentListOptions): MlflowList<Experiment> {
+    const direction = isAscending ? 'ASC' : 'DESC';
+    const orderBy = [`${by === 'name' ? 'name' : 'creation_time'} ${direction}`, `experiment_id ${direction}`];
+    const filter = search === undefined || search === '' ? undefined : containsFilter('name', search);
+    return {
+      identity: ['experiments', search ?? '', by, direction],
+      idOf: ({ id }) => id,
+      search: ({ from, ...page }) =>
+        this.#mlflow.searchExperiments({ ...page, orderBy, filter: allOf([filter, from]) }),
+      // In the other direction experiments of old servers, which have no time, come last: no filter on it shows them.
+      keyset: by === 'createdAt' && !isAscending ? newestFirst : undefined,
+    };
   }
 
   /** Each id's experiment, deleted ones too, in the order of `ids`; null where there is none. One search for 500 ids. */
@@ -49,8 +61,9 @@ export class ExperimentService {
   }
 
   /** The experiment of that exact name, a deleted one too; null when there is none. */
-  byName(name: string): Promise<Experiment | null> {
-    return orNull(this.#mlflow.getExperimentByName(name));
+  async byName(name: string): Promise<Experiment | null> {
+    // MLflow takes an empty name for a missing one
+    return name === '' ? null : orNull(this.#mlflow.getExperimentByName(name));
   }
 
   /** `byName` for many, in one request when there are fewer than 5,000 experiments. */
@@ -68,21 +81,22 @@ export class ExperimentService {
     return names.map((name) => found.get(name) ?? null);
   }
 
-  /** Active runs of the experiments, in one search: in MLflow's order `orderBy`, else the newest first. */
-  runs(
-    experimentIds: readonly string[],
-    { first, after, orderBy }: PageOptions & { readonly orderBy?: readonly string[] | undefined },
-  ): Promise<Page<Run>> {
-    return this.#mlflow.searchRuns({ experimentIds, orderBy, maxResults: first, pageToken: after });
+  /** Active runs of an experiment. */
+  runList(experimentId: string, options: RunListOptions = NEWEST_RUNS): MlflowList<Run> {
+    return runList(this.#mlflow, [experimentId], options);
   }
 
-  /** Up to `limit` active runs of each experiment, the newest first, in the order of `experimentIds`; see `firstOfEach`. */
-  newestRunsOfEach(experimentIds: readonly string[], limit: number): Promise<Run[][]> {
+  /** Up to `limit` active runs of each experiment, in the order of `experimentIds`; see `firstOfEach`. */
+  firstRunsOfEach(
+    experimentIds: readonly string[],
+    limit: number,
+    options: RunListOptions = NEWEST_RUNS,
+  ): Promise<Run[][]> {
     return firstOfEach<Run>(
       experimentIds,
       limit,
       (run) => run.experimentId,
-      (ids, first) => this.runs(ids, { first }),
+      (ids, maxResults) => runList(this.#mlflow, ids, options).search({ maxResults }),
     );
   }
 
@@ -146,3 +160,12 @@ export class ExperimentService {
 function isExperimentId(id: string): boolean {
   return /^\d{1,10}$/.test(id) && Number(id) < 2 ** 31;
 }
+
+/** Of experiments from the newest on. */
+const newestFirst: Keyset<Experiment> = {
+  keyOf: ({ createdAt }) => createdAt?.getTime() ?? null,
+  filterFrom: (time) => `creation_time <= ${time}`,
+  isAfter: ({ id, createdAt }, time, otherId) =>
+    createdAt !== null &&
+    (createdAt.getTime() < time || (createdAt.getTime() === time && Number(id) < Number(otherId))),
+};

@@ -10,6 +10,7 @@ import {
   STATUS_CHANNEL,
 } from './event-store.ts';
 import type { JobEventType, NumberedJobEvent } from './events.ts';
+import { readEventsOfMany } from './events-of-many.ts';
 import { checkJobId, noSuchJob } from './job-id.ts';
 import { isTerminal } from './states.ts';
 
@@ -106,16 +107,16 @@ export class JobEventFeed {
     options: { after?: number; limit: number; types?: readonly JobEventType[] | undefined },
   ): Promise<NumberedJobEvent[]> {
     await this.#isEnded(jobId);
-    const found: NumberedJobEvent[] = [];
-    let cursor = options.after ?? 0;
-    while (found.length < options.limit) {
-      const events = await readEvents(this.#database, jobId, cursor, MAX_LIST_EVENTS);
-      found.push(...events.filter((event) => isOfTypes(event, options.types)));
-      const last = events.at(-1);
-      if (last === undefined) break;
-      cursor = last.sequence;
-    }
-    return found.slice(0, options.limit);
+    const [events = []] = await this.listOfMany([jobId], { after: 0, ...options });
+    return events;
+  }
+
+  /** `list` of many jobs that exist, in the order of `jobIds`, in as few statements as one takes. */
+  listOfMany(
+    jobIds: readonly string[],
+    options: { after: number; limit: number; types?: readonly JobEventType[] | undefined },
+  ): Promise<NumberedJobEvent[][]> {
+    return readEventsOfMany(this.#database, jobIds, options);
   }
 
   /**

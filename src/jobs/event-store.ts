@@ -14,8 +14,6 @@ const MAX_ROW_CHARACTERS = 256 * 1024;
 /** A read stops after this many, so that a reader of long lines needs no more memory than one of short ones. */
 const MAX_READ_CHARACTERS = 1024 * 1024;
 const ROWS_PER_QUERY = 4;
-/** A tail may be as long as this many of the longest rows; nearly every job's whole log is in them. */
-const TAIL_ROWS_PER_QUERY = 32;
 /** NOTIFY takes 8,000 bytes of payload. */
 const MAX_NOTIFIED_REASON = 500;
 
@@ -109,7 +107,7 @@ export async function readEvents(
     const rows = await database.$queryRaw<{ first_sequence: number; events: unknown }[]>`
       SELECT first_sequence, events FROM job_events
       WHERE job_id = ${jobId} AND last_sequence > ${cursor}::int AND first_sequence >= coalesce((
-        SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::int + 1), 0)
+        SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::bigint + 1), 0)
       ORDER BY first_sequence LIMIT ${ROWS_PER_QUERY}::int`;
     for (const row of rows) {
       const events = z.array(jobEvent).parse(row.events);
@@ -160,38 +158,4 @@ function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
 /** About what an event takes as JSON. */
 function lengthOf(event: JobEvent): number {
   return 100 + ('text' in event ? event.text.length : 0);
-}
-
-/**
- * The end of a job's log as text, each line with a line feed: what was printed while its environment was prepared, the
- * script's lines and the platform's own. At most about `maxCharacters`; then `isCut`.
- */
-export async function readLogTail(
-  database: DatabaseClient,
-  jobId: string,
-  maxCharacters: number,
-): Promise<{ text: string; isCut: boolean }> {
-  const rows: string[] = [];
-  let before: number | null = null;
-  for (let characters = 0; characters < maxCharacters; ) {
-    const found: { first_sequence: number; events: unknown }[] = await database.$queryRaw`
-      SELECT first_sequence, events FROM job_events
-      WHERE job_id = ${jobId} AND (${before}::int IS NULL OR first_sequence < ${before}::int)
-      ORDER BY first_sequence DESC LIMIT ${TAIL_ROWS_PER_QUERY}::int`;
-    for (const row of found) {
-      if (characters >= maxCharacters) break;
-      const text = logTextOf(z.array(jobEvent).parse(row.events));
-      rows.unshift(text);
-      characters += text.length;
-      before = row.first_sequence;
-    }
-    if (found.length < TAIL_ROWS_PER_QUERY) break;
-  }
-  return { text: rows.join(''), isCut: before !== null && before > 1 };
-}
-
-function logTextOf(events: readonly JobEvent[]): string {
-  return events
-    .map((event) => (event.type === 'log' || event.type === 'environment' ? `${event.text}\n` : ''))
-    .join('');
 }

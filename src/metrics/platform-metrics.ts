@@ -17,7 +17,7 @@ export interface MetricSources extends JobSources {
 
 /**
  * Every metric of the platform, each in the file of what it measures: services are given these as observers and know
- * nothing of Prometheus. Names begin with the guide's `mlops_`. `docs/decisions/0006-counters-of-this-process.md` says
+ * nothing of Prometheus. Names begin with the guide's `mlops_`. `docs/decisions/0010-counters-of-this-process.md` says
  * what they count.
  */
 export class PlatformMetrics {

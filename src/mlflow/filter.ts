@@ -48,6 +48,12 @@ export function containsFilter(attribute: string, text: string): string {
   return `${attribute} ILIKE '%${text.replace(/['"\\%]/g, '_')}%'`;
 }
 
+/** Filters that must all hold; undefined when there is none. */
+export function allOf(filters: readonly (string | undefined)[]): string | undefined {
+  const given = filters.filter((filter) => filter !== undefined);
+  return given.length === 0 ? undefined : given.join(' AND ');
+}
+
 const PLAIN = /^[A-Za-z0-9 _.-]+$/;
 
 function pythonLiteral(value: string): string {

@@ -25,14 +25,14 @@ export interface Metric {
   readonly at: Date;
 }
 
-type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED';
+export const RUN_STATUSES = ['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'] as const;
 
 /** One tracked execution inside an experiment. */
 export interface Run {
   readonly id: string;
   readonly experimentId: string;
   readonly name: string;
-  readonly status: RunStatus;
+  readonly status: (typeof RUN_STATUSES)[number];
   readonly startedAt: Date | null;
   readonly endedAt: Date | null;
   /** Where its artifacts lie, e.g. `mlflow-artifacts:/1/<run id>/artifacts`. */
@@ -133,7 +133,7 @@ export const runWire = z
       run_id: z.string(),
       experiment_id: z.string(),
       run_name: z.string().default(''),
-      status: z.enum(['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED']).default('RUNNING'),
+      status: z.enum(RUN_STATUSES).default('RUNNING'),
       start_time: optionalTime,
       end_time: optionalTime,
       artifact_uri: z.string().default(''),

@@ -1,6 +1,7 @@
 import type { MlflowClient, NewModelVersion } from '../mlflow/client.ts';
-import { containsFilter, filterString, filterStrings } from '../mlflow/filter.ts';
+import { allOf, containsFilter, filterString, filterStrings } from '../mlflow/filter.ts';
 import { firstOfEach } from '../mlflow/first-of-each.ts';
+import type { MlflowList } from '../mlflow/list.ts';
 import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
@@ -27,6 +28,14 @@ export interface PageOptions {
   readonly after?: string | undefined;
 }
 
+/** Which models a list holds, and in which order. */
+export interface ModelListOptions {
+  /** Part of the name, in any case; absent or empty means all. */
+  readonly search?: string | undefined;
+  readonly by: 'name' | 'updatedAt';
+  readonly isAscending: boolean;
+}
+
 /** Registered models and their versions, as MLflow has them. Errors are those of `MlflowClient`. */
 export class ModelService {
   readonly #mlflow: MlflowClient;
@@ -35,14 +44,22 @@ export class ModelService {
     this.#mlflow = mlflow;
   }
 
-  /** Registered models by name; with `search`, those whose name contains it in any case. */
-  list({
-    first,
-    after,
-    search,
-  }: PageOptions & { readonly search?: string | undefined }): Promise<Page<RegisteredModel>> {
+  /** Registered models by name. */
+  list({ first, after }: PageOptions): Promise<Page<RegisteredModel>> {
+    return this.#mlflow.searchRegisteredModels({ maxResults: first, pageToken: after });
+  }
+
+  /** Registered models in an order; of those that changed in one millisecond the name decides. */
+  modelList({ search, by, isAscending }: ModelListOptions): MlflowList<RegisteredModel> {
+    const direction = isAscending ? 'ASC' : 'DESC';
+    const orderBy = by === 'name' ? [`name ${direction}`] : [`last_updated_timestamp ${direction}`, 'name ASC'];
     const filter = search === undefined || search === '' ? undefined : containsFilter('name', search);
-    return this.#mlflow.searchRegisteredModels({ filter, maxResults: first, pageToken: after });
+    return {
+      identity: ['models', search ?? '', by, direction],
+      // A model that changes is elsewhere in the list.
+      idOf: ({ name, updatedAt }) => (by === 'name' ? name : `${updatedAt.getTime()} ${name}`),
+      search: (page) => this.#mlflow.searchRegisteredModels({ ...page, orderBy, filter }),
+    };
   }
 
   /** @throws AsgardError NOT_FOUND, naming models of a similar name */
@@ -70,6 +87,21 @@ export class ModelService {
   versions(name: string, { first, after }: PageOptions): Promise<Page<ModelVersion>> {
     const filter = filterString('name', [name]);
     return this.#mlflow.searchModelVersions({ filter, maxResults: first, pageToken: after });
+  }
+
+  /** `versions` in parts. */
+  versionList(name: string): MlflowList<ModelVersion> {
+    const filter = filterString('name', [name]);
+    return {
+      identity: ['versions', name],
+      idOf: ({ version }) => version,
+      search: ({ from, ...page }) => this.#mlflow.searchModelVersions({ ...page, filter: allOf([filter, from]) }),
+      keyset: {
+        keyOf: ({ version }) => Number(version),
+        filterFrom: (version) => `version_number <= ${version}`,
+        isAfter: ({ version }, key) => Number(version) < key,
+      },
+    };
   }
 
   /**

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PrismaClient } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
-import { appendEvents, readEvents, readLogTail } from '../../src/jobs/event-store.ts';
+import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
 import type { JobEvent, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { readLogTails } from '../../src/jobs/events-of-many.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { SUBMISSION } from '../support/submission.ts';
@@ -142,10 +143,14 @@ describe("a job's log", () => {
   it('that is too long is its end, and says that the beginning is left out', async () => {
     for (let batch = 0; batch < 40; batch += 1)
       await appendEvents(database, jobId, [log(`${batch} ${'x'.repeat(96)}`)]);
-    const whole = await readLogTail(database, jobId, 1_000_000);
+    const tailOf = async (maxCharacters: number) => {
+      const [tail] = await readLogTails(database, [jobId], maxCharacters);
+      return tail ?? { text: '', isCut: false };
+    };
+    const whole = await tailOf(1_000_000);
     expect(whole.isCut).toBe(false);
     for (const limit of [1, 100, 3_300, 3_960]) {
-      const { text, isCut } = await readLogTail(database, jobId, limit);
+      const { text, isCut } = await tailOf(limit);
       expect(isCut).toBe(true);
       expect(whole.text.endsWith(text)).toBe(true);
       expect(text.length).toBeGreaterThanOrEqual(limit);

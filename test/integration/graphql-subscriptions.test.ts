@@ -232,7 +232,38 @@ describe('the client', () => {
     const { items, endCursor } = await client.jobs({ filter: { modelName: 'listed' } });
     expect(items.map((job) => job.id)).toEqual([id]);
     expect(endCursor).toBeNull();
+    await expect(client.jobScript(id)).resolves.toEqual({ script: 'x', environmentVariables: [] });
     await expect(client.cancel(id)).resolves.toMatchObject({ status: 'CANCELLED' });
+  });
+});
+
+describe('the client, of lists', () => {
+  it('iterates all jobs over all pages, counts them, and goes backwards', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    const names = ['a.py', 'b.py', 'c.py', 'd.py', 'e.py'];
+    for (const scriptName of names) {
+      await client.submit({ scriptName, script: 'x', experimentName: 'e', modelName: 'all' });
+    }
+    const filter = { modelName: 'all' };
+    const orderBy = { field: 'CREATED_AT', direction: 'ASC' } as const;
+    const all = await Array.fromAsync(client.allJobs({ filter, orderBy, first: 2 }));
+    expect(all.map(({ scriptName }) => scriptName)).toEqual(names);
+    expect(await client.countJobs(filter)).toBe(5);
+    const last = await client.jobs({ filter, orderBy, last: 2 });
+    const before = await client.jobs({ filter, orderBy, last: 9, before: last.startCursor ?? '' });
+    expect([...before.items, ...last.items].map(({ scriptName }) => scriptName)).toEqual(names);
+    expect([before.startCursor, last.endCursor]).toEqual([null, null]);
+  });
+
+  it('pages through the events that have happened', async () => {
+    await using client = new AsgardClient({ url: api.url });
+    await append('one', 'two', 'three');
+    await end();
+    const all = await client.pastJobEvents(jobId);
+    expect(all.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6]);
+    const page = await client.pastJobEvents(jobId, { after: 1, first: 2, types: ['LOG', 'END'] });
+    expect(page).toEqual(all.slice(1, 3));
+    await expect(client.pastJobEvents('nope')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

@@ -30,8 +30,26 @@ describe('the GraphQL schema', () => {
     expect(`${printSchema(lexicographicSortSchema(schema))}\n`).toBe(written);
   });
 
-  it('describes every type, field, argument and enum value', () => {
-    expect(types.flatMap(namesWithoutDescription)).toEqual([]);
+  it('describes every type, field, argument, input field and enum value, by more than its name', () => {
+    const described = types.flatMap(descriptionsOf);
+    expect(described.length).toBeGreaterThan(300);
+    expect(described.filter(([name, description]) => isEmptyOrName(name, description))).toEqual([]);
+  });
+
+  it.each([
+    ['Job.tags', undefined],
+    ['Job.tags', ' '],
+    ['Job.tags', 'Its tags.'],
+    ['Job.modelName', 'The name of the model.'],
+    ['Job.startedAt', 'Started at'],
+    ['JobStatus.TIMED_OUT', 'timed out!'],
+  ])('does not take it for a description of %s: %j', (name, description) => {
+    expect(isEmptyOrName(name, description)).toBe(true);
+  });
+
+  it('says of whatever is deprecated what to use instead', () => {
+    const reasons = types.flatMap(deprecationsOf);
+    expect(reasons.filter(([, reason]) => !/^(Use `.+`|Nothing replaces it)/.test(reason))).toEqual([]);
   });
 
   it('has a member for every failure, and only failures, beside the success of a result union', () => {
@@ -57,7 +75,7 @@ describe('the GraphQL schema', () => {
     expect(connections.length).toBeGreaterThan(4);
     for (const connection of connections) {
       if (!isObjectType(connection)) continue;
-      expect(Object.keys(connection.getFields()).sort()).toEqual(['edges', 'pageInfo']);
+      expect(Object.keys(connection.getFields())).toEqual(expect.arrayContaining(['edges', 'pageInfo']));
     }
   });
 });
@@ -71,23 +89,48 @@ function valuesOf(name: string): string[] {
     .sort();
 }
 
-function namesWithoutDescription(type: GraphQLNamedType): string[] {
-  const missing = type.description ? [] : [type.name];
-  if (isEnumType(type)) {
-    missing.push(
-      ...type
-        .getValues()
-        .filter((value) => !value.description)
-        .map((value) => `${type.name}.${value.name}`),
-    );
-  }
+/** What a type and everything in it is called, and what is said of it. */
+function descriptionsOf(type: GraphQLNamedType): [name: string, description: string | null | undefined][] {
+  return membersOf(type).map(([name, { description }]) => [name, description]);
+}
+
+function deprecationsOf(type: GraphQLNamedType): [name: string, reason: string][] {
+  return membersOf(type).flatMap(([name, { deprecationReason }]) =>
+    deprecationReason == null ? [] : [[name, deprecationReason] as [string, string]],
+  );
+}
+
+interface Member {
+  readonly description?: string | null | undefined;
+  readonly deprecationReason?: string | null | undefined;
+}
+
+function membersOf(type: GraphQLNamedType): [name: string, member: Member][] {
+  const found: [string, Member][] = [[type.name, { description: type.description }]];
+  if (isEnumType(type))
+    found.push(...type.getValues().map((value): [string, Member] => [`${type.name}.${value.name}`, value]));
   if (isObjectType(type) || isInterfaceType(type) || isInputObjectType(type)) {
     for (const field of Object.values(type.getFields())) {
-      if (!field.description) missing.push(`${type.name}.${field.name}`);
-      for (const argument of 'args' in field ? field.args : []) {
-        if (!argument.description) missing.push(`${type.name}.${field.name}(${argument.name})`);
-      }
+      found.push([`${type.name}.${field.name}`, field]);
+      const args: readonly (Member & { name: string })[] = 'args' in field ? field.args : [];
+      found.push(
+        ...args.map((argument): [string, Member] => [`${type.name}.${field.name}(${argument.name})`, argument]),
+      );
     }
   }
-  return missing;
+  return found;
+}
+
+const FILLERS = new Set(['a', 'an', 'and', 'at', 'of', 'or', 'the', 'its', 'it', 'is', 'was', 'this']);
+
+/** Whether nothing is said but what the name says: all of its words are of the name, whatever stands between them. */
+function isEmptyOrName(name: string, description: string | null | undefined): boolean {
+  const last = /(\w+)\)?$/.exec(name)?.[1] ?? '';
+  const wordsOf = (text: string) =>
+    text
+      .toLowerCase()
+      .split(/[^a-z0-9]+/)
+      .filter((word) => word !== '' && !FILLERS.has(word));
+  const named = new Set(wordsOf(last.replace(/([a-z])([A-Z])/g, '$1 $2')));
+  return wordsOf(description ?? '').every((word) => named.has(word) || named.has(word.replace(/s$/, '')));
 }

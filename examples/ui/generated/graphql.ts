@@ -8,41 +8,41 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 export type EnvironmentVariableInput = {
   /** Its name: letters, digits and `_`, not beginning with a digit. */
   readonly name: string;
-  /** Its value, whatever characters it holds. */
+  /** The text that the script shall see; it may hold quotes and line feeds. */
   readonly value: string;
 };
 
 /** Where a job stands. The last five are written once and stay. */
 export type JobStatus =
-  /** It was ended on request. */
+  /** It was ended on request, or because the platform was shut down. */
   | 'CANCELLED'
-  /** Its script ended well. */
+  /** Its script ended with exit code 0, and its model, if it saved one, is registered. */
   | 'COMPLETED'
   /** Its environment could not be made, or its script ended badly. */
   | 'FAILED'
-  /** What became of it cannot be known. */
+  /** Its worker or its process went away without a word: what became of it cannot be known. */
   | 'LOST'
   /** A worker has it and makes its environment. */
   | 'PREPARING'
-  /** It waits for a worker. */
+  /** It waits for a worker; it can be cancelled at once. */
   | 'QUEUED'
-  /** Its script runs. */
+  /** Its environment is ready and its script has been started. */
   | 'RUNNING'
-  /** It did not end within its time. */
+  /** It did not end within `timeoutSeconds` and was ended. */
   | 'TIMED_OUT';
 
 /** Where a log line comes from. */
 export type LogStream =
   /** The platform, about the job. */
   | 'PLATFORM'
-  /** Standard error of the script. */
+  /** What the script printed to its standard error. */
   | 'STDERR'
-  /** Standard output of the script. */
+  /** What the script printed to its standard output. */
   | 'STDOUT';
 
 /** A Python training script and how to run it. */
 export type SubmitTrainingJobInput = {
-  /** Variables that the script sees. */
+  /** Variables that the script sees, each name once, at most 200; the platform’s own cannot be replaced. */
   readonly environmentVariables?: ReadonlyArray<EnvironmentVariableInput> | null | undefined;
   /** The MLflow experiment that its runs go to. */
   readonly experimentName: string;
@@ -50,21 +50,21 @@ export type SubmitTrainingJobInput = {
   readonly modelName: string;
   /** Python packages beside the ones that are always there, as PEP 508 names them. */
   readonly requirements?: ReadonlyArray<string> | null | undefined;
-  /** The text of the script, at most 1 MiB. */
+  /** The source text of the script, at most 1 MiB in UTF-8. */
   readonly script: string;
   /** The file name of the script, without a folder. */
   readonly scriptName: string;
-  /** Tags of the job. */
+  /** Tags of the job, which its runs and model version get too; each key once, at most 100. */
   readonly tags?: ReadonlyArray<TagInput> | null | undefined;
   /** How long the job may take, 60 to 3600; 300 when absent. */
   readonly timeoutSeconds?: number | null | undefined;
 };
 
-/** A key with a value. */
+/** A tag to give a thing, or to find things by. */
 export type TagInput = {
-  /** The key. */
+  /** What kind of tag: letters, digits and `_-.:/` and blanks; at most 250 characters. */
   readonly key: string;
-  /** The value. */
+  /** Any text of at most 5000 characters. */
   readonly value: string;
 };
 

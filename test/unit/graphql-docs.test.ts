@@ -1,0 +1,22 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, validate } from 'graphql';
+import { describe, expect, it } from 'vitest';
+import { graphqlSchema } from '../../schema/index.ts';
+import { PROJECT_ROOT } from '../../src/config.ts';
+import { ERROR_CODES } from '../../src/platform/errors.ts';
+
+const text = await readFile(join(PROJECT_ROOT, 'docs', 'graphql.md'), 'utf8');
+const operations = [...text.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, operation]) => operation ?? '');
+
+describe('docs/graphql.md', () => {
+  it('has operations', () => expect(operations.length).toBeGreaterThan(3));
+
+  it.each(operations)('shows an operation that the schema takes: %.40s', (operation) => {
+    expect(validate(graphqlSchema(), parse(operation))).toEqual([]);
+  });
+
+  it('lists every code of the table of errors', () => {
+    expect(Object.keys(ERROR_CODES).filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
+  });
+});
