@@ -10,6 +10,9 @@ import { serveWebSockets } from './websocket.ts';
 /** The largest body that is parsed: a script of 1 MiB, escaped as JSON, with room. What streams has limits of its own. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
+/** In characters, as percent-encoded; what is longer Node refuses with the request's head. */
+const MAX_PATH_PARAMETER = 16_384;
+
 /** Requests that are under way when the server closes have this long to end. */
 const CLOSE_LIMIT_MS = 1_000;
 
@@ -37,6 +40,7 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: MAX_PATH_PARAMETER },
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
+import { storableText } from '../platform/text.ts';
 import type { ModelWorkers } from './model-workers.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import { VersionLookup } from './version-lookup.ts';
@@ -10,7 +11,7 @@ const MAX_ROWS = 100_000;
 
 /** What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length. */
 export const predictionRequest = z.object({
-  modelName: z.string().min(1).max(250),
+  modelName: storableText(256).min(1),
   /** A version's number; absent or `latest`: the newest. */
   modelVersion: z
     .string()
@@ -31,9 +32,23 @@ export const predictionRequest = z.object({
         const message = `has ${values.length} values, but "${firstName}" has ${firstValues.length}`;
         context.addIssue({ code: 'custom', path: [name], message });
       }
-    }),
+    })
+    .superRefine((inputs, context) => {
+      for (const [name, values] of Object.entries(inputs)) {
+        const row = values.findIndex(isBeyondNumbers);
+        if (row === -1) continue;
+        context.addIssue({ code: 'custom', path: [name, row], message: 'is too large for a number of 64 bits' });
+      }
+    })
+    .meta({ minProperties: 1 }),
   returnProbabilities: z.boolean().default(false),
 });
+
+/** JSON has larger numbers than JavaScript, which reads those as infinite and would write them as null. */
+function isBeyondNumbers(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(isBeyondNumbers);
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY;
+}
 
 export type PredictionRequest = z.infer<typeof predictionRequest>;
 

@@ -2,6 +2,7 @@ import type { PrismaClient, TrainingJob } from '../database/generated/client.ts'
 import { AsgardError, invalidInput } from '../platform/errors.ts';
 import { readLogTail } from './event-store.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
+import { type JobListOptions, listJobs } from './job-list.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
 import { endJob, insertJob } from './transitions.ts';
@@ -55,6 +56,11 @@ export class JobService {
       throw new AsgardError('CONFLICT', `job "${id}" has already ended: it is ${job.status}`);
     }
     return job;
+  }
+
+  /** Jobs, the newest first; see `listJobs`. */
+  list(options: JobListOptions): ReturnType<typeof listJobs> {
+    return listJobs(this.#database, options);
   }
 
   /** How many jobs wait and how many are being worked on. */

@@ -20,6 +20,8 @@ export function fastApiMessage(issue: z.core.$ZodRawIssue): string | undefined {
       if (issue.origin === 'string') return `String should have at most ${issue.maximum} character(s)`;
       if (isNumeric(issue.origin)) return `Input should be less than or equal to ${issue.maximum}`;
       return `Should have at most ${issue.maximum} item(s)`;
+    case 'invalid_value':
+      return `Input should be ${wordsOf(issue.values)}`;
     default:
       return undefined;
   }
@@ -47,9 +49,17 @@ function typeOf(issue: Issue): string {
       return isNumeric(issue.origin) ? 'less_than_equal' : 'too_long';
     case 'invalid_format':
       return 'string_pattern_mismatch';
+    case 'invalid_value':
+      return 'enum';
     default:
       return 'value_error';
   }
+}
+
+/** `'a', 'b' or 'c'` */
+function wordsOf(values: readonly unknown[]): string {
+  const words = values.map((value) => `'${String(value)}'`);
+  return [words.slice(0, -1).join(', '), words.at(-1)].filter((part) => part !== '').join(' or ');
 }
 
 function isNumeric(origin: string): boolean {

@@ -1,9 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify';
+import { docsPage } from './docs-page.ts';
 import { installErrorReplies } from './errors.ts';
 import { readJsonBodies } from './json-body.ts';
+import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { healthRoutes } from './routes/health.ts';
-import { mlopsRoutes } from './routes/mlops.ts';
+import { modelRoutes } from './routes/models.ts';
+import { statusRoutes } from './routes/status.ts';
+import { trainingRoutes } from './routes/training.ts';
 import type { RestServices } from './services.ts';
 
 /**
@@ -14,8 +18,12 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
   return async (app) => {
     readJsonBodies(app);
     installErrorReplies(app);
-    await app.register(mlopsRoutes(services));
+    await describeRoutes(app);
+    await app.register(trainingRoutes(services));
+    await app.register(modelRoutes(services));
+    await app.register(statusRoutes(services));
     await app.register(feastRoutes());
     await app.register(healthRoutes(services));
+    await docsPage(app);
   };
 }

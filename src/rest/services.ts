@@ -5,8 +5,8 @@ import type { PlatformReadiness, PlatformStatus } from '../status/platform-statu
 
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
-  readonly jobs: Pick<JobService, 'submit' | 'get' | 'cancel' | 'logText'>;
-  readonly models: Pick<ModelService, 'list'>;
+  readonly jobs: Pick<JobService, 'submit' | 'get' | 'list' | 'cancel' | 'logText'>;
+  readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly status: () => Promise<PlatformStatus>;
   /** Cheaper than `status`; asked often. */

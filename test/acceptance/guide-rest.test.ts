@@ -164,7 +164,10 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
   ])('with %s %j is refused and stores no job', async (field, value, type) => {
     const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, [field]: value });
     expect(status).toBe(422);
-    expect(body).toEqual({ detail: [{ loc: ['body', field], msg: expect.any(String), type }] });
+    expect(body).toEqual({
+      detail: [{ loc: ['body', field], msg: expect.any(String), type }],
+      request_id: expect.any(String),
+    });
   });
 
   test('with a bad requirement or variable is refused at its place', async () => {
