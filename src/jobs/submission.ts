@@ -1,11 +1,14 @@
 import { z } from 'zod';
-import { modelName, tags, withoutProto } from '../models/naming.ts';
+import { modelName, tags } from '../models/naming.ts';
+import { bounded } from '../platform/bounded.ts';
 import { nameText, storableText } from '../platform/text.ts';
 import { requirement } from './requirement.ts';
 
 /** The longest script in bytes of UTF-8. */
 const MAX_SCRIPT_BYTES = 1024 * 1024;
 
+const MAX_REQUIREMENTS = 200;
+const MAX_VARIABLES = 200;
 const MAX_VARIABLES_BYTES = 1024 * 1024;
 
 const scriptName = nameText(255)
@@ -36,8 +39,7 @@ const environmentVars = z
       .refine((value) => !reservedVariable.test(value), 'is set by the platform and cannot be replaced'),
     storableText(32_768),
   )
-  .refine((value) => Object.keys(value).length <= 200, 'must have at most 200 variables')
-  .meta({ maxProperties: 200 })
+  .meta({ maxProperties: MAX_VARIABLES })
   // The system refuses to start a process with more than about 2 MB of variables and arguments.
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_VARIABLES_BYTES, 'must be at most 1 MiB in all');
 
@@ -48,8 +50,8 @@ export const jobSubmission = z.object({
   script,
   experimentName: nameText(500),
   modelName,
-  requirements: z.array(requirement).max(200).default([]),
-  environmentVars: withoutProto(environmentVars).default({}),
+  requirements: bounded(z.array(requirement).max(MAX_REQUIREMENTS), MAX_REQUIREMENTS).default([]),
+  environmentVars: bounded(environmentVars, MAX_VARIABLES).default({}),
   /** From claim to end, environment included. */
   timeoutSeconds: z.int().min(60).max(3600).default(300),
   /** They go to the job's MLflow runs and model version. */

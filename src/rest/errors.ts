@@ -10,6 +10,8 @@ const RETRY_AFTER_SECONDS = 2;
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
 const LOCATIONS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' };
 
+const MAX_SHOWN = 300;
+
 /** One entry of a 422's `detail`, as FastAPI writes it. */
 export interface WireIssue {
   readonly loc: readonly (string | number)[];
@@ -37,7 +39,12 @@ export function installErrorReplies(app: FastifyInstance): void {
 export function toWireIssue({ path: [first, ...rest], message, type }: InputIssue, location = 'body'): WireIssue {
   if (first === undefined) return { loc: [location], msg: message, type };
   const name = typeof first === 'string' ? (WIRE_NAMES.get(first) ?? first) : first;
-  return { loc: [location, name, ...rest], msg: message, type };
+  return { loc: [location, name, ...rest].map(shown), msg: message, type };
+}
+
+/** A name that the caller made up may be megabytes. */
+function shown(part: string | number): string | number {
+  return typeof part === 'string' && part.length > MAX_SHOWN ? `${part.slice(0, MAX_SHOWN)}…` : part;
 }
 
 /** Answers a failure in FastAPI's shape, with the id of the request. */

@@ -27,9 +27,12 @@ export function fastApiMessage(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-/** zod's issues as ours, with FastAPI's words for the kind of mistake. A bad key of a map is told by what is wrong with the key. */
+/** Of many mistakes the first ones are told. */
+const MAX_ISSUES = 100;
+
+/** zod's issues as ours, with FastAPI's words for the kind of mistake: the first 100. A bad key of a map is told by what is wrong with the key. */
 export function toInputIssues(issues: readonly Issue[]): InputIssue[] {
-  return issues.flatMap((issue) => {
+  return issues.slice(0, MAX_ISSUES).flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
     if (issue.code !== 'invalid_key') return [{ path, message: issue.message, type: typeOf(issue) }];
     return issue.issues.map((inner) => ({ path, message: `the name ${inner.message}`, type: typeOf(inner) }));

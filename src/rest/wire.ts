@@ -22,6 +22,12 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['runId', 'run_id'],
 ]);
 
+/** What FastAPI takes for a truth value beside the two. */
+const WORDS: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
+  ...[1, '1', 'true', 'yes', 'on'].map((word) => [word, true] as const),
+  ...[0, '0', 'false', 'no', 'off'].map((word) => [word, false] as const),
+]);
+
 /** From this many characters on, text that is canonical base64 is meant as base64. */
 const SURELY_BASE64 = 24;
 
@@ -128,9 +134,11 @@ export const inferenceRequest = z
           default: 'latest',
         }),
       inputs: asked.inputs.describe('For each column of the model its values, one a row: up to 100,000, equally many.'),
-      return_probabilities: orDefault(asked.returnProbabilities, looseBoolean).describe(
-        'Whether to give the probability of each class too.',
-      ),
+      return_probabilities: orDefault(asked.returnProbabilities, looseBoolean)
+        .describe('Whether to give the probability of each class too.')
+        .meta({
+          wire: { anyOf: [{ type: 'boolean' }, { type: 'null' }, { enum: [...WORDS.keys()] }] },
+        }),
     }),
   )
   .transform(
@@ -217,8 +225,5 @@ export function looseInteger(value: unknown): unknown {
 }
 
 function looseBoolean(value: unknown): unknown {
-  const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
-  if (word === 1 || word === '1' || word === 'true' || word === 'yes' || word === 'on') return true;
-  if (word === 0 || word === '0' || word === 'false' || word === 'no' || word === 'off') return false;
-  return value;
+  return WORDS.get(typeof value === 'string' ? value.trim().toLowerCase() : value) ?? value;
 }
