@@ -11,13 +11,13 @@ const MAX_REQUIREMENTS = 200;
 const MAX_VARIABLES = 200;
 const MAX_VARIABLES_BYTES = 1024 * 1024;
 
+/** The OpenAPI document shows the pattern of `nameText`: many tools read no class of Unicode letters. */
 const scriptName = nameText(255)
   .regex(
     /^[\p{L}\p{N}_][\p{L}\p{N}_. -]*$/u,
     'must be a plain file name: letters, digits, "_", ".", "-" and spaces, no folder',
   )
-  .refine((value) => Buffer.byteLength(value) <= 255, 'must be at most 255 bytes')
-  .meta({ pattern: '^[\\p{L}\\p{N}_]([\\p{L}\\p{N}_. -]*[\\p{L}\\p{N}_.-])?$' });
+  .refine((value) => Buffer.byteLength(value) <= 255, 'must be at most 255 bytes');
 
 const script = storableText(MAX_SCRIPT_BYTES)
   .refine((value) => value.trim() !== '', 'must not be empty')

@@ -39,9 +39,11 @@ const TO_JSON_SCHEMA = {
 } as const;
 
 /** On every answer. */
-const REQUEST_ID = { 'x-request-id': { type: 'string', description: 'The id of the request, which the log has too.' } };
-const RETRY_AFTER = { 'retry-after': { type: 'integer', description: 'Ask again after so many seconds.' } };
-const HEADERS: Readonly<Record<string, object>> = {
+const REQUEST_ID = {
+  'x-request-id': { type: 'string', description: 'The id of the request, which the log has too.' },
+} as const;
+const RETRY_AFTER = { 'retry-after': { type: 'integer', description: 'Ask again after so many seconds.' } } as const;
+const HEADERS: Readonly<Record<string, ReturnType<typeof headersOf>>> = {
   401: { 'www-authenticate': { type: 'string', description: 'How to show the key: `Bearer`.' } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
@@ -57,6 +59,8 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
       openapi: '3.1.0',
       info: { title: 'Asgard', version: '1.0.0', description: DESCRIPTION },
       tags: TAGS,
+      // Served beside these routes, with a type of its own.
+      paths: { '/metrics': { get: metricsOperation() } },
       // A key is demanded only where the platform was given one.
       security: [{}, { apiKey: [] }],
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
@@ -82,13 +86,33 @@ function documented(schema: FastifySchema | undefined): FastifySchema {
     response: Object.fromEntries(
       Object.entries(response ?? {}).map(([status, answer]) => [
         status,
-        {
-          ...jsonSchema(answer),
-          description: STATUS_MEANINGS[status],
-          headers: { ...REQUEST_ID, ...HEADERS[status] },
-        },
+        { ...jsonSchema(answer), description: STATUS_MEANINGS[status], headers: headersOf(status) },
       ]),
     ),
+  };
+}
+
+function headersOf(status: string): Record<string, { type: 'string' | 'integer'; description: string }> {
+  return { ...REQUEST_ID, ...HEADERS[status] };
+}
+
+function metricsOperation() {
+  const failure = { 'application/json': { schema: { $ref: `${SCHEMAS}HTTPError` } } };
+  const metrics = { 'text/plain': { schema: { type: 'string' } } } as const;
+  const answer = (status: string, content: typeof failure | typeof metrics) => {
+    const headers = Object.entries(headersOf(status)).map(([name, { type, description }]) => [
+      name,
+      { description, schema: { type } },
+    ]);
+    return [status, { description: STATUS_MEANINGS[status] ?? '', headers: Object.fromEntries(headers), content }];
+  };
+  const failures = ['401', '403', '429', '500', '503'].map((status) => answer(status, failure));
+  return {
+    operationId: 'getMetrics',
+    summary: 'What is counted and measured',
+    description: 'In the text format of Prometheus.',
+    tags: ['platform'],
+    responses: Object.fromEntries([answer('200', metrics), ...failures]),
   };
 }
 

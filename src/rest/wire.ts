@@ -64,7 +64,9 @@ export const uploadRequest = z
   .preprocess(
     withoutNulls,
     z.object({
-      script_name: submission.scriptName.describe('The file name of the script, without a folder.'),
+      script_name: submission.scriptName.describe(
+        'The file name of the script, without a folder: letters, digits, `_`, `.`, `-` and spaces.',
+      ),
       script_content: scriptContent.describe('The script, up to 1 MiB: base64 of UTF-8, or plain text.').meta({
         minLength: 1,
         pattern: '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$',

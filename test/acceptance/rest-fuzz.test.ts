@@ -69,11 +69,10 @@ test('no request that schemathesis makes of the OpenAPI document gets an answer 
   clearTimeout(limit);
   const report = lines.join('\n');
   expect(code, report).toBe(0);
-  expect(report).toMatch(/Tested: 15\b/);
+  expect(report).toMatch(/Tested: +15\b/);
   expect(platform.log.filter((line) => line.includes('rest.fault'))).toEqual([]);
-  // It got past the first look-ups: jobs were taken and versions made.
+  // It got past the first look-ups: jobs were taken and models registered.
   const { next_cursor } = await (await fetch(`${platform.url}/mlops/training/jobs?limit=10`)).json();
   expect(next_cursor).not.toBeNull();
-  const { latest_versions } = await (await fetch(`${platform.url}/mlops/models/fuzzed`)).json();
-  expect(Number(latest_versions[0].version)).toBeGreaterThan(1);
+  expect((await (await fetch(`${platform.url}/mlops/models`)).json()).length).toBeGreaterThan(1);
 });

@@ -17,6 +17,9 @@ _RUN = os.environ["ASGARD_FUZZ_RUN"]
 # Every job that is taken runs. A script that hangs, or that is no Python, would tell nothing of the API.
 _SCRIPT = "pass\n"
 
+# A name as the document has it.
+_NAME = re.compile(r"[^\s\ufeff\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\ufeff\x00-\x1f\x7f-\x9f])?")
+
 
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
@@ -26,12 +29,23 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
         case.path_parameters["name"] = _MODEL
     if not isinstance(body, dict):
         return
-    if path == "/mlops/training/upload" and _is_script(body.get("script_content")):
-        case.body = {**body, "script_content": _SCRIPT}
+    if path == "/mlops/training/upload":
+        case.body = {**body, **_as_python(body)}
     if path == "/mlops/inference" and _is_chosen(body.get("model_name")):
         case.body = {**body, "model_name": _MODEL}
     if path == "/mlops/registry" and _is_chosen(body.get("run_id")):
         case.body = {**body, "run_id": _RUN}
+
+
+def _as_python(upload: dict[str, Any]) -> dict[str, str]:
+    """What in an upload is right by the schema, which says neither what Python is nor all that a file name must be."""
+    name, script = upload.get("script_name"), upload.get("script_content")
+    given: dict[str, str] = {}
+    if isinstance(name, str) and 1 <= len(name) <= 255 and _NAME.fullmatch(name):
+        given["script_name"] = "train.py"
+    if _is_script(script):
+        given["script_content"] = _SCRIPT
+    return given
 
 
 def _is_script(value: object) -> bool:
