@@ -9,6 +9,7 @@ import { modelRoutes } from './routes/models.ts';
 import { statusRoutes } from './routes/status.ts';
 import { trainingRoutes } from './routes/training.ts';
 import type { RestServices } from './services.ts';
+import { useZod } from './zod-routes.ts';
 
 /**
  * The REST API as a Fastify plugin, to be registered without a prefix on the root instance: `app.register(restRoutes(services))`.
@@ -18,6 +19,8 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
   return async (app) => {
     readJsonBodies(app);
     installErrorReplies(app);
+    // For the documentation's routes too: their empty schemas would have Fastify make validators of its own.
+    useZod(app);
     await describeRoutes(app);
     await app.register(trainingRoutes(services));
     await app.register(modelRoutes(services));

@@ -31,7 +31,7 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
           description:
             'It becomes a new version of `model_name`: the newest model that MLflow’s `log_model` saved in the run, else the pickle at `model/model.pkl`. A request that repeats an earlier one in every field is answered with the version that it made.',
           body: registrationRequest,
-          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 201: registration, 404: httpError },
+          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 201: registration, 404: httpError, 409: httpError },
         },
       },
       async ({ body }, reply) => {

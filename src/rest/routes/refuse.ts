@@ -13,7 +13,6 @@ export function refuseOtherMethods(app: FastifyInstance, url: string, allowed: r
       (method) => !allowed.some((each) => each === (method === 'HEAD' ? 'GET' : method)),
     ),
     url,
-    schema: { hide: true },
     onRequest: async (_request, reply) => sendFailure(reply.header('allow', allow), 405, 'Method Not Allowed'),
     handler: answeredBefore,
   });
