@@ -25,7 +25,6 @@ import type { Logger } from './platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
 import { ScriptChecker } from './python/script-checker.ts';
 import { restRoutes } from './rest/rest-routes.ts';
-import { metricsRoutes } from './rest/routes/metrics.ts';
 import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
@@ -94,7 +93,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const mlflow = shutdown.own('mlflow client', 500, new MlflowClient({ baseUrl: () => upstream, onRequest }), CLIENTS);
 
   const experiments = new ExperimentService(mlflow);
-  const models = new ModelService(mlflow);
+  const models = new ModelService(mlflow, servers.hasNoArtifactStore);
   const checker = new ScriptChecker({ python: toolchainPython(toolchain), folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
@@ -155,8 +154,10 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     routes: [
       metrics.http,
       gateway(false),
-      async (app) => void (await app.register(restRoutes({ ...services, readiness: () => platform.readiness() }))),
-      async (app) => void (await app.register(metricsRoutes(metrics.registry))),
+      async (app) =>
+        void (await app.register(
+          restRoutes({ ...services, metrics: metrics.registry, readiness: () => platform.readiness() }),
+        )),
     ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);

@@ -18,6 +18,9 @@ import { serveWebSockets } from './websocket.ts';
 /** The largest body that is parsed: a script of 1 MiB, escaped as JSON, with room. What streams has limits of its own. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
+/** In characters, as percent-encoded; what is longer Node refuses with the request's head. */
+const MAX_PATH_PARAMETER = 16_384;
+
 /** Requests that are under way when the server closes have this long to end. */
 const CLOSE_LIMIT_MS = 1_000;
 
@@ -72,6 +75,7 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     forceCloseConnections: 'idle',
     trustProxy: access.trustedProxies.length > 0 && [...access.trustedProxies],
     frameworkErrors: replyUnreadable,
+    routerOptions: { maxParamLength: MAX_PATH_PARAMETER },
   });
   logRequests(app, log);
   installErrorReplies(app);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
+import { bounded } from '../platform/bounded.ts';
+import { storableText } from '../platform/text.ts';
 import type { ModelWorkers } from './model-workers.ts';
 import type { OnPrediction } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
@@ -8,33 +10,51 @@ import { VersionLookup } from './version-lookup.ts';
 
 /** The most rows of one request. */
 const MAX_ROWS = 100_000;
+const MAX_COLUMNS = 100_000;
 
 /** What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length. */
 export const predictionRequest = z.object({
-  modelName: z.string().min(1).max(250),
+  modelName: storableText(256).min(1),
   /** A version's number; absent or `latest`: the newest. */
   modelVersion: z
     .string()
     .regex(/^(latest|[1-9][0-9]{0,9})$/, 'must be the number of a version, or "latest"')
     .optional(),
-  inputs: z
-    .record(z.string(), z.array(z.unknown()).max(MAX_ROWS))
-    .refine((inputs) => Object.keys(inputs).length > 0, 'must have at least one column')
-    .superRefine((inputs, context) => {
-      const [first, ...others] = Object.entries(inputs);
-      if (first === undefined) return;
-      const [firstName, firstValues] = first;
-      if (firstValues.length === 0) {
-        context.addIssue({ code: 'custom', path: [firstName], message: 'must have at least one value' });
-      }
-      for (const [name, values] of others) {
-        if (values.length === firstValues.length) continue;
-        const message = `has ${values.length} values, but "${firstName}" has ${firstValues.length}`;
-        context.addIssue({ code: 'custom', path: [name], message });
-      }
-    }),
+  inputs: bounded(
+    z
+      .record(z.string(), z.array(z.unknown()).max(MAX_ROWS))
+      .refine((inputs) => Object.keys(inputs).length > 0, 'must have at least one column')
+      .superRefine((inputs, context) => {
+        const [first, ...others] = Object.entries(inputs);
+        if (first === undefined) return;
+        const [firstName, firstValues] = first;
+        if (firstValues.length === 0) {
+          context.addIssue({ code: 'custom', path: [firstName], message: 'must have at least one value' });
+        }
+        for (const [name, values] of others) {
+          if (values.length === firstValues.length) continue;
+          const message = `has ${values.length} values, but "${firstName}" has ${firstValues.length}`;
+          context.addIssue({ code: 'custom', path: [name], message });
+        }
+      })
+      .superRefine((inputs, context) => {
+        for (const [name, values] of Object.entries(inputs)) {
+          const row = values.findIndex(isBeyondNumbers);
+          if (row === -1) continue;
+          context.addIssue({ code: 'custom', path: [name, row], message: 'is too large for a number of 64 bits' });
+        }
+      })
+      .meta({ minProperties: 1, maxProperties: MAX_COLUMNS }),
+    MAX_COLUMNS,
+  ),
   returnProbabilities: z.boolean().default(false),
 });
+
+/** JSON has larger numbers than JavaScript, which reads those as infinite and would write them as null. */
+function isBeyondNumbers(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(isBeyondNumbers);
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY;
+}
 
 export type PredictionRequest = z.infer<typeof predictionRequest>;
 

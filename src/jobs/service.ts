@@ -1,9 +1,12 @@
 import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { JobStatus } from '../database/generated/enums.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTails } from './events-of-many.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
+import { listJobs } from './job-list.ts';
 import type { JobObserver } from './job-observer.ts';
+import { type JobSummary, readSummaries } from './job-summary.ts';
 import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
@@ -16,6 +19,16 @@ const MAX_LOG_CHARACTERS = 8 * 1024 * 1024;
 const CUT = "… the beginning of this log is left out here; the job's events have all of it";
 const MAX_REASON = 1000;
 const DEFAULT_REASON = 'cancelled on request';
+
+/** A part of the list of jobs, the newest first. */
+export interface NewestJobs {
+  /** At most this many. */
+  readonly first: number;
+  /** Only those behind this job. */
+  readonly after?: Pick<JobSummary, 'id' | 'createdAt'> | undefined;
+  /** Only jobs of one of these statuses; absent: all. */
+  readonly statuses?: readonly JobStatus[] | undefined;
+}
 
 /** What jobs need of other parts of the platform. */
 export interface JobServiceOptions {
@@ -74,6 +87,26 @@ export class JobService {
       throw new AsgardError('CONFLICT', `job "${id}" has already ended: it is ${job.status}`);
     }
     return job;
+  }
+
+  /** What there is to say of a job, without what it was handed in with. @throws AsgardError NOT_FOUND */
+  async summary(id: string): Promise<JobSummary> {
+    checkJobId(id);
+    const [job] = await readSummaries(this.#database, [id]);
+    if (job === undefined) throw noSuchJob(id);
+    return job;
+  }
+
+  /** Jobs, the newest first, and whether there are more behind them. */
+  async list({ first, after, statuses }: NewestJobs): Promise<{ jobs: JobSummary[]; hasMore: boolean }> {
+    const { places, hasNext } = await listJobs(this.#database, {
+      filter: statuses === undefined ? {} : { statuses: [...statuses] },
+      order: { by: 'createdAt', isAscending: false },
+      limit: first,
+      after: after && { id: after.id, at: after.createdAt },
+    });
+    const ids = places.map(({ id }) => id);
+    return { jobs: await readSummaries(this.#database, ids), hasMore: hasNext };
   }
 
   /** How many jobs wait and how many are being worked on. */

@@ -6,6 +6,8 @@ import {
   artifactWire,
   type Experiment,
   experimentWire,
+  type LoggedModel,
+  loggedModelWire,
   type ModelVersion,
   modelVersionWire,
   nextPageToken,
@@ -114,6 +116,12 @@ export class MlflowClient implements AsyncDisposable {
   async listArtifacts(runId: string, path?: string, signal?: AbortSignal): Promise<Artifact[]> {
     const answer = z.object({ files: z.array(artifactWire).default([]) });
     return (await this.#get('artifacts/list', { run_id: runId, path }, answer, signal)).files;
+  }
+
+  /** @throws AsgardError NOT_FOUND, and UPSTREAM on a server before MLflow 3, which has none */
+  async getLoggedModel(id: string, signal?: AbortSignal): Promise<LoggedModel> {
+    const answer = z.object({ model: loggedModelWire });
+    return (await this.#get(`logged-models/${encodeURIComponent(id)}`, {}, answer, signal)).model;
   }
 
   async searchRegisteredModels(request: SearchRequest): Promise<Page<RegisteredModel>> {

@@ -41,6 +41,17 @@ export interface Run {
   readonly params: Readonly<Record<string, string>>;
   readonly metrics: readonly Metric[];
   readonly tags: Readonly<Record<string, string>>;
+  /** Ids of the logged models that it made; none on a server before MLflow 3. */
+  readonly modelIds: readonly string[];
+}
+
+/** A model as MLflow 3 logs one: beside the artifacts of the run that made it. */
+export interface LoggedModel {
+  /** `m-…` */
+  readonly id: string;
+  /** Whether it is whole, and lies where MLflow keeps artifacts. */
+  readonly isReady: boolean;
+  readonly createdAt: Date;
 }
 
 type ModelVersionStatus = 'PENDING_REGISTRATION' | 'FAILED_REGISTRATION' | 'READY';
@@ -142,9 +153,10 @@ export const runWire = z
     data: z
       .object({ params: pairs, metrics: z.array(metricWire).default([]), tags: pairs })
       .default({ params: {}, metrics: [], tags: {} }),
+    outputs: z.object({ model_outputs: z.array(z.object({ model_id: z.string() })).default([]) }).optional(),
   })
   .transform(
-    ({ info, data }): Run => ({
+    ({ info, data, outputs }): Run => ({
       id: info.run_id,
       experimentId: info.experiment_id,
       name: info.run_name,
@@ -156,6 +168,24 @@ export const runWire = z
       params: data.params,
       metrics: data.metrics,
       tags: data.tags,
+      modelIds: outputs?.model_outputs.map(({ model_id }) => model_id) ?? [],
+    }),
+  );
+
+export const loggedModelWire = z
+  .object({
+    info: z.object({
+      model_id: z.string(),
+      status: z.string().default(''),
+      creation_timestamp_ms: time.default(() => new Date(0)),
+      tags: pairs,
+    }),
+  })
+  .transform(
+    ({ info }): LoggedModel => ({
+      id: info.model_id,
+      isReady: info.status === 'LOGGED_MODEL_READY' && info.tags['mlflow.model.isExternal']?.toLowerCase() !== 'true',
+      createdAt: info.creation_timestamp_ms,
     }),
   );
 

@@ -25,9 +25,10 @@ export async function registerVersion(mlflow: MlflowClient, version: NewModelVer
 
 /**
  * The source as the registry keeps it. `runs:/<run>/<path>` becomes the place where the run's artifacts are, since not
- * every reader of a version knows runs; `models:/m-…` goes with its model's id, without which the server refuses it.
+ * every reader of a version knows runs; `models:/m-…` goes with its model's id, without which the server refuses it. What
+ * is resolved stays as it is.
  */
-async function resolveSource(mlflow: MlflowClient, version: NewModelVersion): Promise<NewModelVersion> {
+export async function resolveSource(mlflow: MlflowClient, version: NewModelVersion): Promise<NewModelVersion> {
   const [, runId, path] = /^runs:\/+([^/]+)\/(.+)$/.exec(version.source) ?? [];
   if (runId !== undefined && path !== undefined) {
     const run = await mlflow.getRun(runId);

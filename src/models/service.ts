@@ -6,8 +6,10 @@ import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Page } from '../platform/page.ts';
+import { isStorableText } from '../platform/text.ts';
 import { nearestNames } from './nearest-names.ts';
 import { registerVersion } from './registration.ts';
+import { type RegistryRequest, registerRun } from './registry-request.ts';
 import { type ModelVersionKey, modelVersionKey } from './version-key.ts';
 
 /** MLflow's own limit for a page of registered models. */
@@ -20,6 +22,8 @@ const MAX_VERSION_PAGES = 50;
 /** How much of what exists an error names. */
 const MAX_VERSIONS_NAMED = 10;
 const MAX_NAMES_SUGGESTED = 3;
+/** MLflow's own limit, in characters. */
+const MAX_NAME = 256;
 
 export interface PageOptions {
   /** At most this many items, from 1 (to 1,000 for models). */
@@ -39,9 +43,12 @@ export interface ModelListOptions {
 /** Registered models and their versions, as MLflow has them. Errors are those of `MlflowClient`. */
 export class ModelService {
   readonly #mlflow: MlflowClient;
+  readonly #hasNoArtifactStore: () => Promise<boolean>;
 
-  constructor(mlflow: MlflowClient) {
+  /** @param hasNoArtifactStore whether artifacts cannot be kept now; absent: they can */
+  constructor(mlflow: MlflowClient, hasNoArtifactStore = async () => false) {
     this.#mlflow = mlflow;
+    this.#hasNoArtifactStore = hasNoArtifactStore;
   }
 
   /** Registered models by name. */
@@ -64,6 +71,9 @@ export class ModelService {
 
   /** @throws AsgardError NOT_FOUND, naming models of a similar name */
   async get(name: string): Promise<RegisteredModel> {
+    // No model has such a name, and the server fails on some.
+    if (!isStorableText(name) || name.length > MAX_NAME)
+      throw new AsgardError('NOT_FOUND', 'there is no model of this name');
     try {
       return await this.#mlflow.getRegisteredModel(name);
     } catch (error) {
@@ -162,6 +172,15 @@ export class ModelService {
    */
   register(version: NewModelVersion): Promise<ModelVersion> {
     return registerVersion(this.#mlflow, version);
+  }
+
+  /** Registers the model that a run saved. @throws AsgardError as `registerRun` does; UNAVAILABLE while nothing is saved */
+  async registerRun(request: RegistryRequest): Promise<ModelVersion> {
+    if (await this.#hasNoArtifactStore()) {
+      const why = 'AWS S3 credentials are not configured, so no model is saved';
+      throw new AsgardError('UNAVAILABLE', `nothing can be registered: ${why}`);
+    }
+    return registerRun(this.#mlflow, request);
   }
 
   /** How many registered models there are; 100,000 at most. */

@@ -7,6 +7,11 @@ import { WIRE_NAMES } from './wire.ts';
 /** When a client should ask again after a 503: the slowest part, MLflow, is up some seconds after its start. */
 const RETRY_AFTER_SECONDS = 2;
 
+/** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
+const LOCATIONS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' };
+
+const MAX_SHOWN = 300;
+
 /** One entry of a 422's `detail`, as FastAPI writes it. */
 export interface WireIssue {
   readonly loc: readonly (string | number)[];
@@ -15,8 +20,8 @@ export interface WireIssue {
 }
 
 /**
- * Makes `app` answer every failure as FastAPI does: `{"detail": "…"}`, and for a 422 a list of issues. What nobody
- * expected is logged once, as `rest.fault` with the request's id, and masked.
+ * Makes `app` answer every failure as FastAPI does: `{"detail": "…"}`, and for a 422 a list of issues; beside it stands
+ * `request_id`. What nobody expected is logged once, as `rest.fault` with the request's id, and masked.
  */
 export function installErrorReplies(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -27,35 +32,59 @@ export function installErrorReplies(app: FastifyInstance): void {
   app.setNotFoundHandler(replyNotFound);
 }
 
-/** An issue of the domain by the names of the wire: `['scriptName']` → `['body', 'script_name']`. */
-export function toWireIssue({ path: [first, ...rest], message, type }: InputIssue): WireIssue {
-  if (first === undefined) return { loc: ['body'], msg: message, type };
+/**
+ * An issue of the domain by the names of the wire: `['scriptName']` → `['body', 'script_name']`.
+ * @param location the part of the request that the issue's path begins in
+ */
+export function toWireIssue({ path: [first, ...rest], message, type }: InputIssue, location = 'body'): WireIssue {
+  if (first === undefined) return { loc: [location], msg: message, type };
   const name = typeof first === 'string' ? (WIRE_NAMES.get(first) ?? first) : first;
-  return { loc: ['body', name, ...rest], msg: message, type };
+  return { loc: [location, name, ...rest].map(shown), msg: message, type };
+}
+
+/** A name that the caller made up may be megabytes. */
+function shown(part: string | number): string | number {
+  return typeof part === 'string' && part.length > MAX_SHOWN ? `${part.slice(0, MAX_SHOWN)}…` : part;
+}
+
+/** Answers a failure in FastAPI's shape, with the id of the request. */
+export function sendFailure(reply: FastifyReply, status: number, detail: string | readonly WireIssue[]): FastifyReply {
+  return reply.code(status).send({ detail, request_id: reply.request.id });
 }
 
 async function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  return reply.code(404).send({ detail: 'Not Found' });
+  return sendFailure(reply, 404, 'Not Found');
 }
 
 async function replyToError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const expected = expectedFailure(error);
   if (expected !== undefined) return replyToExpected(expected, reply);
-  if (isClientFault(error)) return reply.code(error.statusCode).send({ detail: describeClientFault(error) });
+  if (isClientFault(error)) return sendFailure(reply, error.statusCode, describeClientFault(error));
   if (request.raw.destroyed && !request.raw.complete) {
     request.log.debug({ requestId: request.id }, 'http.caller_gone');
-    return reply.code(400).send({ detail: 'the request ended before its body did' });
+    return sendFailure(reply, 400, 'the request ended before its body did');
   }
   request.log.error({ err: error, requestId: request.id }, 'rest.fault');
-  return reply.code(500).send({ detail: 'Internal Server Error' });
+  return sendFailure(reply, 500, 'Internal Server Error');
 }
 
 function replyToExpected(error: AsgardError, reply: FastifyReply): FastifyReply {
   const { status } = ERROR_CODES[error.code];
   if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
-  if (error.code !== 'INVALID_INPUT') return reply.code(status).send({ detail: error.message });
+  if (error.code !== 'INVALID_INPUT') return sendFailure(reply, status, error.message);
   const issues = error.issues.length > 0 ? error.issues : [{ path: [], message: error.message, type: 'value_error' }];
-  return reply.code(status).send({ detail: issues.map(toWireIssue) });
+  const location = locationOf(error);
+  return sendFailure(
+    reply,
+    status,
+    issues.map((issue) => toWireIssue(issue, location)),
+  );
+}
+
+/** Fastify notes on a validator's error which part of the request it is about. */
+function locationOf(error: Error): string {
+  const part = 'validationContext' in error ? String(error.validationContext) : 'body';
+  return LOCATIONS[part] ?? 'body';
 }
 
 /** Fastify's own refusals: a body of another type, one too large, a bad URL. */

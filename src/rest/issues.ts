@@ -20,14 +20,19 @@ export function fastApiMessage(issue: z.core.$ZodRawIssue): string | undefined {
       if (issue.origin === 'string') return `String should have at most ${issue.maximum} character(s)`;
       if (isNumeric(issue.origin)) return `Input should be less than or equal to ${issue.maximum}`;
       return `Should have at most ${issue.maximum} item(s)`;
+    case 'invalid_value':
+      return `Input should be ${wordsOf(issue.values)}`;
     default:
       return undefined;
   }
 }
 
-/** zod's issues as ours, with FastAPI's words for the kind of mistake. A bad key of a map is told by what is wrong with the key. */
+/** Of many mistakes the first ones are told. */
+const MAX_ISSUES = 100;
+
+/** zod's issues as ours, with FastAPI's words for the kind of mistake: the first 100. A bad key of a map is told by what is wrong with the key. */
 export function toInputIssues(issues: readonly Issue[]): InputIssue[] {
-  return issues.flatMap((issue) => {
+  return issues.slice(0, MAX_ISSUES).flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
     if (issue.code !== 'invalid_key') return [{ path, message: issue.message, type: typeOf(issue) }];
     return issue.issues.map((inner) => ({ path, message: `the name ${inner.message}`, type: typeOf(inner) }));
@@ -47,9 +52,17 @@ function typeOf(issue: Issue): string {
       return isNumeric(issue.origin) ? 'less_than_equal' : 'too_long';
     case 'invalid_format':
       return 'string_pattern_mismatch';
+    case 'invalid_value':
+      return 'enum';
     default:
       return 'value_error';
   }
+}
+
+/** `'a', 'b' or 'c'` */
+function wordsOf(values: readonly unknown[]): string {
+  const words = values.map((value) => `'${String(value)}'`);
+  return [words.slice(0, -1).join(', '), words.at(-1)].filter((part) => part !== '').join(' or ');
 }
 
 function isNumeric(origin: string): boolean {

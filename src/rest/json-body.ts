@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { AsgardError } from '../platform/errors.ts';
+import { refuseDubiousJson } from './strict-json.ts';
 
 /**
  * The largest body of a REST request in bytes. More than the server's own limit, which holds for all other bodies and
@@ -15,11 +16,26 @@ export const MAX_REST_BODY_BYTES = 16 * 1024 * 1024;
  */
 export function readJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<string>(
+  app.addContentTypeParser<Buffer>(
     /^application\/([\w.+-]+\+)?json\s*(;|$)/i,
-    { parseAs: 'string', bodyLimit: MAX_REST_BODY_BYTES },
-    async (_request: unknown, text: string) => parseJson(text),
+    { parseAs: 'buffer', bodyLimit: MAX_REST_BODY_BYTES },
+    async (_request: unknown, body: Buffer) => {
+      const text = decodeUtf8(body);
+      const value = parseJson(text);
+      refuseDubiousJson(text);
+      return value;
+    },
   );
+}
+
+/** Node would put a replacement character for what is no UTF-8, and a script would run with it. */
+function decodeUtf8(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (cause) {
+    const issue = { path: [], message: 'JSON decode error: the body is not UTF-8 text', type: 'json_invalid' };
+    throw new AsgardError('INVALID_INPUT', issue.message, { cause, issues: [issue] });
+  }
 }
 
 /**

@@ -1,11 +1,20 @@
-import type { JobStatus, TrainingJob } from '../database/generated/client.ts';
+import type { z } from 'zod';
+import type { JobStatus } from '../database/generated/client.ts';
 import type { Prediction } from '../inference/service.ts';
+import type { JobSummary } from '../jobs/job-summary.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
+import type {
+  platformStatus,
+  registeredModel,
+  registration,
+  trainingJob,
+  trainingJobWithLog,
+  WIRE_STATUSES,
+} from './wire-answers.ts';
 
-/** The guide's four words. Its client's `wait_for_job` waits for ever on any other. */
-export type WireStatus = 'queued' | 'running' | 'completed' | 'failed';
+type WireStatus = (typeof WIRE_STATUSES)[number];
 
 /**
  * A time as the guide writes it: UTC without a zone, whole seconds (`2025-11-03T10:00:00`). No fraction, since
@@ -37,7 +46,7 @@ export function wireStatus(status: JobStatus): WireStatus {
 }
 
 /** A job without its log: the answer to an upload and to a cancel. */
-export function presentJob(job: TrainingJob) {
+export function presentJob(job: JobSummary): z.infer<typeof trainingJob> {
   return {
     job_id: job.id,
     script_name: job.scriptName,
@@ -57,7 +66,7 @@ export function presentJob(job: TrainingJob) {
  * A job with its log. `elapsed_seconds` is whole seconds from its upload to its end, or to `now` while it lasts;
  * `duration_seconds` is exact to the millisecond from its start to its end, `null` while it has not had both.
  */
-export function presentJobWithLog(job: TrainingJob, logs: string, now: Date) {
+export function presentJobWithLog(job: JobSummary, logs: string, now: Date): z.infer<typeof trainingJobWithLog> {
   const { createdAt, startedAt, completedAt } = job;
   return {
     ...presentJob(job),
@@ -68,7 +77,7 @@ export function presentJobWithLog(job: TrainingJob, logs: string, now: Date) {
 }
 
 /** One registered model with its newest version of each stage. */
-export function presentModel(model: RegisteredModel) {
+export function presentModel(model: RegisteredModel): z.infer<typeof registeredModel> {
   return {
     name: model.name,
     description: model.description,
@@ -76,6 +85,17 @@ export function presentModel(model: RegisteredModel) {
     latest_versions: model.latestVersions.map(presentVersion),
     created_at: naiveTime(model.createdAt),
     updated_at: naiveTime(model.updatedAt),
+  };
+}
+
+/** The answer to a registration of the model that a run saved. */
+export function presentRegistration(version: ModelVersion, runId: string): z.infer<typeof registration> {
+  return {
+    model_name: version.name,
+    version: version.version,
+    run_id: version.runId ?? runId,
+    status: version.status,
+    created_at: naiveTime(version.createdAt),
   };
 }
 
@@ -92,7 +112,7 @@ export function presentPrediction(prediction: Prediction, now: Date) {
 }
 
 /** `GET /mlops/status`. The counts are 0 while MLflow does not answer. */
-export function presentStatus(status: PlatformStatus, now: Date) {
+export function presentStatus(status: PlatformStatus, now: Date): z.infer<typeof platformStatus> {
   return {
     mlflow_tracking_uri: status.mlflowTrackingUri,
     mlflow_available: status.mlflowAvailable,
@@ -123,7 +143,7 @@ function presentVersion(version: ModelVersion) {
 }
 
 /** `failed` alone would hide that a job was cancelled, timed out or lost: then `error` begins with that word. */
-function presentError({ status, error }: TrainingJob): string | null {
+function presentError({ status, error }: JobSummary): string | null {
   if (status !== 'CANCELLED' && status !== 'TIMED_OUT' && status !== 'LOST') return error;
   return error === null ? status : `${status}: ${error}`;
 }

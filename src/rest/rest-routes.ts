@@ -1,10 +1,16 @@
 import type { FastifyPluginAsync } from 'fastify';
+import { docsPage } from './docs-page.ts';
 import { installErrorReplies } from './errors.ts';
 import { readJsonBodies } from './json-body.ts';
+import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { healthRoutes } from './routes/health.ts';
-import { mlopsRoutes } from './routes/mlops.ts';
+import { metricsRoutes } from './routes/metrics.ts';
+import { modelRoutes } from './routes/models.ts';
+import { statusRoutes } from './routes/status.ts';
+import { trainingRoutes } from './routes/training.ts';
 import type { RestServices } from './services.ts';
+import { useZod } from './zod-routes.ts';
 
 /**
  * The REST API as a Fastify plugin, to be registered without a prefix on the root instance: `app.register(restRoutes(services))`.
@@ -14,8 +20,15 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
   return async (app) => {
     readJsonBodies(app);
     installErrorReplies(app);
-    await app.register(mlopsRoutes(services));
+    // For the documentation's routes too: their empty schemas would have Fastify make validators of its own.
+    useZod(app);
+    await describeRoutes(app);
+    await app.register(trainingRoutes(services));
+    await app.register(modelRoutes(services));
+    await app.register(statusRoutes(services));
     await app.register(feastRoutes());
     await app.register(healthRoutes(services));
+    await app.register(metricsRoutes(services.metrics));
+    await docsPage(app);
   };
 }

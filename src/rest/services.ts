@@ -1,13 +1,15 @@
 import type { InferenceService } from '../inference/service.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelService } from '../models/service.ts';
+import type { Registry } from '../platform/metrics.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
 
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
-  readonly jobs: Pick<JobService, 'submit' | 'get' | 'cancel' | 'logText'>;
-  readonly models: Pick<ModelService, 'list'>;
+  readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText'>;
+  readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
+  readonly metrics: Pick<Registry, 'metrics' | 'contentType'>;
   readonly status: () => Promise<PlatformStatus>;
   /** Cheaper than `status`; asked often. */
   readonly readiness: () => Promise<PlatformReadiness>;

@@ -1,68 +1,32 @@
 import { z } from 'zod';
 import { type PredictionRequest, predictionRequest } from '../inference/service.ts';
 import { type JobSubmission, jobSubmission } from '../jobs/submission.ts';
-import { AsgardError } from '../platform/errors.ts';
-import { fastApiMessage, toInputIssues } from './issues.ts';
+import { type RegistryRequest, registryRequest } from '../models/registry-request.ts';
+import { components } from './wire-answers.ts';
 
-/** The wire's names of a submission's fields. Errors are mapped back through the same table. */
-const submissionNames = {
-  scriptName: 'script_name',
-  script: 'script_content',
-  experimentName: 'experiment_name',
-  modelName: 'model_name',
-  requirements: 'requirements',
-  environmentVars: 'environment_vars',
-  timeoutSeconds: 'timeout',
-  tags: 'tags',
-} as const satisfies Record<keyof JobSubmission, string>;
+/*
+ * What the API takes, by the wire's names, made of the domain's own schemas: these parse, and the OpenAPI document is made
+ * from them. Unknown fields are ignored, and `null` counts as absent.
+ */
 
-const predictionNames = {
-  modelName: 'model_name',
-  modelVersion: 'model_version',
-  inputs: 'inputs',
-  returnProbabilities: 'return_probabilities',
-} as const satisfies Record<keyof PredictionRequest, string>;
-
-/** The wire's name of each field of the domain. */
-export const WIRE_NAMES: ReadonlyMap<string, string> = new Map(
-  Object.entries({ ...submissionNames, ...predictionNames }),
-);
-
-/** What is read more loosely than the domain does, by the domain's names. */
-const readers: ReadonlyMap<string, (value: unknown) => unknown> = new Map([
-  ['timeoutSeconds', looseInteger],
-  ['modelVersion', (value: unknown) => (typeof value === 'number' ? String(value) : value)],
-  ['returnProbabilities', looseBoolean],
+/** The wire's names of the domain's fields, for errors that the domain finds. */
+export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
+  ['scriptName', 'script_name'],
+  ['script', 'script_content'],
+  ['experimentName', 'experiment_name'],
+  ['modelName', 'model_name'],
+  ['environmentVars', 'environment_vars'],
+  ['timeoutSeconds', 'timeout'],
+  ['modelVersion', 'model_version'],
+  ['returnProbabilities', 'return_probabilities'],
+  ['runId', 'run_id'],
 ]);
 
-const scriptContent = z.string().transform((content, context) => {
-  const script = decodeScript(content);
-  if (script !== null) return script;
-  context.addIssue({ code: 'custom', message: 'is base64, but what it holds is not UTF-8 text' });
-  return z.NEVER;
-});
-const wireSubmission = jobSubmission.extend({ script: scriptContent.pipe(jobSubmission.shape.script) });
-
-const uploadBody = z.preprocess((body) => toDomainNames(submissionNames, body), wireSubmission);
-const inferenceBody = z.preprocess((body) => toDomainNames(predictionNames, body), predictionRequest);
-
-/**
- * An upload's body → a submission. Unknown fields are ignored, `null` counts as absent, `timeout` may be a numeric
- * string, and `script_content` is base64 or plain text (see `decodeScript`).
- * @throws AsgardError INVALID_INPUT with every problem at once
- */
-export function parseUpload(body: unknown): JobSubmission {
-  return parse(uploadBody, body);
-}
-
-/**
- * An inference request's body, read as `parseUpload` reads its own. `model_version` is a number, a numeric string or
- * `"latest"`. Whether the columns fit the model is the model's to say.
- * @throws AsgardError INVALID_INPUT with every problem at once
- */
-export function parseInference(body: unknown): PredictionRequest {
-  return parse(inferenceBody, body);
-}
+/** What FastAPI takes for a truth value beside the two. */
+const WORDS: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
+  ...[1, '1', 'true', 'yes', 'on'].map((word) => [word, true] as const),
+  ...[0, '0', 'false', 'no', 'off'].map((word) => [word, false] as const),
+]);
 
 /** From this many characters on, text that is canonical base64 is meant as base64. */
 const SURELY_BASE64 = 24;
@@ -83,31 +47,185 @@ export function decodeScript(content: string): string | null {
   }
 }
 
-function parse<Output>(schema: z.ZodType<Output>, body: unknown): Output {
-  const parsed = schema.safeParse(body, { error: fastApiMessage, reportInput: true });
-  if (parsed.success) return parsed.data;
-  throw new AsgardError('INVALID_INPUT', 'the request body is not valid', {
-    issues: toInputIssues(parsed.error.issues),
-  });
-}
+const submission = jobSubmission.shape;
 
-function toDomainNames(names: Readonly<Record<string, string>>, body: unknown): unknown {
+const scriptContent = z
+  .string()
+  .transform((content, context) => {
+    const script = decodeScript(content);
+    if (script !== null) return script;
+    context.addIssue({ code: 'custom', message: 'is base64, but what it holds is not UTF-8 text' });
+    return z.NEVER;
+  })
+  .pipe(submission.script);
+
+/** The body of an upload → a submission. `timeout` may be a numeric string; for `script_content` see `decodeScript`. */
+export const uploadRequest = z
+  .preprocess(
+    withoutNulls,
+    z.object({
+      script_name: submission.scriptName.describe(
+        'The file name of the script, without a folder: letters, digits, `_`, `.`, `-` and spaces.',
+      ),
+      script_content: scriptContent.describe('The script, up to 1 MiB: base64 of UTF-8, or plain text.').meta({
+        minLength: 1,
+        pattern: '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$',
+      }),
+      experiment_name: submission.experimentName.describe('The MLflow experiment that its runs go to.'),
+      model_name: submission.modelName.describe('The registered model that its model becomes a version of.'),
+      requirements: orDefault(submission.requirements).describe(
+        'Python packages beside the ones that are always there, as PEP 508 names them; no options, paths or URLs.',
+      ),
+      environment_vars: orDefault(submission.environmentVars).describe(
+        'Variables that the script sees. Those of the platform cannot be replaced.',
+      ),
+      timeout: orDefault(submission.timeoutSeconds, looseInteger).describe(
+        'Seconds that the job may take, its environment included.',
+      ),
+      tags: orDefault(submission.tags).describe('Tags of its MLflow runs and its model version.'),
+    }),
+  )
+  .transform(
+    (wire): JobSubmission => ({
+      scriptName: wire.script_name,
+      script: wire.script_content,
+      experimentName: wire.experiment_name,
+      modelName: wire.model_name,
+      requirements: wire.requirements,
+      environmentVars: wire.environment_vars,
+      timeoutSeconds: wire.timeout,
+      tags: wire.tags,
+    }),
+  )
+  .meta({
+    description: 'A training script and how to run it.',
+    examples: [
+      {
+        script_name: 'churn_model_training.py',
+        script_content: 'aW1wb3J0IG1sZmxvdwpwcmludCgiaGVsbG8iKQo=',
+        experiment_name: 'customer_churn',
+        model_name: 'churn_predictor',
+        requirements: ['scikit-learn', 'pandas', 'numpy'],
+        environment_vars: { DATA_PATH: '/data/customers.csv', USE_FEAST: 'true' },
+        timeout: 300,
+        tags: { version: '1.0', team: 'data-science' },
+      },
+    ],
+  })
+  .register(components, { id: 'TrainingScriptUpload' });
+
+const asked = predictionRequest.shape;
+
+/** An inference request's body. Whether the columns fit the model is the model's to say. */
+export const inferenceRequest = z
+  .preprocess(
+    withoutNulls,
+    z.object({
+      model_name: asked.modelName.describe('A registered model.'),
+      model_version: z
+        .preprocess((value) => (typeof value === 'number' ? String(value) : value), asked.modelVersion)
+        .describe('The number of a version, or `latest`.')
+        .meta({
+          wire: {
+            anyOf: [
+              { type: 'string', pattern: '^(latest|[1-9][0-9]{0,9})$' },
+              { type: 'integer', minimum: 1, maximum: 9_999_999_999 },
+              { type: 'null' },
+            ],
+          },
+          default: 'latest',
+        }),
+      inputs: asked.inputs.describe('For each column of the model its values, one a row: up to 100,000, equally many.'),
+      return_probabilities: orDefault(asked.returnProbabilities, looseBoolean)
+        .describe('Whether to give the probability of each class too.')
+        .meta({
+          wire: { anyOf: [{ type: 'boolean' }, { type: 'null' }, { enum: [...WORDS.keys()] }] },
+        }),
+    }),
+  )
+  .transform(
+    (wire): PredictionRequest => ({
+      modelName: wire.model_name,
+      modelVersion: wire.model_version,
+      inputs: wire.inputs,
+      returnProbabilities: wire.return_probabilities,
+    }),
+  )
+  .meta({
+    description: 'Rows to predict.',
+    examples: [
+      {
+        model_name: 'churn_predictor',
+        inputs: {
+          total_purchases: [2],
+          avg_purchase_value: [25.5],
+          days_since_last_purchase: [90],
+          customer_lifetime_value: [51],
+          account_age_days: [200],
+          support_tickets_count: [9],
+        },
+        return_probabilities: true,
+      },
+    ],
+  })
+  .register(components, { id: 'InferenceRequest' });
+
+const wanted = registryRequest.shape;
+
+/** The body that asks for a run's model to be registered. */
+export const registrationRequest = z
+  .preprocess(
+    withoutNulls,
+    z.object({
+      model_name: wanted.modelName.describe('The registered model, which may be new.'),
+      run_id: wanted.runId.describe('The MLflow run that saved the model.'),
+      description: wanted.description.unwrap().nullish().describe('Of the version.'),
+      tags: orDefault(wanted.tags).describe('Of the version.'),
+    }),
+  )
+  .transform(
+    (wire): RegistryRequest => ({
+      modelName: wire.model_name,
+      runId: wire.run_id,
+      description: wire.description ?? undefined,
+      tags: wire.tags,
+    }),
+  )
+  .meta({
+    description: 'The model of a run, to be registered.',
+    examples: [
+      {
+        model_name: 'churn_predictor',
+        run_id: '1234567890abcdef',
+        description: 'Trained on the data of October',
+        tags: { team: 'data-science' },
+      },
+    ],
+  })
+  .register(components, { id: 'RegistrationRequest' });
+
+function withoutNulls(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  const given = new Map<string, unknown>(Object.entries(body));
-  const input = Object.entries(names).map(([name, wireName]) => {
-    const value = given.get(wireName);
-    return [name, readers.get(name)?.(value) ?? value];
-  });
-  return Object.fromEntries(input.filter(([, value]) => value !== null));
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
-function looseInteger(value: unknown): unknown {
+/** A field of the domain that has a default, for which `null` is one more way to say it; `read` is applied first. */
+function orDefault<Inner extends z.ZodType>(
+  schema: z.ZodDefault<Inner>,
+  read: (value: unknown) => unknown = (value) => value,
+) {
+  const fallback = schema.def.defaultValue;
+  return z
+    .preprocess(read, schema.unwrap().nullish())
+    .transform((value): z.output<Inner> => value ?? fallback)
+    .meta({ default: fallback });
+}
+
+/** A whole number as a query has it, or a client that quotes it. */
+export function looseInteger(value: unknown): unknown {
   return typeof value === 'string' && /^\s*[+-]?\d{1,15}(\.0*)?\s*$/.test(value) ? Number(value) : value;
 }
 
 function looseBoolean(value: unknown): unknown {
-  const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
-  if (word === 1 || word === '1' || word === 'true' || word === 'yes' || word === 'on') return true;
-  if (word === 0 || word === '0' || word === 'false' || word === 'no' || word === 'off') return false;
-  return value;
+  return WORDS.get(typeof value === 'string' ? value.trim().toLowerCase() : value) ?? value;
 }

@@ -93,6 +93,9 @@ describe('the platform', () => {
     ['DELETE', '/mlops/training/jobs/abc', 'GET, HEAD'],
     ['GET', '/mlops/training/jobs/abc/cancel', 'POST'],
     ['POST', '/mlops/models', 'GET, HEAD'],
+    ['DELETE', '/mlops/models/churn', 'GET, HEAD'],
+    ['GET', '/mlops/registry', 'POST'],
+    ['POST', '/mlops/training/jobs', 'GET, HEAD'],
     ['GET', '/mlops/inference', 'POST'],
   ])('%s %s is a 405 that names what is allowed', async (method, path, allowed) => {
     const answer = await call(method, path);
@@ -164,7 +167,10 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
   ])('with %s %j is refused and stores no job', async (field, value, type) => {
     const { status, body } = await call('POST', '/mlops/training/upload', { ...upload, [field]: value });
     expect(status).toBe(422);
-    expect(body).toEqual({ detail: [{ loc: ['body', field], msg: expect.any(String), type }] });
+    expect(body).toEqual({
+      detail: [{ loc: ['body', field], msg: expect.any(String), type }],
+      request_id: expect.any(String),
+    });
   });
 
   test('with a bad requirement or variable is refused at its place', async () => {
@@ -173,6 +179,19 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
     expect(status).toBe(422);
     const places = body.detail.map(({ loc }: { loc: unknown[] }) => loc.slice(1).join('.'));
     expect(places.toSorted()).toEqual(['environment_vars.OK', 'environment_vars.PATH', 'requirements.1']);
+  });
+
+  test.each([
+    ['a key given twice', Buffer.from('{"script_name": "a.py", "tags": {"a": "1", "a": "2"}}'), ['tags', 'a']],
+    ['bytes that are no UTF-8', Buffer.from('{"script_name": "\xff"}', 'latin1'), []],
+    ['lists in lists without end', Buffer.from(`{"tags": ${'['.repeat(500_000)}${']'.repeat(500_000)}}`), []],
+    ['a number beyond all', Buffer.from('{"timeout": 1e999}'), ['timeout']],
+  ])('with %s is refused', async (_what, body, place) => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${url}/mlops/training/upload`, { method: 'POST', body, headers });
+    expect(answer.status).toBe(422);
+    const { detail } = await answer.json();
+    expect(detail).toContainEqual({ loc: ['body', ...place], msg: expect.any(String), type: expect.any(String) });
   });
 
   test('that is not JSON, or not said to be, is refused', async () => {
@@ -220,6 +239,52 @@ describe('a job', { timeout: END_LIMIT_MS + 20_000 }, () => {
     await jobWhen(id, hasEnded);
     const answer = await call('POST', `/mlops/training/jobs/${id}/cancel`);
     expect(answer).toMatchObject({ status: 409, body: { detail: expect.stringContaining(id) } });
+  });
+});
+
+describe('the list of jobs', () => {
+  test('has the newest first, page by page, and can be of one status', async () => {
+    const ids = [await submit({}), await submit({}), await submit({})];
+    for (const id of ids) await jobWhen(id, hasEnded);
+    const read: string[] = [];
+    let cursor: string | null = null;
+    do {
+      const query: string = cursor === null ? '' : `&cursor=${cursor}`;
+      const { status, body } = await call('GET', `/mlops/training/jobs?limit=1&status=completed${query}`);
+      expect(status).toBe(200);
+      expect(body.jobs).toHaveLength(1);
+      expect(body.jobs[0]).toMatchObject({ status: 'completed', created_at: expect.stringMatching(TIME) });
+      expect(Object.keys(body.jobs[0])).not.toContain('logs');
+      read.push(body.jobs[0].job_id);
+      cursor = body.next_cursor;
+    } while (cursor !== null && !ids.every((id) => read.includes(id)));
+    expect(read.filter((id) => ids.includes(id))).toEqual(ids.toReversed());
+  });
+
+  test.each([
+    ['limit=0', 'limit', 'greater_than_equal'],
+    ['limit=101', 'limit', 'less_than_equal'],
+    ['limit=', 'limit', 'int_type'],
+    ['limit=1e1', 'limit', 'int_type'],
+    ['limit=1&limit=2', 'limit', 'int_type'],
+    ['status=cancelled', 'status', 'enum'],
+    ['status=', 'status', 'enum'],
+    ['cursor=abc', 'cursor', 'string_pattern_mismatch'],
+    ['cursor=%00', 'cursor', 'string_pattern_mismatch'],
+    ['cursor=99999999999999-0123456789abcdef', 'cursor', 'string_pattern_mismatch'],
+  ])('with %s is a 422 that names the parameter', async (query, field, type) => {
+    expect(await call('GET', `/mlops/training/jobs?${query}`)).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['query', field], msg: expect.any(String), type }] },
+    });
+  });
+
+  test('takes no notice of other parameters, and an end beyond the last job is empty', async () => {
+    expect(await call('GET', '/mlops/training/jobs?limit=1&offset=5')).toMatchObject({ status: 200 });
+    expect(await call('GET', '/mlops/training/jobs?cursor=0000000000000-0123456789abcdef')).toMatchObject({
+      status: 200,
+      body: { jobs: [], next_cursor: null },
+    });
   });
 });
 
@@ -288,6 +353,66 @@ describe('the churn example', () => {
     });
   });
 
+  test('is shown by its name alone', async () => {
+    const listed = (await call('GET', '/mlops/models')).body.find(({ name }: { name: string }) => name === MODEL);
+    expect(await call('GET', `/mlops/models/${MODEL}`)).toMatchObject({ status: 200, body: listed });
+  });
+
+  test.each(['rest_chur', 'a%2Fb', '%00', '%E2%9C%85%20%3F', 'x'.repeat(3000), '%F0%9F%A4%96'.repeat(250)])(
+    'another name (%s) is a 404',
+    async (name) => {
+      expect(await call('GET', `/mlops/models/${name}`)).toMatchObject({
+        status: 404,
+        body: { detail: expect.stringContaining('there is no model'), request_id: expect.any(String) },
+      });
+    },
+  );
+
+  test('its model is registered under any other name, and a repeated request is answered the same', async () => {
+    const name = 'it\'s 50% ünï ✅ #1 & "co" \\ +';
+    const request = { model_name: name, run_id: job.run_id, description: 'Bästes', tags: { team: 'data-science' } };
+    const made = await call('POST', '/mlops/registry', request);
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        model_name: name,
+        version: '1',
+        run_id: job.run_id,
+        status: 'READY',
+        created_at: expect.stringMatching(TIME),
+      },
+    });
+    expect(await call('POST', '/mlops/registry', request)).toMatchObject({ status: 201, body: made.body });
+    const other = { ...request, description: null, tags: null, unknown: 1 };
+    expect(await call('POST', '/mlops/registry', other)).toMatchObject({ status: 201, body: { version: '2' } });
+    expect(await call('GET', `/mlops/models/${encodeURIComponent(name)}`)).toMatchObject({
+      status: 200,
+      body: { name, latest_versions: [{ name, version: '2', run_id: job.run_id }] },
+    });
+    expect(await infer({ model_name: name })).toMatchObject({ status: 200, body: { predictions: [1, 0] } });
+  });
+
+  test.each([
+    [404, { run_id: '0'.repeat(32) }, undefined],
+    [422, { run_id: '../x' }, ['run_id']],
+    [422, { run_id: undefined }, ['run_id']],
+    [422, { model_name: 'a/b' }, ['model_name']],
+    [422, { model_name: 'a\0' }, ['model_name']],
+    [422, { description: 'a\ud800' }, ['description']],
+    [422, { description: 5 }, ['description']],
+    [422, { tags: { 'a?': 'x' } }, ['tags', 'a?']],
+    [422, { tags: { a: 1 } }, ['tags', 'a']],
+    [422, { tags: Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`t${index}`, ''])) }, ['tags']],
+  ])('a registration is refused by %i with %j', async (status, changes, place) => {
+    const request = { model_name: 'rest_refused', run_id: job.run_id, ...changes };
+    const answer = await call('POST', '/mlops/registry', request);
+    expect(answer).toMatchObject({
+      status,
+      body: { detail: place === undefined ? expect.stringContaining('run_id') : [{ loc: ['body', ...place] }] },
+    });
+    expect(await call('GET', '/mlops/models/rest_refused')).toMatchObject({ status: 404 });
+  });
+
   test('predicts a value for each row, without probabilities unless they are asked for', async () => {
     expect(await infer()).toMatchObject({
       status: 200,
@@ -300,6 +425,14 @@ describe('the churn example', () => {
         timestamp: expect.stringMatching(TIME),
       },
     });
+  });
+
+  test('refuses a number that would not reach the model as it is', async () => {
+    const body = JSON.stringify({ model_name: MODEL, inputs }).replace('120.5', '1e999');
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${url}/mlops/inference`, { method: 'POST', body, headers });
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ detail: [{ loc: ['body', 'inputs', 'customer_lifetime_value', 0] }] });
   });
 
   test('gives each row its probabilities, which sum to 1', async () => {
@@ -339,6 +472,15 @@ describe('the churn example', () => {
       ['inputs', 'total_purchases', 1],
     ],
     ['columns of unequal lengths', { inputs: { ...inputs, total_purchases: [1] } }, ['inputs', 'total_purchases']],
+    ['a NUL in the model', { model_name: 'a\0' }, ['model_name']],
+    ['half a character in the model', { model_name: '\ud800' }, ['model_name']],
+    ['a NUL in a column', { inputs: { ...inputs, 'a\0': [1, 2] } }, ['inputs', 'a\0']],
+    ['half a character in a column', { inputs: { ...inputs, '\ud800': [1, 2] } }, ['inputs', '\ud800']],
+    [
+      'half a character in a value',
+      { inputs: { ...inputs, total_purchases: ['\ud800', 1] } },
+      ['inputs', 'total_purchases', 0],
+    ],
     ['a word for a truth value', { return_probabilities: 'perhaps' }, ['return_probabilities']],
   ])('%s is a 422 that names the field', async (_what, changes, place) => {
     const { status, body } = await infer(changes);

@@ -95,7 +95,10 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
     expect(results.ended).toMatchObject({ status: 'completed', model_version: null, error: null });
     expect(results.ended.logs).toContain("hello from the guide's client\n");
     expect(results.models.map(({ name }: { name: string }) => name)).toContain('churn_predictor');
-    expect(results.feature_view).toEqual({ detail: expect.stringContaining('not implemented') });
+    expect(results.feature_view).toEqual({
+      detail: expect.stringContaining('not implemented'),
+      request_id: expect.any(String),
+    });
   });
 });
 

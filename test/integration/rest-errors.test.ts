@@ -57,6 +57,13 @@ function post(path: string, body: string, contentType: string | null = 'applicat
   return fetch(`${url}${path}`, { method: 'POST', body: Buffer.from(body), headers });
 }
 
+/** What a failure says, beside the id of the request, which is the header's. */
+async function failureOf(answer: Response): Promise<unknown> {
+  const { request_id, ...rest } = await answer.json();
+  expect(request_id).toBe(answer.headers.get('x-request-id'));
+  return rest;
+}
+
 test.each(Object.entries(ERROR_CODES))(
   'a failure %s is answered by its own status and its message',
   async (code, row) => {
@@ -64,7 +71,7 @@ test.each(Object.entries(ERROR_CODES))(
     expect(answer.status).toBe(row.status);
     const message = `it is ${code}`;
     const detail = row.status === 422 ? [{ loc: ['body'], msg: message, type: 'value_error' }] : message;
-    expect(await answer.json()).toEqual({ detail });
+    expect(await failureOf(answer)).toEqual({ detail });
     expect(answer.headers.has('retry-after')).toBe(row.status === 503);
     expect(logged).toEqual([]);
   },
@@ -72,7 +79,7 @@ test.each(Object.entries(ERROR_CODES))(
 
 test('an issue is told by the names of the wire, and data keeps its own', async () => {
   const answer = await fetch(`${url}/invalid`);
-  expect(await answer.json()).toEqual({
+  expect(await failureOf(answer)).toEqual({
     detail: [{ loc: ['body', 'inputs', 'modelName', 3], msg: 'must be a number', type: 'value_error' }],
   });
 });
@@ -80,7 +87,7 @@ test('an issue is told by the names of the wire, and data keeps its own', async 
 test('a fault is masked, and logged once with the id that the answer bears', async () => {
   const answer = await fetch(`${url}/fault`);
   expect(answer.status).toBe(500);
-  expect(await answer.json()).toEqual({ detail: 'Internal Server Error' });
+  expect(await failureOf(answer)).toEqual({ detail: 'Internal Server Error' });
   expect(logged).toHaveLength(1);
   expect(JSON.parse(logged[0] ?? '')).toMatchObject({
     msg: 'rest.fault',
@@ -92,7 +99,7 @@ test('a fault is masked, and logged once with the id that the answer bears', asy
 test('a body that is not JSON is a 422 which names the position when it is known', async () => {
   const answer = await post('/echo', '{"a" 1}');
   expect(answer.status).toBe(422);
-  expect(await answer.json()).toEqual({
+  expect(await failureOf(answer)).toEqual({
     detail: [{ loc: ['body', 5], msg: expect.stringContaining('JSON decode error'), type: 'json_invalid' }],
   });
 });
@@ -115,7 +122,7 @@ test.each([null, 'text/plain', 'application/x-www-form-urlencoded', 'application
   async (type) => {
     const answer = await post('/echo', '{"a": 1}', type);
     expect(answer.status).toBe(415);
-    expect(await answer.json()).toEqual({ detail: expect.stringContaining('application/json') });
+    expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining('application/json') });
   },
 );
 
@@ -124,21 +131,24 @@ test('a body of the limit is read and a larger one refused', async () => {
   expect((await post('/echo', fits)).status).toBe(200);
   const answer = await post('/echo', `${fits} `);
   expect(answer.status).toBe(413);
-  expect(await answer.json()).toEqual({ detail: expect.stringContaining(String(MAX_REST_BODY_BYTES)) });
+  expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining(String(MAX_REST_BODY_BYTES)) });
 });
 
-test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s where only POST is known is a 405', async (method) => {
-  const answer = await fetch(`${url}/echo`, { method });
-  expect(answer.status).toBe(405);
-  expect(answer.headers.get('allow')).toBe('POST');
-  expect(await answer.json()).toEqual({ detail: 'Method Not Allowed' });
-});
+test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'])(
+  '%s where only POST is known is a 405',
+  async (method) => {
+    const answer = await fetch(`${url}/echo`, { method });
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get('allow')).toBe('POST');
+    expect(await failureOf(answer)).toEqual({ detail: 'Method Not Allowed' });
+  },
+);
 
 test.each(['GET', 'POST', 'DELETE'])('%s of an unknown path is a 404', async (method) => {
   const answer = await fetch(`${url}/nowhere/at?all`, { method });
   expect(answer.status).toBe(404);
   expect(answer.headers.has('x-request-id')).toBe(true);
-  expect(await answer.json()).toEqual({ detail: 'Not Found' });
+  expect(await failureOf(answer)).toEqual({ detail: 'Not Found' });
 });
 
 test('an unknown path is a 404 whatever the body is', async () => {
@@ -155,5 +165,5 @@ test.each([
   const body = method === 'POST' ? { body: 'not JSON', headers: { 'content-type': 'text/plain' } } : {};
   const answer = await fetch(`${url}${path}`, { method, ...body });
   expect(answer.status).toBe(501);
-  expect(await answer.json()).toEqual({ detail: expect.stringContaining('not implemented') });
+  expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining('not implemented') });
 });

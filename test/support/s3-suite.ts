@@ -263,6 +263,14 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const id = /^model (m-\w+)$/m.exec(log)?.[1];
       const saved = await (await fetch(`${platform.mlflowUrl}/api/2.0/mlflow/logged-models/${id}`)).json();
       expect(saved.model.info.status).toBe('LOGGED_MODEL_UPLOAD_FAILED');
+      const asked = await fetch(`${platform.url}/mlops/registry`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model_name: 'by-hand', run_id: saved.model.info.source_run_id ?? job.run_id }),
+      });
+      expect(asked.status).toBe(503);
+      expect(await asked.json()).toMatchObject({ detail: expect.stringContaining('AWS S3 credentials') });
+      expect((await platform.client.models()).items).toEqual([]);
     });
 
     test('whoever is no job is told that nothing is kept', async () => {

@@ -7,6 +7,7 @@ import {
   presentModel,
   presentPrediction,
   presentReadiness,
+  presentRegistration,
   presentStatus,
   wireStatus,
 } from '../../src/rest/present.ts';
@@ -166,6 +167,30 @@ test('a prediction shows null for probabilities that nobody asked for', () => {
     probabilities: null,
     inference_time_ms: 2.5,
     timestamp: '2025-11-03T10:00:00',
+  });
+});
+
+test('a registration shows the version and the run', () => {
+  const version = {
+    name: 'm',
+    version: '3',
+    stage: 'None',
+    runId: 'r',
+    source: 'runs:/r/model',
+    status: 'READY',
+    statusMessage: null,
+    description: null,
+    tags: {},
+    aliases: [],
+    createdAt,
+    updatedAt: completedAt,
+  } as const;
+  expect(presentRegistration(version, 'r')).toEqual({
+    model_name: 'm',
+    version: '3',
+    run_id: 'r',
+    status: 'READY',
+    created_at: '2025-11-03T10:00:00',
   });
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { toWireIssue, type WireIssue } from '../../src/rest/errors.ts';
-import { decodeScript, parseInference, parseUpload } from '../../src/rest/wire.ts';
+import { decodeScript, inferenceRequest, uploadRequest } from '../../src/rest/wire.ts';
+import { parse } from '../../src/rest/zod-routes.ts';
 
 const SCRIPT = 'import mlflow\nprint("✅ done")\n';
 const upload = {
@@ -10,13 +11,15 @@ const upload = {
   experiment_name: 'customer_churn',
   model_name: 'churn_predictor',
 };
+const parseUpload = (body: unknown) => parse(uploadRequest, body);
+const parseInference = (body: unknown) => parse(inferenceRequest, body);
 const inference = { model_name: 'churn_predictor', inputs: { age: [1, 2] } };
 
 function issuesOf(action: () => unknown): WireIssue[] {
   try {
     action();
   } catch (error) {
-    if (error instanceof AsgardError) return error.issues.map(toWireIssue);
+    if (error instanceof AsgardError) return error.issues.map((issue) => toWireIssue(issue));
     throw error;
   }
   throw new Error('nothing was refused');

@@ -183,6 +183,26 @@ describe('a requirement', () => {
   });
 
   test.each([
+    ['', 'is empty'],
+    ['-r /etc/passwd', 'option'],
+    ['a==1 --hash=sha256:0000', 'option'],
+    ['a\n--index-url x', 'line break'],
+    ['pkg @ https://example.com/pkg.whl', 'URL'],
+    ['git+https://example.com/x.git', 'URL'],
+    ['./local', 'path'],
+    ['C:\\local', 'path'],
+    ['dist/model-1.0.whl', 'path'],
+    ['model-1.0-py3-none-any.whl', 'path'],
+    ['model-1.0.tar.gz', 'path'],
+    ['a # comment', 'comment'],
+    ['pandas=2', '"=="'],
+    ['two words', 'PEP 508'],
+  ])('%j is refused with the reason: %s', (requirement, reason) => {
+    const { error } = jobSubmission.safeParse({ ...whole, requirements: [requirement] });
+    expect(error?.issues.map(({ message }) => message)).toEqual([expect.stringContaining(reason)]);
+  });
+
+  test.each([
     ['spaces', `a${' '.repeat(490)}@`],
     ['more spaces than a requirement may have', `a${' '.repeat(1_500)}@`],
     ['tabs and spaces', `a${' \t'.repeat(240)}\\`],
@@ -249,12 +269,24 @@ describe('a variable', () => {
     'PYTHONPATH',
     'PYTHONSTARTUP',
     'PYTHONUNBUFFERED',
+    'PYTHONUSERBASE',
+    'PYTHONPLATLIBDIR',
+    'PYTHONINSPECT',
   ])('%s is the platform’s and cannot be set', (name) => {
     expect(named(name)).toEqual([`environmentVars.${name}`]);
   });
 
   test.each(['', 'a b', 'A-B', '9A', 'A=B', 'ä', 'A\n', 'A\0'])('%j is no name', (name) => {
     expect(named(name)).toEqual([`environmentVars.${name}`]);
+  });
+
+  test('are counted before they are looked at', () => {
+    const many = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`!${index}`, 0]));
+    const { error } = jobSubmission.safeParse({ ...whole, environmentVars: many, tags: many });
+    expect(error?.issues.map(({ path, code }) => `${path.join('.')} ${code}`)).toEqual([
+      'environmentVars too_big',
+      'tags too_big',
+    ]);
   });
 
   test('is kept as it is or refused, whatever its name means to JavaScript', () => {
@@ -296,6 +328,8 @@ test.each([
   ['experimentName', ' churn', false],
   ['experimentName', 'churn\n', false],
   ['experimentName', 'a\0', false],
+  ['experimentName', 'a\u001b[31m', false],
+  ['experimentName', 'a\nb', false],
   ['modelName', 'x'.repeat(250), true],
   ['modelName', 'x'.repeat(251), false],
   ['modelName', 'churn predictor', true],

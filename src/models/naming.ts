@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { bounded } from '../platform/bounded.ts';
+import { nameText, storableText } from '../platform/text.ts';
+
+/**
+ * The name of a registered model, as it may be given to a new one. MLflow names a version as `models:/<name>/<version>`
+ * or `models:/<name>@<alias>`.
+ */
+export const modelName = nameText(250)
+  .regex(/^(?!\.\.|\.$)[^/:?@]+$/, 'must not contain "/", ":", "?" or "@", nor begin with ".."')
+  .meta({
+    pattern:
+      '^(?!\\.\\.|\\.$)[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f]([^/:?@\\u0000-\\u001f\\u007f-\\u009f]*[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f])?$',
+  });
+
+/** Names of tags are those that MLflow takes. */
+const tagName = storableText(250)
+  .regex(/^[\w.:/ -]+$/, 'must be made of letters, digits and "_", "-", ".", ":", "/", " "')
+  .meta({ pattern: '^[A-Za-z0-9_.:/ -]+$' });
+
+const MAX_TAGS = 100;
+
+/** Tags of a run, a model version or a job: at most 100, keys up to 250 characters, values up to 5,000. */
+export const tags = bounded(z.record(tagName, storableText(5000)).meta({ maxProperties: MAX_TAGS }), MAX_TAGS);

@@ -1,0 +1,86 @@
+import type { FastifyPluginAsync } from 'fastify';
+import { z } from 'zod';
+import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
+import { listAllModels } from '../list-models.ts';
+import { presentModel, presentPrediction, presentRegistration } from '../present.ts';
+import type { RestServices } from '../services.ts';
+import { inferenceRequest, registrationRequest } from '../wire.ts';
+import { httpError, prediction, registeredModel, registeredModels, registration } from '../wire-answers.ts';
+import { useZod } from '../zod-routes.ts';
+import { refuseOtherMethods } from './refuse.ts';
+
+const TAGS = ['models'];
+const modelPath = z.object({
+  name: z
+    .string()
+    .describe('The name, percent-encoded.')
+    .meta({ examples: ['churn_predictor'] }),
+});
+
+/** `/mlops/models`, `/mlops/registry` and `/mlops/inference`. */
+export function modelRoutes({ models, inference }: Pick<RestServices, 'models' | 'inference'>): FastifyPluginAsync {
+  return async (server) => {
+    const app = useZod(server);
+    app.post(
+      '/mlops/registry',
+      {
+        schema: {
+          tags: TAGS,
+          operationId: 'registerModel',
+          summary: 'Register the model that a run saved',
+          description:
+            'It becomes a new version of `model_name`: the newest model that MLflow’s `log_model` saved in the run, else the pickle at `model/model.pkl`. A request that repeats an earlier one in every field is answered with the version that it made.',
+          body: registrationRequest,
+          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 201: registration, 404: httpError, 409: httpError },
+        },
+      },
+      async ({ body }, reply) => {
+        const version = await models.registerRun(body);
+        return reply.code(201).send(presentRegistration(version, body.runId));
+      },
+    );
+    app.get(
+      '/mlops/models',
+      {
+        schema: {
+          tags: TAGS,
+          operationId: 'listModels',
+          summary: 'List registered models',
+          description: 'All of them, by name.',
+          response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError },
+        },
+      },
+      async () => (await listAllModels(models)).map(presentModel),
+    );
+    app.get(
+      '/mlops/models/:name',
+      {
+        schema: {
+          tags: TAGS,
+          operationId: 'getModel',
+          summary: 'Get a registered model',
+          params: modelPath,
+          response: { ...ANY, ...OF_PATH, ...OF_MLFLOW, 200: registeredModel, 404: httpError },
+        },
+      },
+      async ({ params }) => presentModel(await models.get(params.name)),
+    );
+    app.post(
+      '/mlops/inference',
+      {
+        schema: {
+          tags: TAGS,
+          operationId: 'predict',
+          summary: 'Predict with a registered model',
+          body: inferenceRequest,
+          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 200: prediction, 404: httpError },
+        },
+      },
+      async ({ body }) => presentPrediction(await inference.predict(body), new Date()),
+    );
+    refuseOtherMethods(app, '/mlops/registry', ['POST']);
+    refuseOtherMethods(app, '/mlops/models', ['GET']);
+    refuseOtherMethods(app, '/mlops/models/:name', ['GET']);
+    refuseOtherMethods(app, '/mlops/inference', ['POST']);
+  };
+}

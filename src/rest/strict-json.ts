@@ -1,0 +1,69 @@
+import { AsgardError } from '../platform/errors.ts';
+
+/** Deeper ones are no request of ours, and what walks through them by recursion would run out of stack. */
+const MAX_DEPTH = 100;
+
+/** Where a string begins, or an object or list begins or ends. Whole strings by a pattern would overflow its stack. */
+const MARK = /["{}[\]]/g;
+const COLON = /\s*:/y;
+const BACKSLASH = 92;
+
+interface Level {
+  readonly keys: Set<string>;
+  /** The one whose value is being read. */
+  key: string | undefined;
+}
+
+/**
+ * Looks for what JSON.parse lets pass and nobody can mean: a key that is given twice in one object, of which the first
+ * would be lost, and nesting of more than 100 levels. In time linear in the text's length.
+ * @param text valid JSON
+ * @throws AsgardError INVALID_INPUT that leads to the key
+ */
+export function refuseDubiousJson(text: string): void {
+  const levels: Level[] = [];
+  for (let at = indexOf(MARK, text, 0); at !== -1; at = indexOf(MARK, text, at + 1)) {
+    const mark = text[at];
+    if (mark === '{' || mark === '[') {
+      if (levels.length === MAX_DEPTH) throw refused([], `JSON is nested more than ${MAX_DEPTH} levels deep`);
+      levels.push({ keys: new Set(), key: undefined });
+    } else if (mark === '"') {
+      const end = endOfString(text, at);
+      if (indexOf(COLON, text, end + 1) !== -1) noteKey(levels, text.slice(at, end + 1));
+      at = end;
+    } else {
+      levels.pop();
+    }
+  }
+}
+
+function indexOf(pattern: RegExp, text: string, from: number): number {
+  pattern.lastIndex = from;
+  return pattern.exec(text)?.index ?? -1;
+}
+
+/** The index of the quote that ends the string which begins at `start`: one with an even number of backslashes before it. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return quote;
+  }
+}
+
+function noteKey(levels: readonly Level[], literal: string): void {
+  const level = levels.at(-1);
+  if (level === undefined) return;
+  level.key = literal.includes('\\') ? String(JSON.parse(literal)) : literal.slice(1, -1);
+  if (level.keys.has(level.key)) throw refused(pathTo(levels), 'is given twice');
+  level.keys.add(level.key);
+}
+
+/** Through objects; a list on the way is not told by its index. */
+function pathTo(levels: readonly Level[]): string[] {
+  return levels.flatMap(({ key }) => (key === undefined ? [] : [key]));
+}
+
+function refused(path: readonly string[], message: string): AsgardError {
+  return new AsgardError('INVALID_INPUT', message, { issues: [{ path, message, type: 'json_invalid' }] });
+}

@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { PROJECT_ROOT } from '../../src/config.ts';
+import { inferenceRequest, registrationRequest, uploadRequest } from '../../src/rest/wire.ts';
+import * as answers from '../../src/rest/wire-answers.ts';
+
+const document = z
+  .object({
+    paths: z.record(
+      z.string(),
+      z.record(
+        z.string(),
+        z.object({
+          operationId: z.string(),
+          summary: z.string(),
+          tags: z.array(z.string()).min(1),
+          responses: z.record(
+            z.string(),
+            z.object({ description: z.string(), headers: z.record(z.string(), z.json()) }),
+          ),
+          requestBody: z.json().optional(),
+        }),
+      ),
+    ),
+    components: z.object({ schemas: z.record(z.string(), z.object({ description: z.string() }).loose()) }),
+  })
+  .parse(JSON.parse(await readFile(join(PROJECT_ROOT, 'schema/openapi.json'), 'utf8')));
+
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+);
+
+test('the document has every path of the API', () => {
+  expect(operations.map(({ name }) => name).toSorted()).toEqual(
+    [
+      'POST /mlops/training/upload',
+      'GET /mlops/training/jobs',
+      'GET /mlops/training/jobs/{job_id}',
+      'POST /mlops/training/jobs/{job_id}/cancel',
+      'GET /mlops/models',
+      'GET /mlops/models/{name}',
+      'POST /mlops/registry',
+      'POST /mlops/inference',
+      'GET /mlops/status',
+      'GET /feast/features',
+      'POST /feast/features',
+      'POST /feast/features/service',
+      'GET /feast/status',
+      'GET /healthz',
+      'GET /readyz',
+      'GET /metrics',
+    ].toSorted(),
+  );
+});
+
+describe('every operation', () => {
+  test('has a name of its own', () => {
+    const names = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test.each(operations)('$name says what all may answer, each with the id of the request', ({ name, operation }) => {
+    const statuses = Object.keys(operation.responses);
+    const isOpen = name.endsWith('/healthz') || name.endsWith('/readyz');
+    expect(statuses).toEqual(expect.arrayContaining(isOpen ? ['403', '500'] : ['401', '403', '429', '500', '503']));
+    const takesBody = operation.requestBody !== undefined;
+    if (takesBody) expect(statuses).toEqual(expect.arrayContaining(['400', '413', '415', '422']));
+    for (const { headers } of Object.values(operation.responses))
+      expect(Object.keys(headers)).toContain('x-request-id');
+  });
+});
+
+test.each([
+  ['TrainingScriptUpload', uploadRequest],
+  ['InferenceRequest', inferenceRequest],
+  ['RegistrationRequest', registrationRequest],
+  ['TrainingJob', answers.trainingJob],
+  ['TrainingJobWithLog', answers.trainingJobWithLog],
+  ['RegisteredModel', answers.registeredModel],
+  ['Registration', answers.registration],
+  ['Prediction', answers.prediction],
+  ['PlatformStatus', answers.platformStatus],
+  ['Readiness', answers.readiness],
+])('the examples of %s are what it says', (id, schema) => {
+  const { examples } = z.object({ examples: z.array(z.unknown()).min(1) }).parse(document.components.schemas[id]);
+  for (const example of examples) expect(schema.safeParse(example).error).toBeUndefined();
+});
