@@ -100,7 +100,6 @@ async function questionsToAsgard({ signal }: Bench, { url }: Asgard, jobs: numbe
   ]);
   // What a version of the platform does not have is left out.
   const optional: readonly [Kind, LoadRequest][] = [
-    ['failed list', list(', filter: { status: FAILED }')],
     ['failed list', list(', filter: { statuses: [FAILED] }')],
     ['REST list', { path: `/mlops/training/jobs?limit=${PAGE}`, expects: '"job_id":' }],
   ];

@@ -1,13 +1,9 @@
 import { invalidInput } from '../src/platform/errors.ts';
-
-/** Whether the databases, ours and MLflow's, can hold a text. What they cannot hold names nothing that exists. */
-export function isDatabaseText(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
-}
+import { isStorableText } from '../src/platform/text.ts';
 
 /** @throws AsgardError INVALID_INPUT when the databases cannot hold the text; absent and null pass */
 export function checkDatabaseText(path: readonly string[], text: string | null | undefined): void {
-  if (text == null || isDatabaseText(text)) return;
+  if (text == null || isStorableText(text)) return;
   throw invalidInput(path, `"${path.join('.')}" must be text without NUL and without half characters`);
 }
 
@@ -16,7 +12,7 @@ export async function loadPossible<T>(
   keys: readonly string[],
   load: (keys: string[]) => Promise<readonly (T | null)[]>,
 ): Promise<(T | null)[]> {
-  const possible = keys.filter(isDatabaseText);
+  const possible = keys.filter(isStorableText);
   const loaded = possible.length === 0 ? [] : await load(possible);
   const found = new Map(possible.map((key, index) => [key, loaded[index] ?? null]));
   return keys.map((key) => found.get(key) ?? null);

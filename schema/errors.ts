@@ -73,12 +73,19 @@ function failureOf(error: AsgardError): Failure | undefined {
  * @param names of root fields that GraphQL calls otherwise than the domain
  */
 export function invalidInputOf(error: ZodError, what: string, names: Record<string, string> = {}): AsgardError {
-  const issues = error.issues.map(({ path, message, code }): InputIssue => {
-    const [root, ...rest] = path.map((part) => (typeof part === 'number' ? part : String(part)));
-    return { path: root === undefined ? [] : [names[root] ?? root, ...rest], message, type: code };
+  const issues = error.issues.map((issue): InputIssue => {
+    const [root, ...rest] = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
+    const path = root === undefined ? [] : [names[root] ?? root, ...rest];
+    return { path, message: messageOf(issue), type: issue.code };
   });
   const lines = issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`));
   return new AsgardError('INVALID_INPUT', `${what}: ${lines.join('; ')}`, { cause: error, issues });
+}
+
+/** zod's words, except where a form would show them at a field that was left empty. */
+function messageOf(issue: ZodError['issues'][number]): string {
+  const isEmptyText = issue.code === 'too_small' && issue.origin === 'string' && issue.minimum === 1;
+  return isEmptyText ? 'must not be empty' : issue.message;
 }
 
 /** Runs a call into the domain for a field with a result union: an expected failure is thrown as the union's member. */

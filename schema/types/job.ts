@@ -2,10 +2,10 @@ import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import { z } from 'zod';
 import type { JobEventType } from '../../src/jobs/events.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
+import { isStorableText } from '../../src/platform/text.ts';
 import { builder } from '../builder.ts';
 import { pageSize } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { isDatabaseText } from '../database-text.ts';
 import { firstPages } from '../first-pages.ts';
 import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
@@ -159,6 +159,6 @@ builder.queryField('trainingJob', (t) =>
     description: 'The job with this id; null when there is none.',
     args: { id: t.arg.id({ required: true, description: 'The id that `submitTrainingJob` gave.' }) },
     resolve: (query, _root, { id }, { database }) =>
-      isDatabaseText(id) ? database.trainingJob.findUnique({ ...query, where: { id } }) : null,
+      isStorableText(id) ? database.trainingJob.findUnique({ ...query, where: { id } }) : null,
   }),
 );

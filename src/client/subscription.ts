@@ -12,6 +12,7 @@ export class ConnectionLostError extends Error {
 }
 
 /** Closes that say that our own side is wrong: another try would end the same way. */
+const REFUSING_CLOSE_CODES: readonly number[] = [CloseCode.Unauthorized, CloseCode.Forbidden];
 const FATAL_CLOSE_CODES: readonly number[] = [
   CloseCode.BadRequest,
   CloseCode.BadResponse,
@@ -57,7 +58,8 @@ function failureOf(error: unknown): Error {
   if (Array.isArray(error)) return responseErrorOf(error);
   if (error instanceof GraphQLError) return responseErrorOf([error]);
   if (isCloseEvent(error) && FATAL_CLOSE_CODES.includes(error.code)) {
-    return new AsgardRequestError('INTERNAL', `the platform closed the connection: ${error.code} ${error.reason}`);
+    const code = REFUSING_CLOSE_CODES.includes(error.code) ? 'UNAUTHORIZED' : 'INTERNAL';
+    return new AsgardRequestError(code, `the platform closed the connection: ${error.code} ${error.reason}`);
   }
   return new ConnectionLostError(error);
 }

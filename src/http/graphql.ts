@@ -17,10 +17,12 @@ export const GRAPHQL_PATH = '/graphql';
 /** GraphQL Yoga over our schema; it holds nothing that must be disposed of. */
 export type GraphqlServer = YogaServerInstance<Transport, Context>;
 
-const EXAMPLE = `# Hand in a script, then follow it with the subscription.
+const EXAMPLE = `# Hand in a script and follow it.
 query Jobs {
   trainingJobs(first: 10) {
-    edges { node { id scriptName status createdAt } }
+    edges {
+      node { id scriptName status }
+    }
   }
 }
 

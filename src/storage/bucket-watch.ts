@@ -62,7 +62,7 @@ export class BucketWatch implements AsyncDisposable {
     const { settings } = this.#options;
     const limit = AbortSignal.timeout(LOOK_LIMIT_MS);
     // A client of its own each time: one keeps the credentials that it once found.
-    using bucket = new S3Bucket({ settings });
+    using bucket = new S3Bucket(settings);
     try {
       await bucket.check(AbortSignal.any([this.#stop.signal, limit]));
       return null;

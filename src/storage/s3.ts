@@ -9,29 +9,14 @@ const MAX_TRIES = 3;
 /** S3 takes any region's name for one that it can correct, and other servers mind none. */
 const ANY_REGION = 'us-east-1';
 
-/** What was sent or fetched, for whoever measures. Called once a transfer that came to its end. */
-export interface Transfer {
-  readonly direction: 'upload' | 'download';
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-export interface S3BucketOptions {
-  readonly settings: S3Settings;
-  /** Runs after each transfer; it must not throw. */
-  readonly onTransfer?: ((transfer: Transfer) => void) | undefined;
-}
-
 /** The platform's part of a bucket. Credentials come from the SDK's default chain. Whoever makes it disposes of it. */
 export class S3Bucket implements Disposable {
   readonly #settings: S3Settings;
-  readonly #onTransfer: S3BucketOptions['onTransfer'];
   readonly #client: S3Client;
 
-  constructor({ settings, onTransfer }: S3BucketOptions) {
+  constructor(settings: S3Settings) {
     const { region, endpoint, isPathStyle } = settings;
     this.#settings = settings;
-    this.#onTransfer = onTransfer;
     this.#client = new S3Client({
       region: region ?? (() => profileRegion()),
       ...(endpoint === undefined ? {} : { endpoint }),
@@ -59,17 +44,13 @@ export class S3Bucket implements Disposable {
    */
   async put(key: string, text: string, signal?: AbortSignal): Promise<void> {
     const { bucket } = this.#settings;
-    const body = Buffer.from(text);
-    const startedAt = performance.now();
     const command = new PutObjectCommand({
       Bucket: bucket,
       Key: this.#path(key),
-      Body: body,
+      Body: text,
       ContentType: 'text/plain; charset=utf-8',
     });
     await this.#send(() => this.#client.send(command, signal === undefined ? {} : { abortSignal: signal }), signal);
-    const seconds = (performance.now() - startedAt) / 1000;
-    this.#onTransfer?.({ direction: 'upload', bytes: body.length, seconds });
   }
 
   /**

@@ -38,7 +38,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     environments: new PythonEnvironments({ folder, toolchain }),
     mlflow,
     models: new ModelService(mlflow),
-    bucket: settings.s3 === undefined ? undefined : new S3Bucket({ settings: settings.s3 }),
+    bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     gatewayUrl,
     logger: createLogger(settings.logLevel, settings.logPretty),
   };

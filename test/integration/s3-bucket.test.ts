@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { S3Settings } from '../../src/config.ts';
 import { freePort } from '../../src/platform/process.ts';
-import { S3Bucket, type Transfer } from '../../src/storage/s3.ts';
+import { S3Bucket } from '../../src/storage/s3.ts';
 import { type S3ServerForTests, startMoto } from '../support/s3-servers.ts';
 
 let server: S3ServerForTests;
@@ -30,23 +30,18 @@ function settings(changes: Partial<S3Settings> = {}): S3Settings {
 }
 
 function problemOf(changes: Partial<S3Settings> = {}): Promise<unknown> {
-  const bucket = new S3Bucket({ settings: settings(changes) });
+  const bucket = new S3Bucket(settings(changes));
   return bucket
     .check(AbortSignal.timeout(20_000))
     .catch((error: unknown) => error)
     .finally(() => bucket[Symbol.dispose]());
 }
 
-test('a text lies under the prefix, byte for byte, and whoever measures is told', async () => {
-  const transfers: Transfer[] = [];
-  using bucket = new S3Bucket({
-    settings: settings({ prefix: 'team/one' }),
-    onTransfer: (each) => transfers.push(each),
-  });
+test('a text lies under the prefix, byte for byte', async () => {
+  using bucket = new S3Bucket(settings({ prefix: 'team/one' }));
   await bucket.put('scripts/1/über mich.py', 'print("ä")\n');
   expect(bucket.address('scripts/1/über mich.py')).toBe('s3://models/team/one/scripts/1/über mich.py');
   expect(await server.text('models', 'team/one/scripts/1/über mich.py')).toBe('print("ä")\n');
-  expect(transfers).toEqual([{ direction: 'upload', bytes: 12, seconds: expect.any(Number) }]);
 });
 
 test('a bucket that is there and can be used has no problem', async () => {
@@ -98,7 +93,7 @@ test("credentials with the guide's own policy, which may not list, are told what
 });
 
 test('what is aborted ends with its reason', async () => {
-  using bucket = new S3Bucket({ settings: settings() });
+  using bucket = new S3Bucket(settings());
   const stop = new AbortController();
   stop.abort(new Error('enough'));
   await expect(bucket.put('scripts/1/a.py', 'x', stop.signal)).rejects.toThrow('enough');
