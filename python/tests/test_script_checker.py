@@ -147,6 +147,17 @@ def test_bytes_that_are_no_text_have_an_error(checker: Checker) -> None:
     assert checker.check("print(1)\n") is None
 
 
+def test_it_goes_on_whatever_the_program_needs_that_started_it() -> None:
+    held = b"x" * (256 * 1024 * 1024)
+    checker = Checker()
+    try:
+        assert [checker.check("print(1)\n") for _ in range(3)] == [None, None, None]
+        assert checker.end() == (0, b"")
+    finally:
+        checker.process.kill()
+        del held
+
+
 def test_it_ends_after_a_script_that_made_it_grow(checker: Checker) -> None:
     assert checker.check("a=1\n" * (1 << 18)) is None
     assert checker.process.wait(20) == 0
