@@ -8,8 +8,8 @@ one line for each thing that happens:
     {"ready": true, "modules": 1234, "seconds": 3.2}                first: everything is imported
     {"id": 1, "pid": 77, "identity": "..."}                         the runner is up and handles signals
     {"id": 1, "refused": "why"}                                     start this one cold: a fork would not be safe
-It ends when its standard input does; the runners go on. A runner is in a session of its own, and no descriptor of the
-launcher is open in it.
+It ends when its standard input does, or what started it is gone; the runners go on. A runner is in a session of its
+own, and no descriptor of the launcher is open in it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = _package_root
 from asgard.process_title import show_as  # noqa: E402
-from asgard.process_tree import own_identity  # noqa: E402
+from asgard.process_tree import end_with_parent, own_identity  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
 from asgard.script_process import fork_script  # noqa: E402
 from asgard.supervisor import catch_signals, supervise  # noqa: E402
@@ -39,6 +39,7 @@ sys.path[0] = os.getcwd()
 
 def main() -> None:
     """Serves until standard input ends."""
+    end_with_parent()  # also while it imports, when it does not look at its input
     started = time.monotonic()
     for name in sys.argv[1:]:
         # An environment may lack it; what cannot be imported here cannot be there either, and the script will say so.

@@ -41,6 +41,12 @@ def die_with_parent() -> Callable[[], None]:
     return in_child
 
 
+def end_with_parent() -> None:
+    """From now on this process is killed when what started it is gone: a thread of a process counts. Linux only."""
+    if _IS_LINUX:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def own_identity() -> str:
     """What tells this process from a later one with the same number: the boot, and its start time in clock ticks.
 

@@ -21,6 +21,8 @@ const MODEL_NAME = 'churn_predictor';
 const EXPERIMENT_NAME = 'customer_churn';
 /** The first start makes the base environment, which downloads some 200 MB. */
 const READY_LIMIT_MS = 15 * 60_000;
+/** A job that is cancelled ends within the grace time of its script. */
+const CANCEL_LIMIT_MS = 6_000;
 const CHURN = join(PROJECT_ROOT, 'examples', 'churn');
 
 /** Two customers: one who calls support and stays away, one who buys. */
@@ -71,7 +73,15 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
   void platform.exited.then(({ code, signal }) => {
     ended.abort(new Error(`the platform ended by itself (${signal ?? `exit code ${code}`})`));
   });
-  await untilAborted(takeSteps(platform, config, stop), AbortSignal.any([stop, ended.signal]));
+  const over = AbortSignal.any([stop, ended.signal]);
+  const steps = takeSteps(platform, config, over);
+  try {
+    await untilAborted(steps, over);
+  } catch (error) {
+    // A job that is under way is ended before the platform: its script would outlive that.
+    await untilAborted(steps, AbortSignal.timeout(CANCEL_LIMIT_MS)).catch(() => {});
+    throw error;
+  }
   if (process.argv.includes('--exit')) {
     print('Every step held, so the platform ends. Without --exit it keeps running.');
     return 0;
@@ -134,12 +144,23 @@ async function runJob(client: AsgardClient, dataPath: string, signal: AbortSigna
   });
   print(`job ${job.id}`);
   step('Its events, as they happen (a GraphQL subscription)');
-  for await (const event of client.jobEvents(job.id, { signal })) {
-    if (event.__typename === 'StatusChanged') print(`[${event.status}]`);
-    if (event.__typename === 'LogLine' || event.__typename === 'EnvironmentLine') print(`| ${event.text}`);
-    if (event.__typename === 'JobEnded') print(`${event.lines} lines, sha256 ${event.sha256.slice(0, 16)}…`);
+  try {
+    for await (const event of client.jobEvents(job.id, { signal })) {
+      if (event.__typename === 'StatusChanged') print(`[${event.status}]`);
+      if (event.__typename === 'LogLine' || event.__typename === 'EnvironmentLine') print(`| ${event.text}`);
+      if (event.__typename === 'JobEnded') print(`${event.lines} lines, sha256 ${event.sha256.slice(0, 16)}…`);
+    }
+  } catch (error) {
+    if (signal.aborted) await endJob(client, job.id);
+    throw error;
   }
   return job.id;
+}
+
+async function endJob(client: AsgardClient, id: string): Promise<void> {
+  await client.cancel(id, 'the demo was interrupted').catch(() => {});
+  const signal = AbortSignal.timeout(CANCEL_LIMIT_MS);
+  await Array.fromAsync(client.jobEvents(id, { signal })).catch(() => {});
 }
 
 async function showModel(client: AsgardClient, jobId: string): Promise<void> {

@@ -33,7 +33,10 @@ describe.concurrent('a script that Python cannot compile', () => {
     const answer = await post('/mlops/training/upload', { ...fields, script_content });
     expect(answer).toEqual({
       status: 422,
-      body: { detail: [{ loc: ['body', 'script_content'], msg: SAID, type: 'syntax_error' }] },
+      body: {
+        detail: [{ loc: ['body', 'script_content'], msg: SAID, type: 'syntax_error' }],
+        request_id: expect.any(String),
+      },
     });
     const stored = await post('/graphql', { query: STORED, variables: { name } });
     expect(stored.body).toEqual({ data: { trainingJobs: { edges: [] } } });

@@ -31,10 +31,7 @@ afterAll(async () => {
 function targets(): { method: string; pattern: string; url: string }[] {
   return [app.mlflowUrl, app.url].flatMap((base, index) =>
     (servers[index] ?? []).map(({ method, url }) => {
-      const path = url
-        .replace(/:\w+/g, 'x')
-        .replace(/\*$/, '/x')
-        .replace(/^\/\/x/, '/x');
+      const path = url.replace(/:\w+/g, 'x').replace(/\/?\*$/, '/x');
       return { method, pattern: url, url: base + path };
     }),
   );

@@ -165,7 +165,7 @@ describe('an attempt that has ended', () => {
     const next = await claimOne();
     const token = await issueJobToken(database, next.id);
     const tracking = new JobTracking(database, new MlflowClient({ baseUrl: () => 'http://127.0.0.1:1' }));
-    expect(await tracking.authenticate(token)).toEqual({ jobId: id, attemptId: next.id });
+    expect(await tracking.authenticate(token)).toEqual({ jobId: id, attemptId: next.id, hasNoArtifacts: false });
     await endJob(database, id, next, { status: 'FAILED', error: 'no' });
     expect(await tracking.authenticate(token)).toBeNull();
   });

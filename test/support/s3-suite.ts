@@ -17,7 +17,7 @@ const jobWire = z.object({
 /** In the guide's words. */
 const NOT_SAVED = '⚠️ Note: Model artifact not saved (AWS S3 credentials not configured)';
 const LIMIT_MS = 240_000;
-const LARGE_BYTES = 64 * 1024 * 1024;
+const LARGE_BYTES = 128 * 1024 * 1024;
 
 /** A model as the guide saves it: a pickle, whose column is `x` and whose prediction is twice that. */
 const PICKLE_SCRIPT = `
@@ -122,7 +122,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       expect(await client.status()).toMatchObject({ ready: true, troubles: [] });
     });
 
-    test('64 MiB pass through the platform in both directions, and it holds little of them', async () => {
+    test('128 MiB pass through the platform in both directions, and it holds little of them', async () => {
       let most = 0;
       const watch = setInterval(() => {
         void residentBytes(platform.pid).then((bytes) => {
