@@ -30,11 +30,11 @@ with mlflow.start_run() as run:
     mlflow.log_artifact("model.pkl", artifact_path="model")
 `;
 
-/** Sends a file of 64 MiB twice, the first time so that what comes then is measured warm, and fetches it again. */
+/** Sends a large file twice, the first time so that what comes then is measured warm, and fetches it again. */
 const LARGE_SCRIPT = `
 import hashlib, os, mlflow
 with open("large.bin", "wb") as file:
-    for _ in range(64):
+    for _ in range(${LARGE_BYTES >> 20}):
         file.write(os.urandom(1024 * 1024))
 digest = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
 with mlflow.start_run() as run:
