@@ -30,7 +30,7 @@ const RUN_TABLES: readonly CopiedTable[] = [
     name: 'runs',
     changes: {
       status: `CASE n % 20 WHEN 0 THEN 'FAILED' ELSE 'FINISHED' END`,
-      start_time: 'original.start_time - n * 60000',
+      start_time: 'original.start_time - n::bigint * 60000',
     },
   },
   ...['tags', 'params', 'metrics', 'latest_metrics'].map((name) => ({ ...byRun, name })),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { startAsgard, upload } from './asgard.ts';
+import { type Asgard, startAsgard, upload } from './asgard.ts';
 import type { Bench, Measured } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { memoryOf, type ProcessMemory, totalMib } from './memory.ts';
@@ -56,13 +56,24 @@ type Settled = (pid: number) => Promise<ProcessMemory[]>;
 async function ofAsgard(bench: Bench, jobs: number, settled: Settled): Promise<Memory> {
   await using asgard = await startAsgard(bench, { ASGARD_WORKER_SLOTS: String(jobs) });
   const rest = await settled(asgard.pid);
-  const sleeping = Array.from({ length: jobs }, async () => {
-    const id = await upload(asgard, SLEEPER);
-    for await (const { text } of asgard.client.jobLog(id)) if (text === 'sleeping') return;
-    throw new Error(`job ${id} ended before it slept`);
-  });
-  await Promise.all(sleeping);
-  return { rest, busy: await settled(asgard.pid) };
+  const ids = await Promise.all(Array.from({ length: jobs }, () => upload(asgard, SLEEPER)));
+  try {
+    await Promise.all(ids.map((id) => untilAsleep(asgard, id)));
+    return { rest, busy: await settled(asgard.pid) };
+  } finally {
+    // Their scripts would outlive the platform.
+    await Promise.allSettled(ids.map((id) => endJob(asgard, id)));
+  }
+}
+
+async function untilAsleep({ client }: Asgard, id: string): Promise<void> {
+  for await (const { text } of client.jobLog(id)) if (text === 'sleeping') return;
+  throw new Error(`job ${id} ended before it slept`);
+}
+
+async function endJob({ client }: Asgard, id: string): Promise<void> {
+  await client.cancel(id);
+  await Array.fromAsync(client.jobEvents(id));
 }
 
 async function ofMlflow(bench: Bench, settled: Settled): Promise<ProcessMemory[]> {
