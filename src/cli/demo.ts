@@ -112,6 +112,7 @@ async function takeSteps(platform: StartedPlatform, config: Config, signal: Abor
 
   step('Look around');
   print(`GraphiQL    ${platform.url}/graphql`);
+  print(`REST        ${platform.url}/docs`);
   print(`MLflow UI   ${platform.mlflowUrl}`);
   if (apiKey !== undefined) print('Both ask for the key of ASGARD_API_KEY.');
 }
