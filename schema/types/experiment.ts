@@ -4,7 +4,7 @@ import { builder } from '../builder.ts';
 import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
 import { experimentKey, loadExperiments } from '../loaders.ts';
-import { OrderDirection } from './order-direction.ts';
+import { directionField } from './order-direction.ts';
 import { Run, RunConnection } from './run.ts';
 import { RunFilter, RunOrder, runListOptions } from './run-list.ts';
 import { checkSearch, searchDescription } from './search.ts';
@@ -93,12 +93,7 @@ const ExperimentOrder = builder.inputType('ExperimentOrder', {
       defaultValue: 'createdAt',
       description: 'What decides which comes first.',
     }),
-    direction: t.field({
-      type: OrderDirection,
-      required: true,
-      defaultValue: 'DESC',
-      description: 'From which end of that order the list begins.',
-    }),
+    direction: t.field(directionField('DESC')),
   }),
 });
 

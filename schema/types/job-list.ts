@@ -8,7 +8,7 @@ import { cursorsOf } from '../cursor.ts';
 import { invalidInputOf } from '../errors.ts';
 import { TrainingJob } from './job.ts';
 import { JobStatusType } from './job-event.ts';
-import { OrderDirection } from './order-direction.ts';
+import { directionField } from './order-direction.ts';
 import { TagInput } from './tag.ts';
 
 const TrainingJobFilter = builder.inputType('TrainingJobFilter', {
@@ -50,12 +50,7 @@ const TrainingJobOrder = builder.inputType('TrainingJobOrder', {
       defaultValue: 'createdAt',
       description: 'What decides which comes first.',
     }),
-    direction: t.field({
-      type: OrderDirection,
-      required: true,
-      defaultValue: 'DESC',
-      description: 'From which end of that order the list begins.',
-    }),
+    direction: t.field(directionField('DESC')),
   }),
 });
 

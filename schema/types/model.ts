@@ -3,7 +3,7 @@ import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
 import { loadModels } from '../loaders.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
-import { OrderDirection } from './order-direction.ts';
+import { directionField } from './order-direction.ts';
 import { checkSearch, searchDescription } from './search.ts';
 import { Tag } from './tag.ts';
 
@@ -108,12 +108,7 @@ const ModelOrder = builder.inputType('ModelOrder', {
       defaultValue: 'name',
       description: 'What decides which comes first.',
     }),
-    direction: t.field({
-      type: OrderDirection,
-      required: true,
-      defaultValue: 'ASC',
-      description: 'From which end of that order the list begins.',
-    }),
+    direction: t.field(directionField('ASC')),
   }),
 });
 

@@ -3,7 +3,7 @@ import { type RunListOptions, runFilter, runOrder } from '../../src/experiments/
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { invalidInputOf } from '../errors.ts';
-import { OrderDirection } from './order-direction.ts';
+import { directionField } from './order-direction.ts';
 import { RunStatus } from './run.ts';
 
 export const RunFilter = builder.inputType('RunFilter', {
@@ -40,12 +40,7 @@ export const RunOrder = builder.inputType('RunOrder', {
         'The name of the metric whose newest value decides, instead of `field`; runs without it, or where it is not a ' +
         'number, come last.',
     }),
-    direction: t.field({
-      type: OrderDirection,
-      required: true,
-      defaultValue: 'DESC',
-      description: 'From which end of that order the list begins.',
-    }),
+    direction: t.field(directionField('DESC')),
   }),
 });
 
