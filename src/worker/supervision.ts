@@ -8,13 +8,13 @@ import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } f
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
-import { AsgardError, assertNever, hasCode, messageOf } from '../platform/errors.ts';
+import { AsgardError, assertNever, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord, Frame } from '../python/frames.ts';
-import { EventWriter } from './event-writer.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { concludeFailure, concludeSuccess } from './outcome.ts';
+import { prepare } from './preparation.ts';
 import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -23,11 +23,8 @@ import type { SupervisorContext } from './supervisor-context.ts';
 const GRACE_SECONDS = 3;
 /** A runner that has not ended its script this long after it was asked to is ended itself. */
 const RUNNER_LIMIT_MS = GRACE_SECONDS * 1000 + 3000;
-/** How often a script that may start is held back for the tracking server. */
-const MLFLOW_POLL_MS = 250;
 /** The end of a job is tried to be written for as long as a lease lasts: after that the job is another's to end. */
 const END_PAUSE_MS = 1000;
-
 /** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
 const TAKEN_OVER_MS = 60_000;
 
@@ -135,51 +132,13 @@ export class Supervision {
   /** All that comes before the script's first line. */
   async #begin(job: TrainingJob, isNew: boolean, deadline: Deadline): Promise<void> {
     this.#interruption.signal.throwIfAborted();
-    const environment = await this.#prepareEnvironment(job);
-    await this.#awaitMlflow();
-    await this.#makeExperiment(job.experimentName);
+    const environment = await prepare(this.#context, job, {
+      signal: this.#interruption.signal,
+      append: (events) => this.#append(events),
+      say: (text) => this.#say(text),
+    });
     if (isNew) await this.#becomeRunning();
     await this.#startScript(job, environment, deadline);
-  }
-
-  async #prepareEnvironment(job: TrainingJob): Promise<PythonEnvironment> {
-    const { database, environments } = this.#context;
-    const { signal } = this.#interruption;
-    await using writer = new EventWriter((events) => this.#append(events));
-    const environment = await environments.prepare({
-      requirements: job.requirements,
-      signal,
-      onLine: (text) => writer.add({ type: 'environment', at: new Date().toISOString(), text }),
-    });
-    const { hash, lock, pythonVersion: python } = environment;
-    await database.environment.createMany({ data: [{ hash, lock, python }], skipDuplicates: true });
-    await database.trainingJob.update({ where: { id: job.id }, data: { environmentHash: hash } });
-    return environment;
-  }
-
-  /** A script that starts before the tracking server would only fail: it is held back, within its time limit. */
-  async #awaitMlflow(): Promise<void> {
-    const { signal } = this.#interruption;
-    for (let tries = 0; !(await this.#context.mlflow.isHealthy(signal)); tries += 1) {
-      if (tries === 0) await this.#say('Waiting for the MLflow server');
-      await new Promise((resolve) => setTimeout(resolve, MLFLOW_POLL_MS));
-      signal.throwIfAborted();
-    }
-  }
-
-  /**
-   * MLflow's client looks for the experiment and then makes it, and fails when another was faster in between: scripts that
-   * start together in a new experiment would fail each other.
-   */
-  async #makeExperiment(name: string): Promise<void> {
-    const { mlflow } = this.#context;
-    const { signal } = this.#interruption;
-    await mlflow.getExperimentByName(name, signal).catch(async (error: unknown) => {
-      if (!hasCode(error, 'NOT_FOUND')) throw error;
-      await mlflow.createExperiment(name, signal).catch((failure: unknown) => {
-        if (!hasCode(failure, 'CONFLICT')) throw failure;
-      });
-    });
   }
 
   /** From now on only a worker that sees the run's files goes on with the attempt: nothing runs twice. */

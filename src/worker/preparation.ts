@@ -1,0 +1,73 @@
+import type { TrainingJob } from '../database/generated/client.ts';
+import type { JobEvent } from '../jobs/events.ts';
+import type { MlflowClient } from '../mlflow/client.ts';
+import { hasCode } from '../platform/errors.ts';
+import type { PythonEnvironment } from '../python/environments.ts';
+import { EventWriter } from './event-writer.ts';
+import type { SupervisorContext } from './supervisor-context.ts';
+
+/** How often a script that may start is held back for the tracking server. */
+const MLFLOW_POLL_MS = 250;
+
+/** What a preparation needs of the supervision that it is a part of. */
+export interface PreparationOptions {
+  /** Ends it, with the signal's reason. */
+  readonly signal: AbortSignal;
+  readonly append: (events: readonly JobEvent[]) => Promise<unknown>;
+  readonly say: (text: string) => Promise<void>;
+}
+
+/**
+ * All that a job's script needs before it starts: its environment, a tracking server that answers, and its experiment.
+ * Safe to repeat.
+ * @throws the signal's reason; AsgardError INVALID_INPUT when the requirements cannot be met, or what MLflow refuses
+ */
+export async function prepare(
+  context: SupervisorContext,
+  job: TrainingJob,
+  options: PreparationOptions,
+): Promise<PythonEnvironment> {
+  const environment = await prepareEnvironment(context, job, options);
+  await awaitMlflow(context.mlflow, options);
+  await makeExperiment(context.mlflow, job.experimentName, options.signal);
+  return environment;
+}
+
+async function prepareEnvironment(
+  { database, environments }: SupervisorContext,
+  job: TrainingJob,
+  { append, signal }: PreparationOptions,
+): Promise<PythonEnvironment> {
+  await using writer = new EventWriter(append);
+  const environment = await environments.prepare({
+    requirements: job.requirements,
+    signal,
+    onLine: (text) => writer.add({ type: 'environment', at: new Date().toISOString(), text }),
+  });
+  const { hash, lock, pythonVersion: python } = environment;
+  await database.environment.createMany({ data: [{ hash, lock, python }], skipDuplicates: true });
+  await database.trainingJob.update({ where: { id: job.id }, data: { environmentHash: hash } });
+  return environment;
+}
+
+/** A script that starts before the tracking server would only fail: it is held back, within its time limit. */
+async function awaitMlflow(mlflow: MlflowClient, { say, signal }: PreparationOptions): Promise<void> {
+  for (let tries = 0; !(await mlflow.isHealthy(signal)); tries += 1) {
+    if (tries === 0) await say('Waiting for the MLflow server');
+    await new Promise((resolve) => setTimeout(resolve, MLFLOW_POLL_MS));
+    signal.throwIfAborted();
+  }
+}
+
+/**
+ * MLflow's client looks for the experiment and then makes it, and fails when another was faster in between: scripts that
+ * start together in a new experiment would fail each other.
+ */
+async function makeExperiment(mlflow: MlflowClient, name: string, signal: AbortSignal): Promise<void> {
+  await mlflow.getExperimentByName(name, signal).catch(async (error: unknown) => {
+    if (!hasCode(error, 'NOT_FOUND')) throw error;
+    await mlflow.createExperiment(name, signal).catch((failure: unknown) => {
+      if (!hasCode(failure, 'CONFLICT')) throw failure;
+    });
+  });
+}
