@@ -15,6 +15,7 @@ function uncalled(): never {
 }
 const services: RestServices = {
   jobs: { submit: uncalled, summary: uncalled, list: uncalled, cancel: uncalled, logText: uncalled },
+  events: { follow: uncalled, list: uncalled },
   models: { list: uncalled, get: uncalled, registerRun: uncalled },
   inference: { predict: uncalled },
   status: uncalled,

@@ -7,7 +7,7 @@ import { graphqlSchema } from '../../schema/index.ts';
 import type { Logger } from '../platform/logger.ts';
 import { replyRefused } from './error-replies.ts';
 import { graphqlLimits } from './graphql-limits.ts';
-import { type HeldOpen, tooManyHeld } from './held-open.ts';
+import { type HeldOpen, onceClosed, tooManyHeld } from './held-open.ts';
 import { maskFault, presentErrors, type Transport } from './present-errors.ts';
 import { isUpgrade } from './upgrade.ts';
 import type { WebSockets } from './websocket.ts';
@@ -110,12 +110,6 @@ export function graphqlRoutes(
       },
     });
   };
-}
-
-/** Also when who asked has left already. */
-function onceClosed({ raw }: FastifyReply, end: () => void): void {
-  if (raw.destroyed) end();
-  else raw.once('close', end);
 }
 
 function refusalExtensions(status: number | undefined) {

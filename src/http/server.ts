@@ -87,8 +87,9 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   const guard = await Guard.install(app, access);
   limitClose(app);
   if (access.access.isKeyDemanded) await app.register(signInRoutes(guard, graphql === undefined ? '/' : GRAPHQL_PATH));
+  const held = new HeldOpen();
+  held.countStreams(app);
   if (graphql !== undefined) {
-    const held = new HeldOpen();
     const sockets = serveWebSockets(app, { graphql, guard, held, log, maxPayloadBytes: MAX_BODY_BYTES });
     await app.register(graphqlRoutes(graphql, { sockets, held, log }));
   }

@@ -20,6 +20,7 @@ export const STATUS_MEANINGS: Readonly<Record<string, string>> = {
   200: 'Done',
   201: 'Made',
   202: 'Taken: it goes on behind the answer',
+  204: 'There is nothing more to come',
   400: 'The request is no HTTP that can be read',
   401: 'An API key is needed',
   403: 'A page of another site, or a name that is not this server’s',

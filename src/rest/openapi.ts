@@ -78,18 +78,25 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
 /** A route's declaration with JSON Schema in place of zod; a route without one is none of the API's. */
 function documented(schema: FastifySchema | undefined): FastifySchema {
   if (schema === undefined || schema.hide === true) return { hide: true };
-  const { body, querystring, params, response, ...rest } = schema;
-  const entries = Object.entries({ body, querystring, params }).filter(([, part]) => part !== undefined);
+  const { body, querystring, params, headers, response, ...rest } = schema;
+  const entries = Object.entries({ body, querystring, params, headers }).filter(([, part]) => part !== undefined);
   return {
     ...rest,
     ...Object.fromEntries(entries.map(([name, part]) => [name, jsonSchema(part)])),
     response: Object.fromEntries(
       Object.entries(response ?? {}).map(([status, answer]) => [
         status,
-        { ...jsonSchema(answer), description: STATUS_MEANINGS[status], headers: headersOf(status) },
+        { ...contentOf(answer), description: STATUS_MEANINGS[status], headers: headersOf(status) },
       ]),
     ),
   };
+}
+
+/** An answer is JSON unless its schema names another `mediaType`. */
+function contentOf(answer: unknown): object {
+  const schema = jsonSchema(answer);
+  const mediaType = answer instanceof z.ZodType ? z.globalRegistry.get(answer)?.['mediaType'] : undefined;
+  return typeof mediaType === 'string' ? { content: { [mediaType]: { schema } } } : schema;
 }
 
 function headersOf(status: string): Record<string, { type: 'string' | 'integer'; description: string }> {

@@ -5,6 +5,7 @@ import { readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { healthRoutes } from './routes/health.ts';
+import { jobEventRoutes } from './routes/job-events.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { modelRoutes } from './routes/models.ts';
 import { statusRoutes } from './routes/status.ts';
@@ -24,6 +25,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     useZod(app);
     await describeRoutes(app);
     await app.register(trainingRoutes(services));
+    await app.register(jobEventRoutes(services));
     await app.register(modelRoutes(services));
     await app.register(statusRoutes(services));
     await app.register(feastRoutes());

@@ -1,4 +1,5 @@
 import type { InferenceService } from '../inference/service.ts';
+import type { JobEventFeed } from '../jobs/event-feed.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelService } from '../models/service.ts';
 import type { Registry } from '../platform/metrics.ts';
@@ -7,6 +8,7 @@ import type { PlatformReadiness, PlatformStatus } from '../status/platform-statu
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
   readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText'>;
+  readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
   readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly metrics: Pick<Registry, 'metrics' | 'contentType'>;

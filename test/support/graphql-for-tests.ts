@@ -20,14 +20,17 @@ import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
+import { createMetricsRegistry } from '../../src/platform/metrics.ts';
 import { freePort } from '../../src/platform/process.ts';
 import { PythonEnvironments } from '../../src/python/environments.ts';
+import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
 
-/** The GraphQL API on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
+/** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
   readonly url: string;
+  readonly databaseUrl: string;
   readonly database: PrismaClient;
   readonly services: Services;
   /** `METHOD path` of every request that was sent to MLflow; empty it at will. */
@@ -42,19 +45,19 @@ export interface GraphqlForTests extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-/** @param mlflowUrl absent: nothing answers where MLflow should be */
-export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests> {
+/**
+ * @param mlflowUrl absent: nothing answers where MLflow should be
+ * @param sharedDatabaseUrl the database of another one, of which this becomes a replica; absent: a PostgreSQL of its own
+ */
+export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: string): Promise<GraphqlForTests> {
   await using stack = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
   stack.defer(() => rm(home, { recursive: true, force: true }));
-  const postgres = stack.use(
-    await EmbeddedPostgres.start({ folder: join(home, 'postgres'), logFile: join(home, 'logs', 'postgres.log') }),
-  );
-  await migrate(postgres.url('asgard'));
-  const { client: database } = stack.use(createDatabase(postgres.url('asgard'), { poolSize: 5 }));
-  const { client: observed, queries: databaseQueries } = observedDatabase(postgres.url('asgard'));
+  const databaseUrl = sharedDatabaseUrl ?? (await startDatabase(home, stack));
+  const { client: database } = stack.use(createDatabase(databaseUrl, { poolSize: 5 }));
+  const { client: observed, queries: databaseQueries } = observedDatabase(databaseUrl);
   stack.defer(() => observed.$disconnect());
-  const listener = stack.use(await Listener.start({ url: postgres.url('asgard') }));
+  const listener = stack.use(await Listener.start({ url: databaseUrl }));
   const upstream = mlflowUrl ?? `http://127.0.0.1:${await freePort()}`;
   const mlflowRequests: string[] = [];
   const mlflow = stack.use(
@@ -89,8 +92,14 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
   );
   const inference = new InferenceService(models, workers);
   const services = { jobs, events, experiments, models, inference, status: () => status.current(), database: observed };
+  const metrics = createMetricsRegistry();
+  const readiness = () => status.readiness();
   const start = async (port: number) => {
-    const app = await buildHttpServer({ log: logger, graphql: createGraphqlServer({ services, log: logger }) });
+    const app = await buildHttpServer({
+      log: logger,
+      graphql: createGraphqlServer({ services, log: logger }),
+      routes: [async (server) => void (await server.register(restRoutes({ ...services, metrics, readiness })))],
+    });
     return { app, port: await listen(app, '127.0.0.1', port) };
   };
   let server = await start(0);
@@ -98,6 +107,7 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
   const owned = stack.move();
   return {
     url: `http://127.0.0.1:${server.port}`,
+    databaseUrl,
     database,
     services,
     mlflowRequests,
@@ -110,6 +120,14 @@ export async function startGraphql(mlflowUrl?: string): Promise<GraphqlForTests>
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+async function startDatabase(home: string, stack: AsyncDisposableStack): Promise<string> {
+  const postgres = stack.use(
+    await EmbeddedPostgres.start({ folder: join(home, 'postgres'), logFile: join(home, 'logs', 'postgres.log') }),
+  );
+  await migrate(postgres.url('asgard'));
+  return postgres.url('asgard');
 }
 
 /** Sends an operation over HTTP, as any client would. */

@@ -38,6 +38,7 @@ test('the document has every path of the API', () => {
       'POST /mlops/training/upload',
       'GET /mlops/training/jobs',
       'GET /mlops/training/jobs/{job_id}',
+      'GET /mlops/training/jobs/{job_id}/events',
       'POST /mlops/training/jobs/{job_id}/cancel',
       'GET /mlops/models',
       'GET /mlops/models/{name}',

@@ -10,7 +10,7 @@ import { useZod } from '../zod-routes.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 const TAGS = ['training'];
-const jobPath = z.object({
+export const jobPath = z.object({
   job_id: z
     .string()
     .describe('As the upload answered it.')
