@@ -88,7 +88,9 @@ export class JobEventFeed {
         if (last !== undefined) {
           cursor = last.sequence;
           const wanted = events.filter((event) => isOfTypes(event, types));
-          if (wanted.length > 0) yield wanted;
+          for (let from = 0; from < wanted.length; from += MAX_LIST_EVENTS) {
+            yield wanted.slice(from, from + MAX_LIST_EVENTS);
+          }
           if (last.type === 'end') return;
           continue;
         }
@@ -174,7 +176,7 @@ export class JobEventFeed {
     const reads = this.#reads.get(jobId) ?? new Map<number, Promise<NumberedJobEvent[]>>();
     const running = reads.get(after);
     if (running !== undefined) return running;
-    const read = readEvents(this.#database, jobId, after, MAX_LIST_EVENTS).finally(() => {
+    const read = readEvents(this.#database, jobId, after).finally(() => {
       if (reads.get(after) === read) reads.delete(after);
       if (reads.size === 0 && this.#reads.get(jobId) === reads) this.#reads.delete(jobId);
     });

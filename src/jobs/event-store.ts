@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { TransactionClient } from '../database/generated/internal/prismaNamespace.ts';
+import { packEvents, unpackEvents } from './event-rows.ts';
 import { type JobEvent, type JobEventType, jobEvent, type NumberedJobEvent } from './events.ts';
 
 /** Channel of "job <id> has events up to <n>", payload `<id>:<n>`. */
@@ -9,7 +10,7 @@ export const EVENTS_CHANNEL = 'asgard_job_events';
 export const STATUS_CHANNEL = 'asgard_job_status';
 
 /** The most events and characters that one row holds: a reader takes whole rows, so they bound its memory. */
-const MAX_ROW_EVENTS = 500;
+const MAX_ROW_EVENTS = 1000;
 const MAX_ROW_CHARACTERS = 256 * 1024;
 /** A read stops after this many, so that a reader of long lines needs no more memory than one of short ones. */
 const MAX_READ_CHARACTERS = 1024 * 1024;
@@ -78,7 +79,7 @@ export async function appendEvents(
         RETURNING last_sequence
       ), inserted AS (
         INSERT INTO job_events (job_id, first_sequence, last_sequence, events)
-        SELECT ${jobId}, last_sequence - ${row.length}::int + 1, last_sequence, ${JSON.stringify(row)}::jsonb FROM numbered
+        SELECT ${jobId}, last_sequence - ${row.length}::int + 1, last_sequence, ${packEvents(row)}::jsonb FROM numbered
         RETURNING first_sequence, last_sequence
       )
       SELECT first_sequence, pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified FROM inserted`;
@@ -97,7 +98,7 @@ export async function readEvents(
   database: DatabaseClient,
   jobId: string,
   after: number,
-  limit: number,
+  limit = Number.POSITIVE_INFINITY,
 ): Promise<NumberedJobEvent[]> {
   const found: NumberedJobEvent[] = [];
   let cursor = after;
@@ -110,11 +111,9 @@ export async function readEvents(
         SELECT max(first_sequence) FROM job_events WHERE job_id = ${jobId} AND first_sequence <= ${cursor}::bigint + 1), 0)
       ORDER BY first_sequence LIMIT ${ROWS_PER_QUERY}::int`;
     for (const row of rows) {
-      const events = z.array(jobEvent).parse(row.events);
-      for (const [index, event] of events.entries()) {
-        const sequence = row.first_sequence + index;
-        if (sequence <= cursor) continue;
-        found.push({ ...event, sequence });
+      for (const event of unpackEvents(row.events, row.first_sequence)) {
+        if (event.sequence <= cursor) continue;
+        found.push(event);
         characters += lengthOf(event);
       }
     }

@@ -1,6 +1,6 @@
-import { z } from 'zod';
+import { unpackEvents } from './event-rows.ts';
 import { type DatabaseClient, isOfTypes } from './event-store.ts';
-import { type JobEvent, type JobEventType, jobEvent, type NumberedJobEvent } from './events.ts';
+import type { JobEvent, JobEventType, NumberedJobEvent } from './events.ts';
 
 /** Rows of one statement, for all jobs together where there are fewer: a row holds up to 256 Ki characters. */
 const ROWS_PER_STATEMENT = 8;
@@ -40,7 +40,7 @@ export async function readEventsOfMany(
       ORDER BY job.id, row.first_sequence`;
     const going = new Map<string, number>();
     for (const [id, ofJob] of Map.groupBy(rows, (row) => row.job_id)) {
-      const events = ofJob.flatMap(numbered);
+      const events = ofJob.flatMap((row) => unpackEvents(row.events, row.first_sequence));
       const list = found.get(id) ?? [];
       const cursor = cursors.get(id) ?? after;
       list.push(...events.filter((event) => event.sequence > cursor && isOfTypes(event, types)));
@@ -85,7 +85,7 @@ export async function readLogTails(
       let text = found.get(id)?.text ?? '';
       let start = 1;
       for (const row of ofJob.toReversed()) {
-        text = textOf(z.array(jobEvent).parse(row.events)) + text;
+        text = textOf(unpackEvents(row.events, row.first_sequence)) + text;
         start = row.first_sequence;
         if (text.length >= maxCharacters) break;
       }
@@ -96,13 +96,6 @@ export async function readLogTails(
     starts = going;
   }
   return jobIds.map((id) => found.get(id) ?? { text: '', isCut: false });
-}
-
-function numbered(row: Row): NumberedJobEvent[] {
-  return z
-    .array(jobEvent)
-    .parse(row.events)
-    .map((event, index) => ({ ...event, sequence: row.first_sequence + index }));
 }
 
 function textOf(events: readonly JobEvent[]): string {

@@ -41,7 +41,7 @@ export const eventStreamHeaders = z.looseObject({
     .meta({ wire: { type: 'integer', minimum: 0, maximum: MAX_SEQUENCE } }),
 });
 
-/** What the event stream answers: text, which no JSON Schema says more about. */
+/** What the event stream answers. The schema is of one message, as OpenAPI means it for server-sent events. */
 export const eventStream = z
   .unknown()
   .describe(
@@ -49,7 +49,22 @@ export const eventStream = z
       '`end`; whoever connects again after it is answered 204, which ends an `EventSource`. A stream that stops before was ' +
       'cut: connect again with `Last-Event-ID`. A comment comes every 15 s of silence.',
   )
-  .meta({ wire: { type: 'string' }, mediaType: 'text/event-stream' });
+  .meta({
+    mediaType: 'text/event-stream',
+    wire: {
+      type: 'object',
+      properties: {
+        id: { type: 'string', pattern: '^[1-9][0-9]*$' },
+        event: { enum: types },
+        data: {
+          type: 'string',
+          contentMediaType: 'application/json',
+          contentSchema: { $ref: '#/components/schemas/JobEvent' },
+        },
+      },
+      required: ['id', 'event', 'data'],
+    },
+  });
 
 export const wireJobEvent = z
   .union(jobEvent.options.map(({ shape: { type, at: _at, ...fields } }) => wireEvent(type, fields)))
