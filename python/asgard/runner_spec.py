@@ -16,6 +16,8 @@ class Spec(NamedTuple):
     spool: str
     timeout_seconds: float
     grace_seconds: float
+    environment_lock: str | None = None
+    """A file whose lock this run shares until it ends, so that nobody removes its environment."""
 
     @staticmethod
     def parse(text: bytes) -> Spec:
@@ -23,10 +25,10 @@ class Spec(NamedTuple):
         given = json.loads(text)
         if not isinstance(given, dict):
             raise ValueError("the spec is not a JSON object")
-        missing = [name for name in Spec._fields if name not in given]
+        missing = [name for name in Spec._fields if name not in given and name not in Spec._field_defaults]
         if missing:
             raise ValueError(f"the spec lacks {', '.join(missing)}")
-        spec = Spec(**{name: given[name] for name in Spec._fields})
+        spec = Spec(**{name: given[name] for name in Spec._fields if name in given})
         if not (isinstance(spec.argv, list) and spec.argv and all(isinstance(word, str) for word in spec.argv)):
             raise ValueError("argv is not a list of one or more strings")
         if not (isinstance(spec.env, dict) and all(isinstance(value, str) for value in spec.env.values())):
@@ -34,6 +36,8 @@ class Spec(NamedTuple):
         for name in ("cwd", "spool"):
             if not isinstance(given[name], str):
                 raise ValueError(f"{name} is not a string")
+        if not isinstance(spec.environment_lock, str | None):
+            raise ValueError("environment_lock is not a string")
         for name in ("timeout_seconds", "grace_seconds"):
             value = given[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:

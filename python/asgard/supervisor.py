@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+from asgard.file_lock import hold_shared
 from asgard.process_tree import ProcessTree, become_subreaper, own_identity
 from asgard.runner_spec import Spec
 from asgard.script_process import StartedScript, StartScript
@@ -34,6 +35,8 @@ def supervise(spec: Spec, wakeup: int, start_script: StartScript) -> int:
     except (OSError, SpoolInUseError) as error:
         complain(str(error))
         return 2
+    if spec.environment_lock is not None:
+        hold_shared(spec.environment_lock)
     ending = Supervisor(spec, spool, wakeup, start_script).run()
     return 0 if _write_exit(spool, ending) else 1
 

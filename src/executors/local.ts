@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../config.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
+import { environmentLockPath } from '../python/environment-holds.ts';
 import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
 import type { RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
@@ -86,6 +87,7 @@ export class LocalExecutor implements Executor {
       spool: spoolOf(handle),
       timeout_seconds: spec.timeoutSeconds,
       grace_seconds: spec.graceSeconds,
+      environment_lock: environmentLockPath(spec.environmentFolder),
     };
     const warm = await this.#launchers?.launch(spec.environmentFolder, spec.variables, runnerSpec);
     this.#started.set(folder, warm ?? (await this.#startCold(folder, runnerSpec)));

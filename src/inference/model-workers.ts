@@ -93,7 +93,10 @@ export class ModelWorkers implements AsyncDisposable {
     const folder = join(this.#options.folder, randomUUID());
     const modelUri = `models:/${version.name}/${version.version}`;
     const event = { name: version.name, version: version.version };
-    const clean = () => rm(folder, { recursive: true, force: true });
+    const clean = () => {
+      environment[Symbol.dispose]();
+      return rm(folder, { recursive: true, force: true });
+    };
     try {
       const tracking = { trackingUri, ...(trackingToken === undefined ? {} : { trackingToken }) };
       const options = { environmentFolder: environment.folder, modelUri, ...tracking, folder, signal };

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { EnvironmentHolds } from './environment-holds.ts';
 import type { StartRecord } from './frames.ts';
 import { Launcher, type RunnerSpec } from './launcher.ts';
 
@@ -23,6 +24,7 @@ export class Launchers implements AsyncDisposable {
   readonly #folder: string;
   readonly #limit: number;
   readonly #entries = new Map<string, Entry>();
+  readonly #holds = new EnvironmentHolds();
   readonly #idle: NodeJS.Timeout;
 
   /** @param options.limit 0: every run is started cold */
@@ -61,12 +63,14 @@ export class Launchers implements AsyncDisposable {
   async #start(environmentFolder: string): Promise<void> {
     const folder = join(this.#folder, basename(environmentFolder));
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    if (this.#entries.has(environmentFolder)) return;
+    const release = await this.#holds.hold(environmentFolder);
+    if (this.#entries.has(environmentFolder)) return release();
     const longestUnused = [...this.#entries].toSorted(([, a], [, b]) => a.usedAt - b.usedAt);
     for (const [other] of longestUnused.slice(0, this.#entries.size - this.#limit + 1)) this.#end(other);
     const entry = { launcher: new Launcher(environmentFolder, folder), usedAt: performance.now() };
     this.#entries.set(environmentFolder, entry);
     void entry.launcher.ended.then(() => {
+      release();
       if (this.#entries.get(environmentFolder) === entry) this.#entries.delete(environmentFolder);
     });
   }

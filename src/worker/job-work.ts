@@ -2,13 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Claim } from '../jobs/queue.ts';
 import { JobService } from '../jobs/service.ts';
 import { messageOf } from '../platform/errors.ts';
-import type { PythonEnvironments } from '../python/environments.ts';
+import type { PythonEnvironment, PythonEnvironments } from '../python/environments.ts';
 import type { Readiness } from '../status/readiness.ts';
 import { Claimer, type ClaimerOptions } from './claimer.ts';
 import { Recovery, type RecoveryOptions } from './recovery.ts';
 
 const BASE_ENVIRONMENT = 'base environment';
 const RETRY_MS = 15_000;
+/** What the base packages resolve to is forgotten after a day: no job waits for the next answer, or what it needs built. */
+const REFRESH_MS = 3_600_000;
 /** A script that is ended while the platform shuts down gets no longer than this. */
 const CANCEL_LIMIT_MS = 4_000;
 
@@ -26,6 +28,9 @@ export class JobWork implements AsyncDisposable {
   readonly #recovery: Recovery;
   readonly #stop = new AbortController();
   readonly #starting: Promise<void>;
+  #refreshing: Promise<void> = Promise.resolve();
+  /** Kept for as long as this works, used or not. */
+  #base: PythonEnvironment | undefined;
   #claimer: Claimer | undefined;
   #released: readonly Claim[] | undefined;
   #cancelling: Promise<void> | undefined;
@@ -47,6 +52,8 @@ export class JobWork implements AsyncDisposable {
     this.#released = this.#claims;
     this.#stop.abort();
     await this.#starting;
+    await this.#refreshing;
+    this.#base?.[Symbol.dispose]();
     await this.#claimer?.[Symbol.asyncDispose]();
     await this.#recovery[Symbol.asyncDispose]();
     await this.#cancelling;
@@ -90,15 +97,32 @@ export class JobWork implements AsyncDisposable {
           // One line for each package would hide what is being done.
           if (!line.startsWith(' ')) readiness.set(BASE_ENVIRONMENT, `is being made (${line})`);
         };
-        await environments.prepare({ requirements: [], signal, onLine });
+        this.#base ??= await environments.prepare({ requirements: [], signal, onLine });
         readiness.clear(BASE_ENVIRONMENT);
         this.#claimer = await Claimer.start(this.#options);
+        this.#refreshing = this.#refresh();
         return;
       } catch (error) {
         if (signal.aborted) return;
         readiness.set(BASE_ENVIRONMENT, `could not be made, trying again: ${messageOf(error)}`);
         logger.error({ err: error }, 'environment.base_failed');
         await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    const { environments, logger } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await delay(REFRESH_MS, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        const next = await environments.prepare({ requirements: [], signal });
+        this.#base?.[Symbol.dispose]();
+        this.#base = next;
+      } catch (error) {
+        if (!signal.aborted) logger.warn({ err: error }, 'environment.base_not_refreshed');
       }
     }
   }

@@ -19,7 +19,7 @@ export interface PreparationOptions {
 
 /**
  * All that a job's script needs before it starts: its environment, a tracking server that answers, and its experiment.
- * Safe to repeat.
+ * Safe to repeat. The caller disposes of the environment, once its runner keeps it.
  * @throws the signal's reason; AsgardError INVALID_INPUT when the requirements cannot be met, or what MLflow refuses
  */
 export async function prepare(
@@ -28,9 +28,14 @@ export async function prepare(
   options: PreparationOptions,
 ): Promise<PythonEnvironment> {
   const environment = await prepareEnvironment(context, job, options);
-  await awaitMlflow(context.mlflow, options);
-  await makeExperiment(context.mlflow, job.experimentName, options.signal);
-  return environment;
+  try {
+    await awaitMlflow(context.mlflow, options);
+    await makeExperiment(context.mlflow, job.experimentName, options.signal);
+    return environment;
+  } catch (error) {
+    environment[Symbol.dispose]();
+    throw error;
+  }
 }
 
 async function prepareEnvironment(
@@ -39,15 +44,13 @@ async function prepareEnvironment(
   { append, signal }: PreparationOptions,
 ): Promise<PythonEnvironment> {
   await using writer = new EventWriter(append);
-  const environment = await environments.prepare({
-    requirements: job.requirements,
-    signal,
-    onLine: (text) => writer.add({ type: 'environment', at: new Date().toISOString(), text }),
-  });
-  const { hash, lock, pythonVersion: python } = environment;
+  const onLine = (text: string) => writer.add({ type: 'environment', at: new Date().toISOString(), text });
+  const resolution = await environments.resolve({ requirements: job.requirements, signal, onLine });
+  const { hash, lock, pythonVersion: python } = resolution;
+  // Before it is built: whoever looks at the job sees what is being built for it.
   await database.environment.createMany({ data: [{ hash, lock, python }], skipDuplicates: true });
   await database.trainingJob.update({ where: { id: job.id }, data: { environmentHash: hash } });
-  return environment;
+  return environments.prepareLocked(lock, python, { signal, onLine });
 }
 
 /** A script that starts before the tracking server would only fail: it is held back, within its time limit. */

@@ -120,8 +120,10 @@ export class Supervision {
     const { bucket } = this.#context;
     await using _stored =
       bucket && new ScriptStorage({ bucket, job, signal: this.#interruption.signal, say: (text) => this.#say(text) });
-    if (state === 'started') this.#ownRunner();
-    else await this.#begin(job, state === null, deadline);
+    // Kept until the script has ended: its runner keeps it too, once it is up.
+    using environment = state === 'started' ? null : await this.#prepare(job);
+    if (environment === null) this.#ownRunner();
+    else await this.#begin(job, environment, state === null, deadline);
     const exit = await this.#followScript(framesStored);
     this.#scriptEnd = { ...exit, exitCode: exit.code };
     this.#interruption.signal.throwIfAborted();
@@ -129,14 +131,14 @@ export class Supervision {
     return await this.#endOfScript(job, exit);
   }
 
-  /** All that comes before the script's first line. */
-  async #begin(job: TrainingJob, isNew: boolean, deadline: Deadline): Promise<void> {
-    this.#interruption.signal.throwIfAborted();
-    const environment = await prepare(this.#context, job, {
-      signal: this.#interruption.signal,
-      append: (events) => this.#append(events),
-      say: (text) => this.#say(text),
-    });
+  #prepare(job: TrainingJob): Promise<PythonEnvironment> {
+    const { signal } = this.#interruption;
+    signal.throwIfAborted();
+    const append = (events: readonly JobEvent[]) => this.#append(events);
+    return prepare(this.#context, job, { signal, append, say: (text) => this.#say(text) });
+  }
+
+  async #begin(job: TrainingJob, environment: PythonEnvironment, isNew: boolean, deadline: Deadline): Promise<void> {
     if (isNew) await this.#becomeRunning();
     await this.#startScript(job, environment, deadline);
   }

@@ -37,7 +37,22 @@ beforeEach(() => {
   environments = new PythonEnvironments({ folder, toolchain });
 });
 
-const contents = () => readdir(folder).catch(() => []);
+const KEPT = ['locks', 'resolutions'];
+const contents = async () => (await readdir(folder).catch(() => [])).filter((name) => !KEPT.includes(name));
+
+/** Another platform on the folder, which makes the environment of a lock and says so; to be disposed of. */
+function otherPlatform(lock: string) {
+  const program = `
+    const { PythonEnvironments } = await import(${JSON.stringify(join(PROJECT_ROOT, 'src/python/environments.ts'))});
+    const [folder, toolchain, lock] = process.argv.slice(1);
+    const environments = new PythonEnvironments({ folder, toolchain });
+    const { hash } = await environments.prepareLocked(lock, ${JSON.stringify(VERSION)}, { onLine: (line) => console.log(line) });
+    console.log('made', hash);`;
+  return ChildProcess.start({
+    argv: [process.execPath, '--input-type=module', '-e', program, folder, toolchain, lock],
+    env: inheritedEnvironment(),
+  });
+}
 
 describe('building', () => {
   it('makes an environment that has the packages of its lock, compiled, and works where it is', async () => {
@@ -56,7 +71,7 @@ describe('building', () => {
 
   it('is done once: whoever comes later finds it', async () => {
     const lock = wheels.lock();
-    const first = await environments.prepareLocked(lock, VERSION);
+    const first = { ...(await environments.prepareLocked(lock, VERSION)), [Symbol.dispose]: expect.any(Function) };
     const lines: string[] = [];
     const onLine = (line: string) => lines.push(line);
     expect(await environments.prepareLocked(lock, VERSION, { onLine })).toEqual(first);
@@ -78,16 +93,24 @@ describe('building', () => {
     expect(await contents()).toEqual([made[0]?.hash]);
   });
 
-  it('by two platforms at once gives both the same whole environment', async () => {
-    const lock = wheels.lock();
-    const other = new PythonEnvironments({ folder, toolchain });
-    const [first, second] = await Promise.all([
-      environments.prepareLocked(lock, VERSION),
-      other.prepareLocked(lock, VERSION),
-    ]);
-    expect(second).toEqual(first);
-    expect(await contents()).toEqual([first.hash]);
-    await promisify(execFile)(first.python, ['-I', '-c', 'import tiny']);
+  it('is done once by several platforms at once, and all of them have it', async () => {
+    await using hold = wheels.hold();
+    const platforms = await Promise.all([otherPlatform(hold.lock), otherPlatform(hold.lock)]);
+    await using _first = platforms[0];
+    await using _second = platforms[1];
+    const said = () => platforms.map(({ tail }) => tail).join('');
+    await poll(said, (text) => text.includes('Building environment') && text.includes('Waiting for environment'));
+    await hold.asked(1);
+    hold.release();
+    expect(await Promise.all(platforms.map(({ exited }) => exited))).toMatchObject([{ code: 0 }, { code: 0 }]);
+    const [hash] = await contents();
+    expect(said().match(/Building environment/g)).toHaveLength(1);
+    expect(
+      said()
+        .split('\n')
+        .filter((line) => line === `made ${hash}`),
+    ).toHaveLength(2);
+    expect(await contents()).toEqual([hash]);
   });
 
   it('gives another environment for another lock and for another Python', async () => {
@@ -147,27 +170,30 @@ describe('a build that is interrupted', () => {
     await first;
   });
 
-  it('by the death of its platform leaves no folder with the name of a hash; the next platform builds it', async () => {
+  it('by the death of its platform leaves no process, and what it leaves goes with the next start or build', async () => {
     await using hold = wheels.hold();
-    const program = `
-      const { PythonEnvironments } = await import(${JSON.stringify(join(PROJECT_ROOT, 'src/python/environments.ts'))});
-      const [folder, toolchain, lock] = process.argv.slice(1);
-      await new PythonEnvironments({ folder, toolchain }).prepareLocked(lock, ${JSON.stringify(VERSION)});`;
-    await using platform = await ChildProcess.start({
-      argv: [process.execPath, '--input-type=module', '-e', program, folder, toolchain, hold.lock],
-      env: inheritedEnvironment(),
-    });
-    await hold.asked(1);
-    platform.kill('SIGKILL');
-    await platform.exited;
-    expect((await contents()).filter((name) => !name.startsWith('.partial-'))).toEqual([]);
+    for (const next of ['start', 'build']) {
+      await using platform = await otherPlatform(hold.lock);
+      await hold.asked(next === 'start' ? 1 : 2);
+      expect(await contents()).toContainEqual(expect.stringMatching(/^\.partial-/));
+      await environments.removeLeftovers();
+      expect(await contents(), 'a build that is under way is no leftover').not.toEqual([]);
+      platform.kill('SIGKILL');
+      await platform.exited;
+      await poll(
+        () => processesWith(folder),
+        (pids) => pids.length === 0,
+      );
+      expect((await contents()).filter((name) => !name.startsWith('.partial-'))).toEqual([]);
+      if (next === 'start') {
+        await environments.removeLeftovers();
+        expect(await contents()).toEqual([]);
+      }
+    }
     hold.release();
-    const { python } = await environments.prepareLocked(hold.lock, VERSION);
+    const { hash, python } = await environments.prepareLocked(hold.lock, VERSION);
     await promisify(execFile)(python, ['-I', '-c', 'import tiny']);
-    await poll(
-      () => processesWith(folder),
-      (pids) => pids.length === 0,
-    );
+    expect(await contents()).toEqual([hash]);
   });
 });
 
@@ -195,8 +221,7 @@ describe('a failure', () => {
       await hold.asked(1);
       stop.abort(new Error('out of time'));
       await expect(resolving).rejects.toThrow('out of time');
-      expect(await contents()).toEqual(['resolutions']);
-      expect(await readdir(join(folder, 'resolutions'))).toEqual([]);
+      expect((await readdir(join(folder, 'resolutions'))).filter((name) => !name.endsWith('.lock'))).toEqual([]);
       expect(await processesWith(folder)).toEqual([]);
     } finally {
       if (given === undefined) delete process.env['UV_DEFAULT_INDEX'];

@@ -23,6 +23,7 @@ const environment: PythonEnvironment = {
   hash: 'toolchain',
   folder: environmentFolder,
   python: join(environmentFolder, 'bin', 'python'),
+  [Symbol.dispose]: () => {},
   lock: '',
   pythonVersion: '',
 };
