@@ -38,12 +38,15 @@ class UnavailableFailure extends Failure {
   }
 }
 
+class QueueFullFailure extends UnavailableFailure {}
+
 /** The members that every result union takes its failures from. */
 export const failures = {
   invalidInput: InvalidInputFailure,
   notFound: NotFoundFailure,
   conflict: ConflictFailure,
   unavailable: UnavailableFailure,
+  queueFull: QueueFullFailure,
 };
 
 /** The member of a result union that shows a failure, or undefined when only an error of the response can. */
@@ -56,6 +59,8 @@ function failureOf(error: AsgardError): Failure | undefined {
       return new NotFoundFailure(error);
     case 'CONFLICT':
       return new ConflictFailure(error);
+    case 'QUEUE_FULL':
+      return new QueueFullFailure(error);
     case 'UNAVAILABLE':
     case 'UPSTREAM':
     case 'TIMEOUT':
@@ -149,6 +154,7 @@ const ErrorCodeType = builder.enumType('ErrorCode', {
     UNAUTHORIZED: { description: 'The caller is not known, or may not do this.' },
     NOT_FOUND: { description: 'What the input names does not exist.' },
     CONFLICT: { description: 'The present state of what the input names does not allow it.' },
+    QUEUE_FULL: { description: 'As many jobs wait as may; the same request may succeed later.' },
     TOO_LARGE: { description: 'The input is larger than is taken.' },
     NOT_IMPLEMENTED: { description: 'The platform does not do this yet.' },
     UPSTREAM: {
@@ -216,5 +222,14 @@ builder.objectType(UnavailableFailure, {
   interfaces: [ErrorInterface],
   fields: (t) => ({
     isRetryable: t.exposeBoolean('isRetryable', { description: 'Whether the same request may succeed later.' }),
+  }),
+});
+
+builder.objectType(QueueFullFailure, {
+  name: 'QueueFullError',
+  description: 'As many jobs wait as may (`ASGARD_MAX_QUEUED`): nothing was taken. Code: QUEUE_FULL.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    isRetryable: t.exposeBoolean('isRetryable', { description: 'Always true: jobs that end make room.' }),
   }),
 });

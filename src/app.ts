@@ -97,7 +97,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const checker = new ScriptChecker({ python: toolchainPython(toolchain), folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
-  const jobs = new JobService(database, { checkScript, observer: metrics.jobs });
+  const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const environments = new PythonEnvironments({ folder: config.environments, toolchain });

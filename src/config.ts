@@ -102,6 +102,7 @@ const variables = z.object({
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
+  ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
   ASGARD_API_KEY: apiKey.optional(),
   ASGARD_ALLOWED_ORIGINS: origins.default([]),
@@ -190,6 +191,8 @@ export interface Config {
   readonly workerSlots: number;
   /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
   readonly launchers: number;
+  /** Jobs that may wait at once; what is handed in beyond them is refused. */
+  readonly maxQueued: number;
   /** How long the machine of a running job may be silent before the job is given up. */
   readonly lostAfterSeconds: number;
   readonly logLevel: string;
@@ -247,6 +250,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     s3: s3Settings(value),
     workerSlots: value.ASGARD_WORKER_SLOTS,
     launchers: value.ASGARD_LAUNCHERS,
+    maxQueued: value.ASGARD_MAX_QUEUED,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',

@@ -38,6 +38,7 @@ usage: npm start            (all settings are environment variables)
   ASGARD_GRAPHIQL      on, off                                               on
   ASGARD_INTROSPECTION on, off: whether the GraphQL schema may be asked for  on
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
+  ASGARD_MAX_QUEUED    jobs that may wait at once; more are refused          10000
   ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
                        each, so that their scripts start at once             2
   ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent

@@ -70,6 +70,16 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
     timeoutSeconds: t.exposeInt('timeoutSeconds', {
       description: 'How many seconds it may take, the preparation of its environment included.',
     }),
+    graceSeconds: t.exposeInt('graceSeconds', {
+      description: 'How many seconds its script gets to end by itself when it is asked to, before it is killed.',
+    }),
+    priority: t.exposeInt('priority', {
+      description: 'Jobs of a higher one start first; of equal ones the oldest.',
+    }),
+    idempotencyKey: t.exposeString('idempotencyKey', {
+      nullable: true,
+      description: 'The key that it was handed in with; null when without one.',
+    }),
     tags: t.field({
       type: [Tag],
       description: 'The tags that it was handed in with; its runs and model version bear them in MLflow.',

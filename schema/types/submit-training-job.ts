@@ -31,6 +31,18 @@ const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
       description:
         'Variables that the script sees, each name once, at most 200; the platform’s own cannot be replaced.',
     }),
+    graceSeconds: t.int({
+      description:
+        'How many seconds the script may take to end when it is asked to, before it is killed: 0 to 60; 10 when absent.',
+    }),
+    priority: t.int({
+      description: 'Jobs of a higher one start first, of equal ones the oldest: -100 to 100; 0 when absent.',
+    }),
+    idempotencyKey: t.string({
+      description:
+        'A text of your own choice, 1 to 255 letters, digits and signs of ASCII. Handing in with a key that a job has gives that ' +
+        'job as it is now, whatever else is handed in: so a hand-in whose answer was lost can be repeated.',
+    }),
     timeoutSeconds: t.int({ description: 'How long the job may take, 60 to 3600; 300 when absent.' }),
     tags: t.field({
       type: [TagInput],
@@ -43,7 +55,7 @@ builder.mutationField('submitTrainingJob', (t) =>
   t.field({
     type: TrainingJob,
     errors: {
-      types: [failures.invalidInput, failures.unavailable],
+      types: [failures.invalidInput, failures.queueFull, failures.unavailable],
       union: { description: 'What became of a hand-in.' },
     },
     description: 'Hands in a training script. Returns at once, with the job queued; its events tell the rest.',
@@ -56,18 +68,21 @@ builder.mutationField('submitTrainingJob', (t) =>
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 function parse(input: typeof SubmitTrainingJobInput.$inferInput) {
-  const { environmentVariables, requirements, timeoutSeconds, tags, ...rest } = input;
+  const { environmentVariables, tags, ...rest } = input;
   const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
   const labels = (tags ?? []).map(({ key, value }) => [key, value] as const);
   const parsed = jobSubmission.safeParse({
-    ...rest,
-    requirements: requirements ?? undefined,
-    timeoutSeconds: timeoutSeconds ?? undefined,
+    ...withoutNulls(rest),
     environmentVars: record('environmentVariables', variables),
     tags: record('tags', labels),
   });
   if (parsed.success) return parsed.data;
   throw invalidInputOf(parsed.error, 'the job was not taken', { environmentVars: 'environmentVariables' });
+}
+
+/** `null` counts as absent. */
+function withoutNulls(input: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 
 function record(field: string, entries: (readonly [string, string])[]): Record<string, string> {

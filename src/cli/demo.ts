@@ -22,7 +22,7 @@ const EXPERIMENT_NAME = 'customer_churn';
 /** The first start makes the base environment, which downloads some 200 MB. */
 const READY_LIMIT_MS = 15 * 60_000;
 /** A job that is cancelled ends within the grace time of its script. */
-const CANCEL_LIMIT_MS = 6_000;
+const CANCEL_LIMIT_MS = 12_000;
 const CHURN = join(PROJECT_ROOT, 'examples', 'churn');
 
 /** Two customers: one who calls support and stays away, one who buys. */

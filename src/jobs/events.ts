@@ -4,6 +4,22 @@ import { JobStatus } from '../database/generated/enums.ts';
 const at = z.iso.datetime();
 const status = z.enum(JobStatus);
 
+/**
+ * How a script ended, and the proof of its output. `lines`, `bytes` and `sha256` are of the script's own output (stdout
+ * and stderr lines in the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove
+ * that it has all.
+ */
+const scriptEnd = z.object({
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  lines: z.int(),
+  bytes: z.int(),
+  sha256: z.string(),
+});
+
+/** How a script ended, and the proof of its output. */
+export type ScriptEnd = Readonly<z.infer<typeof scriptEnd>>;
+
 /** Everything that happens to a job, as stored. Numbers are not part of an event: its place in the sequence gives them. */
 export const jobEvent = z.discriminatedUnion('type', [
   /** A transition. `reason` says why, where there is something to say. */
@@ -30,20 +46,8 @@ export const jobEvent = z.discriminatedUnion('type', [
     runId: z.string().nullable(),
     registeredBy: z.enum(['script', 'platform']),
   }),
-  /**
-   * Always the last event. `lines`, `bytes` and `sha256` are of the script's own output (stdout and stderr lines in
-   * the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove that it has all.
-   */
-  z.object({
-    type: z.literal('end'),
-    at,
-    status,
-    exitCode: z.int().nullable(),
-    signal: z.string().nullable(),
-    lines: z.int(),
-    bytes: z.int(),
-    sha256: z.string(),
-  }),
+  /** Always the last event. */
+  z.object({ type: z.literal('end'), at, status, ...scriptEnd.shape }),
 ]);
 
 export type JobEvent = z.infer<typeof jobEvent>;

@@ -3,7 +3,15 @@ import type { PrismaClient, TrainingJob } from '../database/generated/client.ts'
 /** A job without what it was handed in with, which can be megabytes. */
 export type JobSummary = Omit<
   TrainingJob,
-  'script' | 'requirements' | 'environmentVars' | 'tags' | 'cancelRequestedAt' | 'cancelReason'
+  | 'script'
+  | 'requirements'
+  | 'environmentVars'
+  | 'tags'
+  | 'cancelRequestedAt'
+  | 'cancelReason'
+  | 'graceSeconds'
+  | 'priority'
+  | 'idempotencyKey'
 >;
 
 const SUMMARY = {

@@ -24,7 +24,7 @@ export interface Worker {
 }
 
 /**
- * Takes up to `limit` queued jobs, oldest first, each with a new attempt and its lease, in one transaction.
+ * Takes up to `limit` queued jobs, those of the highest priority and of these the oldest first, each with a new attempt and its lease, in one transaction.
  *
  * `FOR UPDATE SKIP LOCKED` lets any number of workers claim at once without waiting for each other or taking the same
  * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows
@@ -35,7 +35,7 @@ export async function claimJobs(database: PrismaClient, worker: Worker, limit: n
     const claims = await transaction.$queryRaw<NewClaim[]>`
       WITH next AS (
         SELECT id FROM training_jobs WHERE status = 'QUEUED'
-        ORDER BY created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
+        ORDER BY priority DESC, created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
       ), claimed AS (
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
         FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id

@@ -3,6 +3,7 @@ import type { JobStatus } from '../database/generated/enums.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTails } from './events-of-many.ts';
+import { JobIntake } from './intake.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
 import { listJobs } from './job-list.ts';
 import type { JobObserver } from './job-observer.ts';
@@ -10,7 +11,7 @@ import { type JobSummary, readSummaries } from './job-summary.ts';
 import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
-import { endJob, insertJob } from './transitions.ts';
+import { endJob } from './transitions.ts';
 
 /** Channel of "cancel was asked for", payload the job's id. */
 export const CANCEL_CHANNEL = 'asgard_job_cancel';
@@ -35,26 +36,35 @@ export interface JobServiceOptions {
   /** What keeps a script from ever running, or null. Absent: scripts are taken as they are. */
   readonly checkScript?: (script: string) => Promise<ScriptError | null>;
   readonly observer?: Pick<JobObserver, 'ended'>;
+  /** How many jobs may wait at once; absent: as many as there are. */
+  readonly maxQueued?: number;
 }
 
 /** Jobs as their users see them: hand in, look up, cancel. */
 export class JobService {
   readonly #database: PrismaClient;
   readonly #options: JobServiceOptions;
+  readonly #intake: JobIntake;
 
   constructor(database: PrismaClient, options: JobServiceOptions = {}) {
     this.#database = database;
     this.#options = options;
+    this.#intake = new JobIntake(database, options.maxQueued);
   }
 
   /**
-   * Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest.
-   * @throws AsgardError INVALID_INPUT for a script with a syntax error, naming its line: no run of it could succeed
+   * Stores a job QUEUED and wakes the workers. Returns at once; the job's events tell the rest. With an idempotency key
+   * that a job was handed in with before, gives that job as it is now, whatever else is handed in.
+   * @throws AsgardError INVALID_INPUT for a script with a syntax error, naming its line: no run of it could succeed;
+   * QUEUE_FULL
    */
   async submit(submission: JobSubmission): Promise<TrainingJob> {
+    const { idempotencyKey = null } = submission;
+    const first = idempotencyKey === null ? null : await this.#intake.find(idempotencyKey);
+    if (first !== null) return first;
     const error = await this.#options.checkScript?.(submission.script);
     if (error) throw scriptRefusal(submission.scriptName, error);
-    return insertJob(this.#database, { id: newJobId(), ...submission });
+    return this.#intake.take({ id: newJobId(), ...submission, idempotencyKey });
   }
 
   /** @throws AsgardError NOT_FOUND */

@@ -10,6 +10,7 @@ const MAX_SCRIPT_BYTES = 1024 * 1024;
 const MAX_REQUIREMENTS = 200;
 const MAX_VARIABLES = 200;
 const MAX_VARIABLES_BYTES = 1024 * 1024;
+const MAX_PRIORITY = 100;
 
 /** The OpenAPI document shows the pattern of `nameText`: many tools read no class of Unicode letters. */
 const scriptName = nameText(255)
@@ -43,6 +44,13 @@ const environmentVars = z
   // The system refuses to start a process with more than about 2 MB of variables and arguments.
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_VARIABLES_BYTES, 'must be at most 1 MiB in all');
 
+/** Visible ASCII, since it travels as a header too. */
+export const idempotencyKey = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\x21-\x7e]*$/, 'must be letters, digits and signs of ASCII, without blanks');
+
 /** What a user hands in, parsed and complete with defaults. The one schema behind REST, GraphQL and the client. */
 export const jobSubmission = z.object({
   scriptName,
@@ -54,6 +62,12 @@ export const jobSubmission = z.object({
   environmentVars: bounded(environmentVars, MAX_VARIABLES).default({}),
   /** From claim to end, environment included. */
   timeoutSeconds: z.int().min(60).max(3600).default(300),
+  /** How long a script that is asked to end may take before it is killed. */
+  graceSeconds: z.int().min(0).max(60).default(10),
+  /** Jobs of a higher one start first; of equal ones the oldest. */
+  priority: z.int().min(-MAX_PRIORITY).max(MAX_PRIORITY).default(0),
+  /** Handing in with a key that was used before gives the job of that time, whatever else is handed in. */
+  idempotencyKey: idempotencyKey.optional(),
   /** They go to the job's MLflow runs and model version. */
   tags: tags.default({}),
 });

@@ -1,17 +1,8 @@
-import type { JobAttempt, Prisma, PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { JobAttempt, Prisma, PrismaClient } from '../database/generated/client.ts';
 import type { JobStatus } from '../database/generated/enums.ts';
 import { type AttemptGuard, appendEvents, type DatabaseClient } from './event-store.ts';
-import type { JobEvent } from './events.ts';
+import type { JobEvent, ScriptEnd } from './events.ts';
 import { sourcesOf, type TerminalStatus } from './states.ts';
-
-/** What an ended script left: how it ended, and proof of its output. */
-export interface ScriptEnd {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly lines: number;
-  readonly bytes: number;
-  readonly sha256: string;
-}
 
 /** SHA-256 of nothing: the proof of a script that printed nothing or never started. */
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -88,23 +79,6 @@ export async function endJob(
     return true;
   });
 }
-
-/** Adds the row and its first event, so that a job is never seen without its beginning. */
-export async function insertJob(
-  database: PrismaClient,
-  data: Prisma.TrainingJobUncheckedCreateInput,
-): Promise<TrainingJob> {
-  return database.$transaction(async (transaction) => {
-    await transaction.trainingJob.create({ data });
-    const event: JobEvent = { type: 'status', at: new Date().toISOString(), status: 'QUEUED', attempt: 0 };
-    await appendEvents(transaction, data.id, [event]);
-    await transaction.$queryRaw`SELECT pg_notify(${QUEUED_CHANNEL}, ${data.id})::text`;
-    return transaction.trainingJob.findUniqueOrThrow({ where: { id: data.id } });
-  });
-}
-
-/** Channel of "a job was queued", payload its id. */
-export const QUEUED_CHANNEL = 'asgard_job_queued';
 
 async function writeStatus(
   transaction: DatabaseClient,

@@ -4,6 +4,7 @@ export const ERROR_CODES = {
   UNAUTHORIZED: { status: 401, retryable: false },
   NOT_FOUND: { status: 404, retryable: false },
   CONFLICT: { status: 409, retryable: false },
+  QUEUE_FULL: { status: 429, retryable: true },
   TOO_LARGE: { status: 413, retryable: false },
   NOT_IMPLEMENTED: { status: 501, retryable: false },
   UPSTREAM: { status: 502, retryable: true },

@@ -4,8 +4,11 @@ import { type AsgardError, ERROR_CODES, type InputIssue } from '../platform/erro
 import { MAX_REST_BODY_BYTES } from './json-body.ts';
 import { WIRE_NAMES } from './wire.ts';
 
-/** When a client should ask again after a 503: the slowest part, MLflow, is up some seconds after its start. */
-const RETRY_AFTER_SECONDS = 2;
+/**
+ * When a client should ask again: after a 503 the slowest part, MLflow, is up some seconds after its start; room in a full
+ * queue comes with the next job that is begun.
+ */
+const RETRY_AFTER_SECONDS: Readonly<Record<number, number>> = { 429: 10, 503: 2 };
 
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
 const LOCATIONS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' };
@@ -70,7 +73,8 @@ async function replyToError(error: unknown, request: FastifyRequest, reply: Fast
 
 function replyToExpected(error: AsgardError, reply: FastifyReply): FastifyReply {
   const { status } = ERROR_CODES[error.code];
-  if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+  const retryAfter = RETRY_AFTER_SECONDS[status];
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   if (error.code !== 'INVALID_INPUT') return sendFailure(reply, status, error.message);
   const issues = error.issues.length > 0 ? error.issues : [{ path: [], message: error.message, type: 'value_error' }];
   const location = locationOf(error);

@@ -29,7 +29,7 @@ export const STATUS_MEANINGS: Readonly<Record<string, string>> = {
   413: 'The body, or what was to be answered, is too large',
   415: 'The body is not said to be JSON',
   422: 'The request is not valid; every problem is named, and nothing was changed',
-  429: 'Too many requests: ask again after the seconds that `retry-after` says',
+  429: 'Too many requests, or the queue of jobs is full: ask again after the seconds that `retry-after` says',
   500: 'A fault of the platform, which its log has under the id of the request',
   501: 'Not implemented yet',
   502: 'MLflow failed',

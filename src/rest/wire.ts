@@ -17,6 +17,8 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['modelName', 'model_name'],
   ['environmentVars', 'environment_vars'],
   ['timeoutSeconds', 'timeout'],
+  ['graceSeconds', 'grace_seconds'],
+  ['idempotencyKey', 'idempotency_key'],
   ['modelVersion', 'model_version'],
   ['returnProbabilities', 'return_probabilities'],
   ['runId', 'run_id'],
@@ -83,6 +85,18 @@ export const uploadRequest = z
         'Seconds that the job may take, its environment included.',
       ),
       tags: orDefault(submission.tags).describe('Tags of its MLflow runs and its model version.'),
+      grace_seconds: orDefault(submission.graceSeconds, looseInteger).describe(
+        'Seconds that the script gets to end by itself when it is asked to, before it is killed.',
+      ),
+      priority: orDefault(submission.priority, looseInteger).describe(
+        'Jobs of a higher one start first; of equal ones the oldest.',
+      ),
+      idempotency_key: submission.idempotencyKey
+        .unwrap()
+        .nullish()
+        .describe(
+          'A text of your own choice. An upload with a key that a job has is answered with that job as it is now, whatever else is uploaded. The header `Idempotency-Key` says the same.',
+        ),
     }),
   )
   .transform(
@@ -95,6 +109,9 @@ export const uploadRequest = z
       environmentVars: wire.environment_vars,
       timeoutSeconds: wire.timeout,
       tags: wire.tags,
+      graceSeconds: wire.grace_seconds,
+      priority: wire.priority,
+      idempotencyKey: wire.idempotency_key ?? undefined,
     }),
   )
   .meta({

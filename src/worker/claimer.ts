@@ -4,10 +4,10 @@ import { Piscina } from 'piscina';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Listener } from '../database/listen.ts';
 import type { Executor } from '../executors/executor.ts';
+import { QUEUED_CHANNEL } from '../jobs/intake.ts';
 import type { JobObserver } from '../jobs/job-observer.ts';
 import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
-import { QUEUED_CHANNEL } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ControlMessage, SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
 

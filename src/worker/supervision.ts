@@ -3,10 +3,10 @@ import { expectedFailure } from '../database/failure.ts';
 import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
-import type { JobEvent } from '../jobs/events.ts';
+import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
 import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
-import { endJob, type JobEnd, moveJob, type ScriptEnd } from '../jobs/transitions.ts';
+import { endJob, type JobEnd, moveJob } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
 import { AsgardError, assertNever, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
@@ -19,10 +19,8 @@ import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
-/** Between asking a script to end and killing it. */
-const GRACE_SECONDS = 3;
-/** A runner that has not ended its script this long after it was asked to is ended itself. */
-const RUNNER_LIMIT_MS = GRACE_SECONDS * 1000 + 3000;
+/** A runner that has not ended its script this long after the script's grace is over is ended itself. */
+const RUNNER_LIMIT_MS = 3000;
 /** The end of a job is tried to be written for as long as a lease lasts: after that the job is another's to end. */
 const END_PAUSE_MS = 1000;
 /** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
@@ -55,6 +53,7 @@ export class Supervision {
   /** Aborts when nothing more of the spool is to be read: the runner does not do what it was asked to, or Released. */
   readonly #reading = new AbortController();
   #hasRunner = false;
+  #graceSeconds = 0;
   #scriptEnd: ScriptEnd | undefined;
   #claimedAt: Date | null = null;
 
@@ -107,6 +106,7 @@ export class Supervision {
     const { database, executor } = this.#context;
     const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
     this.#claimedAt = job.startedAt;
+    this.#graceSeconds = job.graceSeconds;
     const { ageSeconds, framesStored } = await attemptSoFar(database, this.#claim.id);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
@@ -160,7 +160,7 @@ export class Supervision {
       environmentFolder: environment.folder,
       variables: scriptVariables(job, gatewayUrl, token),
       timeoutSeconds: deadline.remainingSeconds,
-      graceSeconds: GRACE_SECONDS,
+      graceSeconds: job.graceSeconds,
     };
     this.#interruption.signal.throwIfAborted();
     await executor.submit(this.#handle, spec);
@@ -270,7 +270,8 @@ export class Supervision {
     this.#context.executor.cancel(this.#handle).catch((error: unknown) => {
       this.#context.logger.error({ jobId: this.#claim.jobId, err: error }, 'job.cancel_failed');
     });
-    setTimeout(() => this.#reading.abort(new RunnerLostError(this.#handle)), RUNNER_LIMIT_MS).unref();
+    const limitMs = this.#graceSeconds * 1000 + RUNNER_LIMIT_MS;
+    setTimeout(() => this.#reading.abort(new RunnerLostError(this.#handle)), limitMs).unref();
   }
 
   async #renew(): Promise<void> {

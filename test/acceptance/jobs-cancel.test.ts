@@ -6,7 +6,7 @@ import { uniqueName } from '../support/unique-name.ts';
 /** As many as the shared platform has. */
 const SLOTS = 4;
 /** What a script gets between SIGTERM and SIGKILL, and what the rest of its end may take. */
-const GRACE_MS = 3_000;
+const GRACE_MS = 2_000;
 const REST_MS = 2_000;
 
 const jobs = new JobsForTests();

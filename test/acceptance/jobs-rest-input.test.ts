@@ -5,13 +5,18 @@ import { uniqueName } from '../support/unique-name.ts';
 
 const { url } = inject('platform');
 
-// biome-ignore lint/suspicious/noExplicitAny: what the public API answers is looked at by the expectations
-async function upload(script: string, changes: object = {}): Promise<{ status: number; body: any }> {
+interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: what the public API answers is looked at by the expectations
+  readonly body: any;
+}
+
+async function upload(script: string, changes: object = {}, headers: object = {}): Promise<Answer> {
   const name = uniqueName('rest');
   const fields = { script_name: 'train.py', script_content: script, experiment_name: name, model_name: name };
   const answer = await fetch(`${url}/mlops/training/upload`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ ...fields, ...changes }),
   });
   return { status: answer.status, body: await answer.json() };
@@ -55,6 +60,16 @@ print("END")
     expect(job.status).toBe('completed');
     // A long line comes in several.
     expect(JSON.parse(job.logs.split('\nEND\n')[0].replaceAll('\n', ''))).toEqual(values);
+  });
+
+  test('is made once for an idempotency key, in the header or the body', async () => {
+    const key = uniqueName('key');
+    const first = await upload('print(1)\n', {}, { 'idempotency-key': key });
+    const again = await upload('print(2)\n', { idempotency_key: key });
+    expect([first.status, again.status]).toEqual([202, 202]);
+    expect(again.body.job_id).toBe(first.body.job_id);
+    const bad = await upload('print(4)\n', {}, { 'idempotency-key': 'two words' });
+    expect(bad).toMatchObject({ status: 422, body: { detail: [{ loc: ['header', 'idempotency-key'] }] } });
   });
 
   test.each([

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { appendEvents } from '../../src/jobs/event-store.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
 import { presentJobWithLog } from '../../src/rest/present.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { SUBMISSION } from '../support/submission.ts';
@@ -69,6 +70,16 @@ describe('submitTrainingJob', () => {
     expect(body.data.submitTrainingJob).toMatchObject({ __typename: 'InvalidInputError', code: 'INVALID_INPUT' });
     const paths = body.data.submitTrainingJob.issues.map((issue: { path: string[] }) => issue.path.join('.'));
     expect(paths.sort()).toEqual(['environmentVariables.PATH', 'requirements.0', 'timeoutSeconds']);
+  });
+
+  it('says of a full queue that it is, as a value that can be selected', async () => {
+    const query = `mutation ($input: SubmitTrainingJobInput!) { submitTrainingJob(input: $input) {
+      ... on QueueFullError { code message isRetryable } } }`;
+    const submit = vi.spyOn(api.services.jobs, 'submit').mockRejectedValue(new AsgardError('QUEUE_FULL', 'full'));
+    const { body } = await post(api.url, query, { input: { ...INPUT, graceSeconds: 5, priority: -3 } });
+    expect(body.data.submitTrainingJob).toEqual({ code: 'QUEUE_FULL', message: 'full', isRetryable: true });
+    expect(submit).toHaveBeenCalledWith(expect.objectContaining({ graceSeconds: 5, priority: -3 }));
+    submit.mockRestore();
   });
 
   it('refuses a variable that is given twice', async () => {

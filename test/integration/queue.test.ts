@@ -105,6 +105,24 @@ describe('claimJobs', () => {
     await expect(jobs.get(ids[0] ?? '')).resolves.toMatchObject({ status: 'PREPARING', startedAt: expect.any(Date) });
   });
 
+  it('takes jobs of a higher priority first, and finds them by the index of the queue among 100,000 ended ones', async () => {
+    const sql = await test.sql();
+    await sql.query(`INSERT INTO training_jobs (id, script_name, script, experiment_name, model_name, environment_vars,
+      timeout_seconds, tags, status) SELECT 'ended' || n, '', '', '', '', '{}', 60, '{}', 'COMPLETED'
+      FROM generate_series(1, 100000) AS n`);
+    await sql.query('ANALYZE training_jobs');
+    const ids: string[] = [];
+    for (const priority of [0, -1, 5, 0, 5]) ids.push((await jobs.submit({ ...SUBMISSION, priority })).id);
+    const order: string[] = [];
+    for (let index = 0; index < ids.length; index += 1) order.push((await claimOne()).jobId);
+    expect(order).toEqual([2, 4, 0, 3, 1].map((index) => ids[index]));
+    const { rows } = await sql.query<{
+      'QUERY PLAN': string;
+    }>(`EXPLAIN SELECT id FROM training_jobs WHERE status = 'QUEUED'
+      ORDER BY priority DESC, created_at, id LIMIT 4 FOR UPDATE SKIP LOCKED`);
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index Scan using training_jobs_queue_idx/);
+  });
+
   it('does not take a job that was cancelled', async () => {
     const [id = ''] = await submitMany(1);
     await jobs.cancel(id);

@@ -25,7 +25,7 @@ with mlflow.start_run():
 
 /** Hands in a script. @returns the job's id */
 export async function submit(client: AsgardClient, script: string, modelName = 'unused'): Promise<string> {
-  const input = { scriptName: 'script.py', script, experimentName: 'lifecycle', modelName };
+  const input = { scriptName: 'script.py', script, experimentName: 'lifecycle', modelName, graceSeconds: 2 };
   return (await client.submit(input)).id;
 }
 

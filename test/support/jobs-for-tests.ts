@@ -26,7 +26,9 @@ export class JobsForTests implements AsyncDisposable {
   /** Hands in a script under names of its own, unless `changes` gives them. @returns the job's id */
   async submit(script: string, changes: Partial<SubmitTrainingJobInput> = {}): Promise<string> {
     const name = uniqueName('job');
-    const input = { scriptName: `${name}.py`, script, experimentName: name, modelName: name, ...changes };
+    const names = { scriptName: `${name}.py`, experimentName: name, modelName: name };
+    // What ignores SIGTERM holds a test up no longer.
+    const input = { ...names, script, graceSeconds: 2, ...changes };
     const { id } = await this.client.submit(input);
     this.#submitted.push(id);
     return id;

@@ -1,7 +1,7 @@
 import type { JobSubmission } from '../../src/jobs/submission.ts';
 
 /** A submission that is whole, as the domain takes it. */
-export const SUBMISSION: JobSubmission = {
+export const SUBMISSION: Omit<JobSubmission, 'idempotencyKey'> = {
   scriptName: 'train.py',
   script: 'print("hello")\n',
   experimentName: 'churn',
@@ -10,4 +10,7 @@ export const SUBMISSION: JobSubmission = {
   environmentVars: {},
   timeoutSeconds: 300,
   tags: {},
+  // What ignores SIGTERM holds a test up no longer.
+  graceSeconds: 2,
+  priority: 0,
 };

@@ -33,6 +33,9 @@ describe('an upload', () => {
       environment_vars: { DATA_PATH: '/data/customers.csv' },
       timeout: 600,
       tags: { team: 'data-science' },
+      grace_seconds: 0,
+      priority: '-7',
+      idempotency_key: 'monday/1',
     });
     expect(submission).toEqual({
       scriptName: 'train.py',
@@ -43,18 +46,31 @@ describe('an upload', () => {
       environmentVars: { DATA_PATH: '/data/customers.csv' },
       timeoutSeconds: 600,
       tags: { team: 'data-science' },
+      graceSeconds: 0,
+      priority: -7,
+      idempotencyKey: 'monday/1',
     });
   });
 
   test('what is left out, or null, takes its default', () => {
-    const defaults = { requirements: [], environmentVars: {}, timeoutSeconds: 300, tags: {} };
+    const domain = { requirements: [], environmentVars: {}, timeoutSeconds: 300, tags: {} };
+    const defaults = { ...domain, graceSeconds: 10, priority: 0, idempotencyKey: undefined };
     expect(parseUpload(upload)).toMatchObject(defaults);
-    const nulls = { requirements: null, environment_vars: null, timeout: null, tags: null };
+    const names = [
+      'requirements',
+      'environment_vars',
+      'timeout',
+      'tags',
+      'grace_seconds',
+      'priority',
+      'idempotency_key',
+    ];
+    const nulls = Object.fromEntries(names.map((name) => [name, null]));
     expect(parseUpload({ ...upload, ...nulls })).toMatchObject(defaults);
   });
 
   test('unknown fields are ignored, and the names of the domain are unknown here', () => {
-    expect(parseUpload({ ...upload, priority: 9, timeoutSeconds: 900 }).timeoutSeconds).toBe(300);
+    expect(parseUpload({ ...upload, urgency: 9, timeoutSeconds: 900 }).timeoutSeconds).toBe(300);
   });
 
   test.each(['600', ' 600 ', '600.0', 600, 600.0])('the timeout %j is 600 seconds', (timeout) => {
@@ -65,6 +81,8 @@ describe('an upload', () => {
     ['timeout', 59, 'greater_than_equal', 'Input should be greater than or equal to 60'],
     ['timeout', 3601, 'less_than_equal', 'Input should be less than or equal to 3600'],
     ['timeout', 90.5, 'int_type', 'Input should be a valid integer'],
+    ['grace_seconds', 61, 'less_than_equal', 'Input should be less than or equal to 60'],
+    ['priority', 101, 'less_than_equal', 'Input should be less than or equal to 100'],
     ['timeout', 'soon', 'int_type', 'Input should be a valid integer'],
     ['timeout', true, 'int_type', 'Input should be a valid integer'],
     ['script_name', undefined, 'missing', 'Field required'],

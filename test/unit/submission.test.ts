@@ -15,6 +15,8 @@ test('a submission without its optional fields gets their defaults', () => {
     requirements: [],
     environmentVars: {},
     timeoutSeconds: 300,
+    graceSeconds: 10,
+    priority: 0,
     tags: {},
   });
 });
@@ -32,6 +34,9 @@ test('every problem is told at once', () => {
     requirements: ['ok', '-e .', 'x @ file:///etc/passwd'],
     environmentVars: { PATH: '/x', 'A-B': '1', FINE: 'a\0b' },
     timeoutSeconds: 10,
+    graceSeconds: 61,
+    priority: 101,
+    idempotencyKey: 'two words',
     tags: { 'not/fine?': 'x' },
   };
   expect(problemsOf(wrong).toSorted()).toEqual(
@@ -40,7 +45,10 @@ test('every problem is told at once', () => {
       'environmentVars.FINE',
       'environmentVars.PATH',
       'experimentName',
+      'graceSeconds',
+      'idempotencyKey',
       'modelName',
+      'priority',
       'requirements.1',
       'requirements.2',
       'script',

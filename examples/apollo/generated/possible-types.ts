@@ -17,6 +17,7 @@
       "ConflictError",
       "InvalidInputError",
       "NotFoundError",
+      "QueueFullError",
       "UnavailableError"
     ],
     "JobEvent": [
@@ -35,6 +36,7 @@
     ],
     "SubmitTrainingJobResult": [
       "InvalidInputError",
+      "QueueFullError",
       "TrainingJob",
       "UnavailableError"
     ]

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { z } from 'zod';
+import { idempotencyKey } from '../../jobs/submission.ts';
 import { ANY, OF_BODY, OF_PATH } from '../failures.ts';
 import { presentJob, presentJobWithLog } from '../present.ts';
 import type { RestServices } from '../services.ts';
@@ -15,6 +16,11 @@ export const jobPath = z.object({
     .string()
     .describe('As the upload answered it.')
     .meta({ examples: ['1e5dbcd1b3d68a33'] }),
+});
+const uploadHeaders = z.looseObject({
+  'idempotency-key': idempotencyKey
+    .optional()
+    .describe('Says the same as `idempotency_key` in the body, and counts when both are there.'),
 });
 /** Where a client may go from a job. */
 const LINKS = {
@@ -34,12 +40,16 @@ export function trainingRoutes({ jobs }: Pick<RestServices, 'jobs'>): FastifyPlu
           operationId: 'uploadTrainingScript',
           summary: 'Upload a training script',
           description: 'Answers at once with the job, queued; ask for the job until it is `completed` or `failed`.',
+          headers: uploadHeaders,
           body: uploadRequest,
           response: { ...ANY, ...OF_BODY, 202: trainingJob },
         },
         links: { 202: LINKS },
       },
-      async ({ body }, reply) => reply.code(202).send(presentJob(await jobs.submit(body))),
+      async ({ body, headers }, reply) => {
+        const job = await jobs.submit({ ...body, idempotencyKey: headers['idempotency-key'] ?? body.idempotencyKey });
+        return reply.code(202).send(presentJob(job));
+      },
     );
     app.get(
       '/mlops/training/jobs',
