@@ -8,6 +8,7 @@ import './types/experiment.ts';
 import './types/model-version.ts';
 import './types/model.ts';
 import './types/job.ts';
+import './types/job-event-connection.ts';
 import './types/job-list.ts';
 import './types/job-links.ts';
 import './types/submit-training-job.ts';

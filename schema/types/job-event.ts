@@ -76,7 +76,7 @@ builder.objectRef<Numbered<'environment'>>('EnvironmentLine').implement({
   fields: (t) => ({ text: t.exposeString('text', { description: 'The line, without its ending.' }) }),
 });
 
-const LogStream = builder.enumType('LogStream', {
+export const LogStream = builder.enumType('LogStream', {
   description: 'Where a log line comes from.',
   values: {
     STDOUT: { value: 'stdout', description: 'What the script printed to its standard output.' },

@@ -8,6 +8,7 @@ import {
   ExperimentDocument,
   ExperimentsDocument,
   JobEventPageDocument,
+  JobEventSearchDocument,
   type JobEventType,
   JobLogTextDocument,
   JobScriptDocument,
@@ -38,6 +39,7 @@ import type {
   FoundModelVersion,
   FoundRun,
   Job,
+  JobEventSearchOptions,
   JobListOptions,
   JobScript,
   JobStatusChange,
@@ -155,6 +157,23 @@ export class AsgardClient implements AsyncDisposable {
     const { after = 0, first = 100, types = null } = options;
     const { trainingJob } = await this.#request(JobEventPageDocument, { id, after, first, types });
     return found(trainingJob, `job "${id}"`).events;
+  }
+
+  /**
+   * A page of a job's events that have happened, searched by `filter`. One search looks at a bounded part of a long log, so a
+   * page may hold fewer than `first` (1 to 1,000; 20 when absent), also none, before the end. @throws AsgardRequestError NOT_FOUND
+   */
+  async searchJobEvents(id: string, options: JobEventSearchOptions = {}): Promise<Page<JobEvent>> {
+    const { trainingJob } = await this.#request(JobEventSearchDocument, { id, ...options });
+    return pageOf(found(trainingJob, `job "${id}"`).eventConnection);
+  }
+
+  /** Every event that has happened and that `filter` chooses, page by page. @throws AsgardRequestError NOT_FOUND */
+  allJobEvents(
+    id: string,
+    options: Omit<JobEventSearchOptions, 'last' | 'before'> = {},
+  ): AsyncGenerator<JobEvent, void> {
+    return allItems((page) => this.searchJobEvents(id, page), options);
   }
 
   /** A page of experiments, the newest first unless `orderBy` says otherwise. */

@@ -3,6 +3,7 @@ import type {
   CancelTrainingJobMutation,
   ExperimentFieldsFragment,
   ExperimentOrder,
+  JobEventFilter,
   JobFieldsFragment,
   JobScriptQuery,
   JobStatusChangesSubscription,
@@ -50,6 +51,17 @@ export interface PageOptions {
 export interface JobListOptions extends PageOptions {
   readonly filter?: TrainingJobFilter;
   readonly orderBy?: TrainingJobOrder;
+  /** Instead of `first`: so many from the end, or before `before`. */
+  readonly last?: number;
+  readonly before?: string;
+}
+
+export interface JobEventSearchOptions {
+  /** How many events, 1 to 1,000; 20 for one page when absent, 100 at a time when all are iterated. */
+  readonly first?: number;
+  /** The number of an event, as text: only what follows it. */
+  readonly after?: string;
+  readonly filter?: JobEventFilter;
   /** Instead of `first`: so many from the end, or before `before`. */
   readonly last?: number;
   readonly before?: string;

@@ -123,6 +123,22 @@ export async function readEvents(
   return found.slice(0, limit);
 }
 
+/** The last events of a job with numbers below `before`, in their order: up to `limit`, fewer when they are long. */
+export async function readEventsBefore(
+  database: DatabaseClient,
+  jobId: string,
+  before: number,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<NumberedJobEvent[]> {
+  const rows = await database.$queryRaw<{ first_sequence: number; events: unknown }[]>`
+    SELECT first_sequence, events FROM job_events
+    WHERE job_id = ${jobId} AND first_sequence < ${before}::bigint
+    ORDER BY first_sequence DESC LIMIT ${ROWS_PER_QUERY}::int`;
+  const events = rows.toReversed().flatMap((row) => unpackEvents(row.events, row.first_sequence));
+  const preceding = events.filter(({ sequence }) => sequence < before);
+  return preceding.slice(-Math.min(limit, preceding.length));
+}
+
 /** Whether an event is one of the given types; no types means all. */
 export function isOfTypes(event: JobEvent, types: readonly JobEventType[] | undefined): boolean {
   return types === undefined || types.includes(event.type);
@@ -155,6 +171,6 @@ function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
 }
 
 /** About what an event takes as JSON. */
-function lengthOf(event: JobEvent): number {
+export function lengthOf(event: JobEvent): number {
   return 100 + ('text' in event ? event.text.length : 0);
 }

@@ -2,6 +2,7 @@ import { type Client, createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
+import type { JobEventFilter } from '../../src/client/generated/graphql.ts';
 import { appendEvents } from '../../src/jobs/event-store.ts';
 import type { JobEvent as StoredEvent } from '../../src/jobs/events.ts';
 import { type GraphqlForTests, startGraphql, until } from '../support/graphql-for-tests.ts';
@@ -263,6 +264,10 @@ describe('the client, of lists', () => {
     expect(all.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6]);
     const page = await client.pastJobEvents(jobId, { after: 1, first: 2, types: ['LOG', 'END'] });
     expect(page).toEqual(all.slice(1, 3));
+    const filter = { types: ['LOG'], contains: 'T' } satisfies JobEventFilter;
+    expect(await Array.fromAsync(client.allJobEvents(jobId, { filter, first: 1 }))).toEqual(all.slice(2, 4));
+    expect((await client.searchJobEvents(jobId, { last: 1, filter })).items).toEqual(all.slice(3, 4));
+    await expect(client.searchJobEvents('nope')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(client.pastJobEvents('nope')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
