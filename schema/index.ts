@@ -11,6 +11,7 @@ import './types/job.ts';
 import './types/job-event-connection.ts';
 import './types/job-list.ts';
 import './types/job-links.ts';
+import './types/environment.ts';
 import './types/submit-training-job.ts';
 import './types/cancel-training-job.ts';
 import './types/job-subscriptions.ts';

@@ -22,6 +22,7 @@ import { ModelService } from './models/service.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
+import { EnvironmentRecords } from './python/environment-records.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
 import { ScriptChecker } from './python/script-checker.ts';
 import { restRoutes } from './rest/rest-routes.ts';
@@ -100,8 +101,11 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
-  const environments = new PythonEnvironments({ folder: config.environments, toolchain });
-  const observer = new JobTracking(database, mlflow);
+  const folder = config.environments;
+  const observer = new EnvironmentRecords({ database, folder, logger });
+  const limitBytes = config.environmentsLimitBytes;
+  const environments = new PythonEnvironments({ folder, toolchain, limitBytes, observer });
+  const tracker = new JobTracking(database, mlflow);
   const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
   const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
   const { isKeyDemanded, serviceToken } = access.access;
@@ -110,7 +114,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     await app.register(mlflowGateway, {
       upstream: () => upstream,
       everything,
-      observer,
+      observer: tracker,
       onRequest,
       onTransfer: metrics.mlflow.transferred,
       hasNoArtifactStore,
@@ -175,6 +179,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     launchersFolder: join(home, 'launchers'),
     launchers: config.launchers,
     environmentsFolder: config.environments,
+    environmentsLimitBytes: config.environmentsLimitBytes,
     toolchain,
     s3: config.s3,
     logLevel: config.logLevel,

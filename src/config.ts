@@ -73,6 +73,7 @@ const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
   ASGARD_ENVIRONMENTS: folder.optional(),
+  ASGARD_ENVIRONMENTS_LIMIT: wholeNumber(0, 1_000_000).default(20),
   HOST: z
     .union([z.ipv4(), z.ipv6(), z.hostname()], 'must be an address or a name of this machine')
     .default('127.0.0.1'),
@@ -166,6 +167,8 @@ export interface Config {
   readonly toolchain: string;
   /** Where job environments are kept, each in a folder named by its lock's hash. */
   readonly environments: string;
+  /** What they may take on the disk together, in bytes; 0 for no limit. Those in use stay. */
+  readonly environmentsLimitBytes: number;
   readonly host: string;
   /** What every face demands; absent only on loopback: whoever reaches the ports may use them. */
   readonly apiKey: string | undefined;
@@ -236,6 +239,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     home: value.ASGARD_HOME,
     toolchain: value.ASGARD_TOOLCHAIN,
     environments: value.ASGARD_ENVIRONMENTS ?? resolve(value.ASGARD_HOME, 'environments'),
+    environmentsLimitBytes: value.ASGARD_ENVIRONMENTS_LIMIT * 2 ** 30,
     host: value.HOST,
     apiKey: value.ASGARD_API_KEY,
     allowedOrigins: value.ASGARD_ALLOWED_ORIGINS,

@@ -44,6 +44,10 @@ usage: npm start            (all settings are environment variables)
   ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent
                        before the job is given up                            86400
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
+  ASGARD_ENVIRONMENTS_LIMIT
+                       GiB that these may take on the disk; beyond it those
+                       go that are not in use and were not for the longest
+                       time; 0 for no limit                                  20
   ASGARD_TOOLCHAIN     folder that the set-up made                           .toolchain
   ASGARD_PYTHON        the Python that the set-up uses, 3.10 to 3.13         the newest on the PATH
   ASGARD_LOG_LEVEL     trace, debug, info, warn, error, silent               info

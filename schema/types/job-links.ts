@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { Prisma } from '../../src/database/generated/client.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
-import { type Connection, connectionOf, type ForwardArgs, forwardArgs, pageSize } from '../connection.ts';
+import { forwardArgs, pageSize } from '../connection.ts';
 import { cursorsOf } from '../cursor.ts';
 import { loadJobsByModelVersion, loadJobsByRun } from '../loaders.ts';
+import { rowConnection } from '../row-connection.ts';
 import { TrainingJob } from './job.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
 import { Run, RunConnection } from './run.ts';
@@ -14,30 +15,6 @@ const runCursors = cursorsOf(['runs of a job'], runPlace);
 
 const versionPlace = z.object({ createdAt: z.iso.datetime(), name: z.string().max(500), version: z.string().max(20) });
 const versionCursors = cursorsOf(['versions of a job'], versionPlace);
-
-/**
- * A page of the objects that some rows name, without those that are gone: there may be fewer than `first`, also none,
- * before a next page. `rows` holds one more than the page if there is one.
- */
-async function connection<Row, Node>(
-  args: ForwardArgs,
-  rows: readonly Row[],
-  cursorOf: (row: Row) => string,
-  load: (row: Row) => Promise<Node>,
-): Promise<Connection<Node & {}>> {
-  const first = pageSize(args.first);
-  const page = rows.slice(0, first);
-  const nodes = await Promise.all(page.map(load));
-  const edges = page.flatMap((row, index) => {
-    const node = nodes[index];
-    return node == null ? [] : [{ cursor: cursorOf(row), node }];
-  });
-  const { pageInfo } = connectionOf(edges, rows.length > first, args.after != null);
-  const [head, tail] = [page.at(0), page.at(-1)];
-  if (head === undefined || tail === undefined) return { edges, pageInfo };
-  // Of the rows, so that reading goes on behind objects that are gone.
-  return { edges, pageInfo: { ...pageInfo, startCursor: cursorOf(head), endCursor: cursorOf(tail) } };
-}
 
 /** What follows a version in the order of their registration. */
 function versionsAfter(after: z.infer<typeof versionPlace>): Prisma.JobModelVersionWhereInput {
@@ -64,7 +41,7 @@ builder.prismaObjectFields('TrainingJob', (t) => ({
       };
     },
     resolve: ({ runs }, args, context) =>
-      connection(
+      rowConnection(
         args,
         runs,
         ({ id }) => runCursors.encode({ id: String(id) }),
@@ -87,7 +64,7 @@ builder.prismaObjectFields('TrainingJob', (t) => ({
       };
     },
     resolve: ({ modelVersions }, args, context) =>
-      connection(
+      rowConnection(
         args,
         modelVersions,
         ({ name, version, createdAt }) => versionCursors.encode({ name, version, createdAt: createdAt.toISOString() }),

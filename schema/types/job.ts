@@ -93,7 +93,7 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
     }),
     environmentHash: t.exposeString('environmentHash', {
       nullable: true,
-      description: 'The name of its environment: the hash of its lock. Null before it is prepared.',
+      description: 'The name of `environment`: the hash of its lock. Null before its requirements are resolved.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was handed in.' }),
     startedAt: t.expose('startedAt', {

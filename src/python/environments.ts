@@ -1,9 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { messageOf } from '../platform/errors.ts';
 import { FileLock } from '../platform/file-lock.ts';
+import { diskUse } from './disk-use.ts';
+import { evictLeastUsed } from './environment-budget.ts';
 import { EnvironmentHolds, environmentLockPath } from './environment-holds.ts';
+import type { BuildFacts, EnvironmentObserver } from './environment-observer.ts';
 import { type Resolution, type ResolveOptions, Resolver } from './resolver.ts';
 import { runUv } from './uv.ts';
 
@@ -20,6 +25,10 @@ type Place = Omit<PythonEnvironment, keyof Disposable>;
 
 type BuildOptions = Omit<ResolveOptions, 'requirements'>;
 
+/** In an environment: what its build came to. */
+const FACTS = 'asgard-build.json';
+const buildFacts: z.ZodType<BuildFacts> = z.object({ seconds: z.number(), bytes: z.number() });
+
 /** Between two looks at what another one builds. */
 const WAIT_MS = 50;
 
@@ -33,10 +42,17 @@ export class PythonEnvironments {
   readonly #folder: string;
   readonly #toolchainPython: string;
   readonly #resolver: Resolver;
+  readonly #observer: EnvironmentObserver | undefined;
+  readonly #limitBytes: number;
   readonly #holds = new EnvironmentHolds();
 
-  /** @param toolchain the folder that the set-up made; its `python` environment has uv */
-  constructor(options: { folder: string; toolchain: string }) {
+  /**
+   * @param options.toolchain the folder that the set-up made; its `python` environment has uv
+   * @param options.limitBytes what environments may take on the disk together; absent or 0: as much as they like
+   */
+  constructor(options: { folder: string; toolchain: string; limitBytes?: number; observer?: EnvironmentObserver }) {
+    this.#limitBytes = options.limitBytes ?? 0;
+    this.#observer = options.observer;
     this.#folder = options.folder;
     this.#toolchainPython = toolchainPython(options.toolchain);
     this.#resolver = new Resolver({ folder: join(options.folder, 'resolutions'), python: this.#toolchainPython });
@@ -49,7 +65,18 @@ export class PythonEnvironments {
       using lock = await FileLock.tryAcquire(this.#lockPath(hash), 'exclusive');
       if (lock !== null) await this.#removePartial(hash);
     }
+    for (const hash of (await this.#observer?.unfinished()) ?? []) {
+      using lock = await FileLock.tryAcquire(this.#lockPath(hash), 'exclusive');
+      if (lock !== null) await this.#observer?.failed(hash, 'its build was cut short');
+    }
     await this.#resolver.removeForgotten();
+  }
+
+  /** Removes environments that nobody uses, those first that were not used for the longest time, down to the limit. */
+  async makeRoom(): Promise<void> {
+    if (this.#limitBytes === 0) return;
+    const onEvicted = async (hash: string) => this.#observer?.evicted(hash);
+    await evictLeastUsed({ folder: this.#folder, limitBytes: this.#limitBytes, onEvicted });
   }
 
   /** @throws AsgardError INVALID_INPUT when the requirements cannot be resolved; uv's own words went to `onLine` */
@@ -71,21 +98,38 @@ export class PythonEnvironments {
   async prepareLocked(lock: string, pythonVersion: string, options: BuildOptions = {}): Promise<PythonEnvironment> {
     const place = this.#placeOf(lock, pythonVersion);
     const { signal, onLine } = options;
+    let isNew = false;
     for (let waits = 0; ; ) {
       if (await exists(place.python)) {
         const release = await this.#holds.hold(place.folder, { signal });
         // From here on it cannot be removed; before that it could.
-        if (await exists(place.python)) return { ...place, [Symbol.dispose]: release };
+        if (await exists(place.python)) {
+          await this.#observer?.used(place.hash, place, await readFacts(place.folder));
+          // Not waited for, and no failure of this one: the platform tries again by and by.
+          if (isNew) void this.makeRoom().catch(() => {});
+          return { ...place, [Symbol.dispose]: release };
+        }
         release();
       }
       using alone = await FileLock.tryAcquire(this.#lockPath(place.hash), 'exclusive');
       if (alone !== null) {
-        if (!(await exists(place.python))) await this.#build(place, options);
+        isNew = !(await exists(place.python));
+        if (isNew) await this.#buildObserved(place, options);
         continue;
       }
       waits += 1;
       if (waits === 2) onLine?.(`Waiting for environment ${place.hash}, which is being built for another job`);
       await delay(WAIT_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    }
+  }
+
+  async #buildObserved(place: Place, options: BuildOptions): Promise<void> {
+    await this.#observer?.building(place.hash, place);
+    try {
+      await this.#build(place, options);
+    } catch (error) {
+      await this.#observer?.failed(place.hash, messageOf(error));
+      throw error;
     }
   }
 
@@ -97,6 +141,7 @@ export class PythonEnvironments {
     await this.#removePartial(place.hash);
     const partial = join(this.#folder, `.partial-${place.hash}-${randomUUID()}`);
     const lockFile = `${partial}.txt`;
+    const started = performance.now();
     const uv = (task: string, args: string[]) => runUv(this.#toolchainPython, args, { task, onLine, signal });
     await mkdir(this.#folder, { recursive: true });
     try {
@@ -107,6 +152,9 @@ export class PythonEnvironments {
       // Bytecode is compiled here once: compiling while importing costs mlflow alone 5 s of CPU in every new job.
       const how = ['--compile-bytecode', '--no-build', '--no-deps', '--python', join(partial, 'bin', 'python')];
       await uv('install the packages', ['pip', 'install', ...how, '--requirement', lockFile]);
+      const [bytes = 0] = await diskUse([partial]);
+      const facts = { seconds: Number(((performance.now() - started) / 1000).toFixed(3)), bytes };
+      await writeFile(join(partial, FACTS), JSON.stringify(facts));
       await rename(partial, place.folder);
     } finally {
       await Promise.all([rm(partial, { recursive: true, force: true }), rm(lockFile, { force: true })]);
@@ -138,6 +186,14 @@ export function toolchainPython(toolchain: string): string {
 
 function environmentHash(lock: string, pythonVersion: string): string {
   return createHash('sha256').update(`${pythonVersion}\n${lock}`).digest('hex').slice(0, 16);
+}
+
+async function readFacts(environmentFolder: string): Promise<BuildFacts | null> {
+  try {
+    return buildFacts.parse(JSON.parse(await readFile(join(environmentFolder, FACTS), 'utf8')));
+  } catch {
+    return null;
+  }
 }
 
 function exists(path: string): Promise<boolean> {

@@ -115,15 +115,15 @@ export class JobWork implements AsyncDisposable {
     const { environments, logger } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await delay(REFRESH_MS, undefined, { signal, ref: false }).catch(() => {});
-      if (signal.aborted) return;
       try {
         const next = await environments.prepare({ requirements: [], signal });
         this.#base?.[Symbol.dispose]();
         this.#base = next;
+        await environments.makeRoom();
       } catch (error) {
-        if (!signal.aborted) logger.warn({ err: error }, 'environment.base_not_refreshed');
+        if (!signal.aborted) logger.warn({ err: error }, 'environment.not_refreshed');
       }
+      await delay(REFRESH_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 }

@@ -14,6 +14,7 @@ export interface SupervisorSettings {
   /** Warm Python processes that a thread may hold. */
   readonly launchers: number;
   readonly environmentsFolder: string;
+  readonly environmentsLimitBytes: number;
   readonly toolchain: string;
   /** Where scripts are stored too. Credentials are found by the thread itself. */
   readonly s3: S3Settings | undefined;

@@ -5,6 +5,7 @@ import { LocalExecutor } from '../executors/local.ts';
 import { MlflowClient } from '../mlflow/client.ts';
 import { ModelService } from '../models/service.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
+import { EnvironmentRecords } from '../python/environment-records.ts';
 import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
 import { Launchers } from '../python/launchers.ts';
 import { S3Bucket } from '../storage/s3.ts';
@@ -26,20 +27,27 @@ export interface SupervisorContext {
 /** Built once a thread, which holds it for as long as it lives. */
 export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
   const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl } = settings;
+  const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
+  const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
   return {
-    database: createDatabase(settings.databaseUrl, { poolSize: 6 }).client,
+    database,
     executor: new LocalExecutor({
       folder: jobsFolder,
       python: toolchainPython(toolchain),
       // They end with this process, as their input does then.
       launchers: new Launchers({ folder: settings.launchersFolder, limit: settings.launchers }),
     }),
-    environments: new PythonEnvironments({ folder, toolchain }),
+    environments: new PythonEnvironments({
+      folder,
+      toolchain,
+      limitBytes: settings.environmentsLimitBytes,
+      observer: new EnvironmentRecords({ database, folder, logger }),
+    }),
     mlflow,
     models: new ModelService(mlflow),
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     gatewayUrl,
-    logger: createLogger(settings.logLevel, settings.logPretty),
+    logger,
   };
 }

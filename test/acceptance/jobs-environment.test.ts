@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, inject, test } from 'vitest';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 
 const jobs = new JobsForTests();
@@ -29,6 +29,25 @@ print([importlib.util.find_spec(name) is not None for name in ("mlflow", "sklear
       expect(job.job.environmentHash).toBe(first.job.environmentHash);
       expect(job.of('EnvironmentLine')).toEqual([]);
     }
+  });
+
+  test('can be looked at with its packages, its jobs and their models', async () => {
+    const { job } = await jobs.run('pass\n');
+    const query = `{ trainingJob(id: "${job.id}") { environment {
+      hash pythonVersion status buildSeconds sizeBytes lastUsedAt packages { name version }
+      jobs(first: 100) { edges { node { id } } } models(first: 1) { edges { node { name } } } } } }`;
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ query });
+    const answer = await fetch(`${inject('platform').url}/graphql`, { method: 'POST', headers, body });
+    const { environment } = (await answer.json()).data.trainingJob;
+    expect(environment).toMatchObject({
+      hash: job.environmentHash,
+      pythonVersion: expect.stringMatching(/^3\.\d+\.\d+$/),
+      status: 'READY',
+      lastUsedAt: expect.any(String),
+    });
+    expect(environment.packages).toContainEqual({ name: 'mlflow', version: expect.stringMatching(/^3\./) });
+    expect(environment.jobs.edges).toContainEqual({ node: { id: job.id } });
   });
 
   test('of packages that the base has already is the base', async () => {

@@ -44,7 +44,10 @@ async function addAll(name: string): Promise<void> {
     await call('model-versions/create', { name, run_id: runId, source: `${run.info.artifact_uri}/model` });
     await api.database.jobModelVersion.create({ data: { name, version, jobId: id } });
   }
-  await api.database.trainingJob.update({ where: { id }, data: { runId, modelVersion: '2' } });
+  const copies = { create: { machine: 'here', place: '/environments', status: 'READY' as const } };
+  await api.database.environment.create({ data: { hash: name, lock: 'numpy==2.4.0\n', python: '3.12.3', copies } });
+  const data = { runId, modelVersion: '2', environmentHash: name };
+  await api.database.trainingJob.update({ where: { id }, data });
   await api.database.jobRun.create({ data: { jobId: id, runId, experimentId } });
 }
 
@@ -82,6 +85,22 @@ it.each([
       edges { node { ${RUN} job { status modelVersion { version } } } } }`,
   ],
   [
+    'jobs → environment → models',
+    'trainingJobs',
+    `environment { hash status packages { name version } models(first: 2) { edges { node { ${VERSION} } } } }`,
+  ],
+  [
+    'environments → copies, models → job',
+    'environments',
+    `hash pythonVersion lock status failure buildSeconds sizeBytes lastUsedAt copies { machine status }
+      models(first: 2) { edges { node { ${VERSION} job { id } } } }`,
+  ],
+  [
+    'environments → jobs → run, environment',
+    'environments',
+    `jobs(first: 2) { edges { node { status run { ${RUN} } environment { status } } } }`,
+  ],
+  [
     'models → versions → job → run',
     'models',
     `name latestVersion { ${VERSION} } versions(first: 2) { edges { node { ${VERSION} job { id run { name } } run { ${RUN} } } } }`,
@@ -91,7 +110,7 @@ it.each([
     api.mlflowRequests.length = 0;
     api.databaseQueries.length = 0;
     // Those that exist beside the ones made here are left out, so that no list is an odd one.
-    const search = list === 'trainingJobs' ? '' : ', search: "thing"';
+    const search = ['trainingJobs', 'environments'].includes(list) ? '' : ', search: "thing"';
     const { body } = await post(api.url, `{ ${list}(first: ${first}${search}) { edges { node { ${fields} } } } }`);
     expect(body.errors).toBeUndefined();
     expect(body.data[list].edges).toHaveLength(first);

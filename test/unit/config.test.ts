@@ -21,6 +21,7 @@ describe('the configuration', () => {
       home: resolve('.asgard'),
       toolchain: resolve(PROJECT_ROOT, '.toolchain'),
       environments: resolve('.asgard', 'environments'),
+      environmentsLimitBytes: 20 * 2 ** 30,
       host: '127.0.0.1',
       apiKey: undefined,
       allowedOrigins: [],
@@ -48,6 +49,7 @@ describe('the configuration', () => {
         {
           ASGARD_HOME: '/var/lib/asgard',
           ASGARD_TOOLCHAIN: 'tools',
+          ASGARD_ENVIRONMENTS_LIMIT: '3',
           HOST: '0.0.0.0',
           ASGARD_API_KEY: KEY,
           ASGARD_ALLOWED_ORIGINS: 'https://App.example, http://localhost:5173',
@@ -72,6 +74,7 @@ describe('the configuration', () => {
       home: '/var/lib/asgard',
       toolchain: resolve('tools'),
       environments: '/var/lib/asgard/environments',
+      environmentsLimitBytes: 3 * 2 ** 30,
       host: '0.0.0.0',
       apiKey: KEY,
       allowedOrigins: ['https://app.example', 'http://localhost:5173'],
