@@ -12,6 +12,7 @@ import { createGraphqlServer } from './http/graphql.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
+import { JobCallNotes } from './jobs/call-notes.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { JobService } from './jobs/service.ts';
 import { JobTracking } from './jobs/tracking.ts';
@@ -106,6 +107,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const limitBytes = config.environmentsLimitBytes;
   const environments = new PythonEnvironments({ folder, toolchain, limitBytes, observer });
   const tracker = new JobTracking(database, mlflow);
+  const notes = new JobCallNotes(database);
   const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
   const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
   const { isKeyDemanded, serviceToken } = access.access;
@@ -115,6 +117,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       upstream: () => upstream,
       everything,
       observer: tracker,
+      notes,
       onRequest,
       onTransfer: metrics.mlflow.transferred,
       hasNoArtifactStore,

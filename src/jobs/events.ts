@@ -20,6 +20,16 @@ const scriptEnd = z.object({
 /** How a script ended, and the proof of its output. */
 export type ScriptEnd = Readonly<z.infer<typeof scriptEnd>>;
 
+/** A metric as the script logged it to MLflow; not-a-number and the infinities by MLflow's names. */
+export const metricEvent = z.object({
+  type: z.literal('metric'),
+  at,
+  runId: z.string(),
+  key: z.string(),
+  value: z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
+  step: z.int(),
+});
+
 /** Everything that happens to a job, as stored. Numbers are not part of an event: its place in the sequence gives them. */
 export const jobEvent = z.discriminatedUnion('type', [
   /** A transition. `reason` says why, where there is something to say. */
@@ -28,15 +38,7 @@ export const jobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('environment'), at, text: z.string() }),
   /** A line of the script, as it was printed, or of the platform about the job. No line ending. */
   z.object({ type: z.literal('log'), at, stream: z.enum(['stdout', 'stderr', 'platform']), text: z.string() }),
-  /** A metric as the script logged it to MLflow; not-a-number and the infinities by MLflow's names. */
-  z.object({
-    type: z.literal('metric'),
-    at,
-    runId: z.string(),
-    key: z.string(),
-    value: z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
-    step: z.int(),
-  }),
+  metricEvent,
   /** A model version came out of the job. */
   z.object({
     type: z.literal('registration'),
@@ -50,6 +52,7 @@ export const jobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('end'), at, status, ...scriptEnd.shape }),
 ]);
 
+export type MetricEvent = z.infer<typeof metricEvent>;
 export type JobEvent = z.infer<typeof jobEvent>;
 export type JobEventType = JobEvent['type'];
 export type NumberedJobEvent = JobEvent & { readonly sequence: number };

@@ -7,7 +7,7 @@ import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
 import type { Observation } from '../mlflow/observation.ts';
 import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
-import type { JobEvent } from './events.ts';
+import { LoggedMetrics } from './logged-metrics.ts';
 
 /** It becomes a part of the job's error. */
 const MAX_REASON_CHARACTERS = 500;
@@ -23,10 +23,12 @@ export async function issueJobToken(database: PrismaClient, attemptId: bigint): 
 export class JobTracking implements GatewayObserver {
   readonly #database: PrismaClient;
   readonly #mlflow: MlflowClient;
+  readonly #metrics: LoggedMetrics;
 
   constructor(database: PrismaClient, mlflow: MlflowClient) {
     this.#database = database;
     this.#mlflow = mlflow;
+    this.#metrics = new LoggedMetrics(database);
   }
 
   /** The job that a token speaks for; null when it is unknown or its attempt has ended. */
@@ -40,7 +42,7 @@ export class JobTracking implements GatewayObserver {
     return { jobId, attemptId, hasNoArtifacts };
   }
 
-  /** Stores what a job's script did. Safe to repeat, metrics apart. */
+  /** Stores what a job's script did. Safe to repeat: the same thing counts once. */
   async record({ jobId, attemptId }: JobIdentity, observation: Observation): Promise<void> {
     switch (observation.type) {
       case 'run': {
@@ -50,10 +52,7 @@ export class JobTracking implements GatewayObserver {
         return;
       }
       case 'metrics': {
-        const events = observation.metrics.map(({ runId, key, value, step, timestampMs }): JobEvent => {
-          return { type: 'metric', at: new Date(timestampMs).toISOString(), runId, key, value, step };
-        });
-        await appendEvents(this.#database, jobId, events, { id: attemptId });
+        await this.#metrics.append({ jobId, attemptId }, observation.metrics);
         return;
       }
       case 'model-saved': {

@@ -7,6 +7,7 @@ import type { MlflowRequest } from '../../src/mlflow/connection.ts';
 import { mlflowGateway } from '../../src/mlflow/gateway.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import type { Transfer } from '../../src/platform/transfer.ts';
+import { CallNotesForTests } from '../support/call-notes.ts';
 import { poll } from '../support/poll.ts';
 
 const FILE = '/api/2.0/mlflow-artifacts/artifacts/1/model/model.pkl';
@@ -39,6 +40,7 @@ beforeEach(async () => {
     upstream: () => upstream,
     everything: false,
     observer: { authenticate: async () => null, record: async () => {} },
+    notes: new CallNotesForTests(),
     log,
     onRequest: (request: MlflowRequest) => void requests.push(request),
     onTransfer: (transfer: Transfer) => void transfers.push(transfer),
