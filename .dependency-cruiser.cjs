@@ -13,7 +13,7 @@ const layers = [
   ['src/worker', 'schema', 'src/rest', 'src/client'],
   ['src/http', 'src/cli'],
   ['src/shutdown.ts'],
-  ['src/servers.ts'],
+  ['src/servers.ts', 'src/ports.ts'],
   ['src/app.ts'],
   ['src/main.ts'],
 ];

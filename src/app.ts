@@ -1,4 +1,4 @@
-import { access, mkdir, realpath, rm } from 'node:fs/promises';
+import { access, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { Access } from './auth/access.ts';
@@ -21,8 +21,10 @@ import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
+import { makeFolder } from './platform/folder.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
+import { choosePorts, keepPorts } from './ports.ts';
 import { EnvironmentRecords } from './python/environment-records.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
 import { ScriptChecker } from './python/script-checker.ts';
@@ -73,6 +75,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   await checkToolchain(toolchain);
   const home = await makeDataFolder(config.home);
   shutdown.own('lock', 500, await FolderLock.acquire(join(home, 'lock')));
+  const ports = await choosePorts(config, home, logger);
   const readiness = new Readiness();
   if (config.databaseUrl !== undefined) await migrateOwn(config.databaseUrl);
   const servers = await startServers({ config: { ...config, home }, logger, stop, shutdown, readiness });
@@ -130,7 +133,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   // This port first: what is built next is told its address, which is not known before when a free port is taken.
   const mlflowServer = await buildHttpServer({ log: logger, access, routes: [metrics.http, gateway(true)] });
   shutdown.add('mlflow port', 1200, () => mlflowServer.close(), FACES);
-  const mlflowUrl = localUrl(host, await listen(mlflowServer, host, config.mlflowPort, 'MLFLOW_PORT'));
+  const mlflowPort = await listen(mlflowServer, host, ports.mlflowPort, 'MLFLOW_PORT');
+  const mlflowUrl = localUrl(host, mlflowPort);
 
   const modelsFolder = join(home, 'models');
   // What workers of a killed Asgard left there.
@@ -168,7 +172,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     ],
   });
   shutdown.add('api port', 1200, () => api.close(), FACES);
-  const url = localUrl(host, await listen(api, host, config.port, 'PORT'));
+  const port = await listen(api, host, ports.port, 'PORT');
+  const url = localUrl(host, port);
+  await keepPorts(home, { port, mlflowPort });
   shutdown.own('model workers', 1200, workers, FACES);
 
   const jobsFolder = join(home, 'jobs');
@@ -221,7 +227,7 @@ async function checkToolchain(toolchain: string): Promise<void> {
 
 /** @returns its true path: one name, by whichever link it was given, for its lock and for what runs in it */
 async function makeDataFolder(home: string): Promise<string> {
-  await mkdir(join(home, 'logs'), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+  await makeFolder(join(home, 'logs'), 0o700).catch((cause: unknown) => {
     const message = `the data folder ${home} cannot be made: set ASGARD_HOME to a folder that you may write (${messageOf(cause)})`;
     throw new AsgardError('UNAVAILABLE', message, { cause });
   });

@@ -180,9 +180,9 @@ export interface Config {
   readonly requestsPerMinute: number;
   readonly hasGraphiql: boolean;
   readonly hasIntrospection: boolean;
-  /** 0 takes a free port. */
+  /** 0 takes a free port, the last start's if it can. */
   readonly port: number;
-  /** 0 takes a free port. */
+  /** 0 takes a free port, the last start's if it can. */
   readonly mlflowPort: number;
   /** Absent: an embedded PostgreSQL under `home`. */
   readonly databaseUrl: string | undefined;

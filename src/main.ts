@@ -12,6 +12,7 @@ usage: npm start            (all settings are environment variables)
                        that other machines reach needs ASGARD_API_KEY        127.0.0.1
   PORT                 API: GraphQL, REST, and MLflow's API for clients      8000
   MLFLOW_PORT          MLflow's UI and API                                   5000
+                       0 for either: a free one, the last start's if it can
   ASGARD_HOME          data folder                                           .asgard
   DATABASE_URL         a PostgreSQL for Asgard's own tables. The embedded one
                        still runs for the managed MLflow, unless

@@ -105,25 +105,28 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
  * @throws AsgardError CONFLICT when the port is in use, UNAVAILABLE when it may not be taken
  */
 export async function listen(app: FastifyInstance, host: string, port: number, variable = 'PORT'): Promise<number> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EADDRINUSE') {
-      const message = `port ${port} on ${host} is in use: end what listens there, or set ${variable} to another port`;
-      throw new AsgardError('CONFLICT', message, { cause: error });
-    }
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EADDRNOTAVAIL') {
-      const message = `cannot listen on ${host} (${code}): set HOST to an address of this machine`;
-      throw new AsgardError('UNAVAILABLE', message, { cause: error });
-    }
-    if (code === 'EACCES') {
-      const message = `cannot listen on port ${port} of ${host} (${code}): set ${variable} to a port that this user may take`;
-      throw new AsgardError('UNAVAILABLE', message, { cause: error });
-    }
-    throw error;
-  }
+  await app.listen({ host, port }).catch((error: unknown) => {
+    throw listenFailure(error, host, port, variable);
+  });
   return portOf(app.server);
+}
+
+/** Why one cannot listen there, in words that say what to do; a failure that has none stays as it is. */
+export function listenFailure(error: unknown, host: string, port: number, variable: string): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const message = `port ${port} on ${host} is in use: end what listens there, or set ${variable} to another port`;
+    return new AsgardError('CONFLICT', message, { cause: error });
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EADDRNOTAVAIL') {
+    const message = `cannot listen on ${host} (${code}): set HOST to an address of this machine`;
+    return new AsgardError('UNAVAILABLE', message, { cause: error });
+  }
+  if (code === 'EACCES') {
+    const message = `cannot listen on port ${port} of ${host} (${code}): set ${variable} to a port that this user may take`;
+    return new AsgardError('UNAVAILABLE', message, { cause: error });
+  }
+  return error;
 }
 
 /** The URL under which programs on this machine reach what listens at a host, which may stand for all addresses. */

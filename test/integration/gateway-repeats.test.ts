@@ -6,7 +6,7 @@ import { mlflowGateway } from '../../src/mlflow/gateway.ts';
 import type { Observation } from '../../src/mlflow/observation.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { CallNotesForTests } from '../support/call-notes.ts';
-import { type Loss, type LossyUpstream, startLossyUpstream } from '../support/lossy-upstream.ts';
+import { type LossyUpstream, type Stage, startLossyUpstream } from '../support/lossy-upstream.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { poll } from '../support/poll.ts';
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   observed = [];
-  upstream.onRequest = () => ({ loss: 'none' });
+  upstream.isLost = () => false;
 });
 afterAll(async () => {
   await gateway?.close();
@@ -77,20 +77,20 @@ async function ask(path: string, body?: object) {
 }
 
 /** Loses this call's next `times` requests or answers. */
-function lose(call: Call, loss: Loss, times = 1): void {
+function lose(call: Call, stage: Stage, times = 1): void {
   let left = times;
-  upstream.onRequest = (method, path) => {
-    const isIt = method === (call.method ?? 'POST') && path.endsWith(`/mlflow/${call.path}`);
-    if (!isIt || left === 0) return { loss: 'none' };
+  upstream.isLost = (at, { method, path }) => {
+    const isIt = at === stage && method === (call.method ?? 'POST') && path.endsWith(`/mlflow/${call.path}`);
+    if (!isIt || left === 0) return false;
     left -= 1;
-    return { loss };
+    return true;
   };
 }
 
 const unique = () => randomBytes(6).toString('hex');
 
 /** Sends a call whose first `loss` is lost and then its repeat, to the same gateway or to the one after it. */
-async function repeated(call: Call, loss: Loss, isReplaced: boolean) {
+async function repeated(call: Call, loss: Stage, isReplaced: boolean) {
   lose(call, loss);
   expect((await send(call)).status).toBe(503);
   expect(notes.kept.size).toBe(1);
@@ -249,10 +249,12 @@ describe('equal calls', { timeout: 60_000 }, () => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
     let requests = 0;
-    upstream.onRequest = () => {
+    upstream.isLost = async (stage) => {
+      if (stage === 'request') return false;
       requests += 1;
       arrive();
-      return { loss: 'none', held };
+      await held;
+      return false;
     };
     const leaving = new AbortController();
     const first = send(call, leaving.signal).catch(() => undefined);

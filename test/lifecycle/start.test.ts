@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -32,8 +32,11 @@ describe('a start that cannot succeed says why in one line', { timeout: 60_000 }
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo; // it listens on TCP
-    const ended = await folder.run({ ...quiet, [variable]: String(port) });
+    const ASGARD_HOME = join(folder.parent, variable);
+    const ended = await folder.run({ ...quiet, ASGARD_HOME, [variable]: String(port) });
     expect(ended.code).toBe(1);
+    // Before anything is started.
+    expect(await readdir(ASGARD_HOME)).not.toContain('postgres');
     expect(onlyLine(ended)).toMatch(
       new RegExp(`^asgard: port ${port} on 127\\.0\\.0\\.1 is in use: .* set ${variable} `),
     );
@@ -55,6 +58,12 @@ describe('a start that cannot succeed says why in one line', { timeout: 60_000 }
     const ended = await folder.run({ ...quiet, ASGARD_HOME: join(file, 'home') });
     expect(ended.code).toBe(1);
     expect(onlyLine(ended)).toMatch(/^asgard: the data folder .*\/file\/home .*ASGARD_HOME/);
+  });
+
+  test('when the data folder is where the system lets nobody make one', async () => {
+    const ended = await folder.run({ ...quiet, ASGARD_HOME: '/proc/asgard/home' });
+    expect(ended.code).toBe(1);
+    expect(onlyLine(ended)).toMatch(/^asgard: the data folder \/proc\/asgard\/home .*ASGARD_HOME/);
   });
 
   test('when something else lies where the database goes, which is left as it is', async () => {
