@@ -190,6 +190,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     environmentsFolder: config.environments,
     environmentsLimitBytes: config.environmentsLimitBytes,
     toolchain,
+    outputLimitBytes: config.outputLimitBytes,
     s3: config.s3,
     logLevel: config.logLevel,
     logPretty: config.logPretty,

@@ -105,6 +105,7 @@ const variables = z.object({
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
+  ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
   ASGARD_API_KEY: apiKey.optional(),
   ASGARD_ALLOWED_ORIGINS: origins.default([]),
   ASGARD_TRUSTED_PROXIES: proxies.default([]),
@@ -198,6 +199,8 @@ export interface Config {
   readonly maxQueued: number;
   /** How long the machine of a running job may be silent before the job is given up. */
   readonly lostAfterSeconds: number;
+  /** How much of what a script prints is kept: of more, the middle goes. */
+  readonly outputLimitBytes: number;
   readonly logLevel: string;
   readonly logPretty: boolean;
 }
@@ -256,6 +259,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     launchers: value.ASGARD_LAUNCHERS,
     maxQueued: value.ASGARD_MAX_QUEUED,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
+    outputLimitBytes: value.ASGARD_OUTPUT_LIMIT * 1024 * 1024,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',
   };

@@ -44,6 +44,8 @@ usage: npm start            (all settings are environment variables)
                        each, so that their scripts start at once             2
   ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent
                        before the job is given up                            86400
+  ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
+                       first half and the end                                64
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_ENVIRONMENTS_LIMIT
                        GiB that these may take on the disk; beyond it those

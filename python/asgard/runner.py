@@ -3,12 +3,12 @@
     python -I -S runner.py < spec.json
 
 The spec on standard input is `{"argv": [...], "env": {...}, "cwd": "...", "spool": "...", "timeout_seconds": 300,
-"grace_seconds": 5}`. The script gets exactly that environment and an empty standard input. The runner needs no reader
-and no parent: it is in a session of its own and lives on when whoever started it is gone. It writes one byte to
-standard output once it handles signals, and holds a lock on the spool (flock) for as long as it lives. SIGTERM cancels:
-SIGTERM to the script's whole process tree, SIGKILL after the grace time; a second SIGTERM kills at once. The time
-limit, counted from the script's start, does the same. When the script's main process ends, what it left running is
-ended. If the runner is killed, the script's main process is killed with it.
+"grace_seconds": 5, "output_limit_bytes": 67108864}`. The script gets exactly that environment and an empty standard
+input. The runner needs no reader and no parent: it is in a session of its own and lives on when whoever started it is
+gone. It writes one byte to standard output once it handles signals, and holds a lock on the spool (flock) for as long
+as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace time; a second
+SIGTERM kills at once. The time limit, counted from the script's start, does the same. When the script's main process
+ends, what it left running is ended. If the runner is killed, the script's main process is killed with it.
 
 Frames, one JSON object a line, numbered from 0 without holes:
     {"n":0,"t":1732.123400,"start":{"pid":7,"identity":"..."}}      always the first: who writes this spool
@@ -16,8 +16,10 @@ Frames, one JSON object a line, numbered from 0 without holes:
                                                                     of the same stream
     {"n":2,"t":1733.5,"exit":{"code":0|null,"signal":"SIGKILL"|null,"reason":"exited"|"timed_out"|"cancelled"|
         "start_failed"|"output_lost","message":"..."|null,"max_rss_bytes":1,"cpu_seconds":0.1,"lines":1,"bytes":5,"sha256":"..."}}
-`t` is in unix seconds. `lines`, `bytes` and `sha256` are over the texts in order, each followed by a line feed, in
-UTF-8. `max_rss_bytes` is that of the largest process, `cpu_seconds` that of all, as far as they were waited for.
+Of more output than the limit the middle is removed while the script runs, so that the first half and the end stay:
+`segments.py` says in which files. `t` is in unix seconds. `lines`, `bytes` and `sha256` are over the texts of all
+that was printed in order, each followed by a line feed, in UTF-8. `max_rss_bytes` is that of the largest process,
+`cpu_seconds` that of all, as far as they were waited for.
 
 Exit code: 0 when the exit frame was written, whatever the script did; 1 when it could not be; 2 when nothing was
 started because the spec is wrong or the spool cannot be used (standard error says why).

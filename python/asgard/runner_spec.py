@@ -16,6 +16,7 @@ class Spec(NamedTuple):
     spool: str
     timeout_seconds: float
     grace_seconds: float
+    output_limit_bytes: int
     environment_lock: str | None = None
     """A file whose lock this run shares until it ends, so that nobody removes its environment."""
 
@@ -42,4 +43,7 @@ class Spec(NamedTuple):
             value = given[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is not a number of seconds")
+        limit = spec.output_limit_bytes
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
+            raise ValueError("output_limit_bytes is not a number of bytes")
         return spec

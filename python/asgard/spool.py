@@ -1,4 +1,4 @@
-"""The spool: a file of numbered frames, one JSON object a line: everything that a script printed and how it ended.
+"""The spool: numbered frames in files, one JSON object a line: everything that a script printed and how it ended.
 
 Numbers are given here, next to the process, so whoever reads the file again, from wherever, sees the same ones.
 """
@@ -6,18 +6,22 @@ Numbers are given here, next to the process, so whoever reads the file again, fr
 from __future__ import annotations
 
 import codecs
-import fcntl
+import errno
 import hashlib
 import json
 import os
 import time
 from typing import Any, Literal
 
+from asgard.segments import PartWrittenError, Segments
+
 Stream = Literal["stdout", "stderr"]
 Piece = tuple[str, bool]
 """The text of a frame, and whether the line goes on in the stream's next frame."""
 
 PIECE_BYTES = 64 * 1024
+MAX_LINES = 2_000_000_000
+"""Numbers of lines, and those of the job's events, are 32-bit integers wherever they are stored."""
 _CERTAINLY_SHORT = PIECE_BYTES // 4  # characters; UTF-8 takes at most 4 bytes for one
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -81,39 +85,28 @@ def _cut_long(line: str, pieces: list[Piece]) -> str:
     return data[start:].decode() if start else line
 
 
-class SpoolInUseError(Exception):
-    """The spool holds frames already or another runner writes it: starting again would number lines twice."""
-
-
 class Spool:
     """Writes the frames. The file is created if missing, readable by its owner alone, and locked while this is open.
 
-    Raises `SpoolInUseError` when another process has it locked or it is not empty, and OSError when it cannot be
-    opened. Whoever made it calls `close`.
+    Of more output than `limit` bytes the middle goes: `asgard.segments` says how. Raises `SpoolInUseError` when another
+    process has it locked or it is not empty, and OSError when it cannot be opened. Whoever made it calls `close`.
     """
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise SpoolInUseError(f"another runner is writing {path}") from error
-        self._size = os.fstat(self._fd).st_size
-        if self._size > 0:
-            os.close(self._fd)
-            raise SpoolInUseError(f"{path} is not empty: it belongs to a run that was started before")
+    def __init__(self, path: str, limit: int) -> None:
+        self._files = Segments(path, limit)
         self._last_number = 0
         self._bytes = 0
         self._sha256 = hashlib.sha256()
 
+    @property
+    def has_room_for_exit(self) -> bool:
+        """Whether the exit frame can be written on a full disk. Not when the first frame was written on one."""
+        return self._files.has_reserve
+
     def append_start(self, identity: str) -> None:
         """Writes frame 0: which process writes this spool, so that any other finds it. Raises OSError."""
         frame = f'{{"n":0,"t":{time.time():.6f},"start":{_to_json({"pid": os.getpid(), "identity": identity})}}}\n'
-        try:
-            self._write(_encode([frame]))
-        except _PartWrittenError as error:
-            raise error.cause from None
+        self._write_surely(frame)
 
     def append(self, stream: Stream, pieces: list[Piece]) -> None:
         """Writes a frame for each piece, numbered on, all in one write.
@@ -122,6 +115,10 @@ class Spool:
         """
         if not pieces:
             return
+        if self._last_number + len(pieces) > MAX_LINES:
+            raise OSError(errno.EFBIG, f"it has more than {MAX_LINES:,} lines")
+        if self._files.is_full:
+            self._files.begin_next(self._last_number, self._bytes)
         middle = f',"t":{time.time():.6f},"s":"{stream}","x":'
         frames: list[str] = []
         for number, (text, is_continued) in enumerate(pieces, self._last_number + 1):
@@ -129,9 +126,9 @@ class Spool:
             frames.append(f'{{"n":{number}{middle}{_to_json(text)}{ending}')
         written = 0
         try:
-            written = self._write(_encode(frames))
-        except _PartWrittenError as error:
-            written = error.frames
+            written = self._files.write(_encode(frames))
+        except PartWrittenError as error:
+            written = error.lines
             raise error.cause from None
         finally:
             self._count([text for text, _ in pieces[:written]])
@@ -147,15 +144,11 @@ class Spool:
             "bytes": self._bytes,
             "sha256": self._sha256.hexdigest(),
         }
-        frame = f'{{"n":{self._last_number + 1},"t":{time.time():.6f},"exit":{_to_json(record)}}}\n'
-        try:
-            self._write(_encode([frame]))
-        except _PartWrittenError as error:
-            raise error.cause from None
+        self._write_surely(f'{{"n":{self._last_number + 1},"t":{time.time():.6f},"exit":{_to_json(record)}}}\n')
 
     def close(self) -> None:
         """Closes the file and gives up its lock."""
-        os.close(self._fd)
+        self._files.close()
 
     def _count(self, texts: list[str]) -> None:
         if not texts:
@@ -164,31 +157,26 @@ class Spool:
         self._last_number += len(texts)
         self._bytes += len(data)
         self._sha256.update(data)
+        self._files.count(len(texts), len(data))
 
-    def _write(self, data: bytes) -> int:
-        """Writes all of `data` and returns its number of frames; on failure leaves only whole frames in the file."""
-        view = memoryview(data)
-        done = 0
+    def _write_surely(self, frame: str) -> None:
+        """Writes a frame that must be there, with the room that was kept for it when there is no other."""
+        data = _encode([frame])
         try:
-            while done < len(data):
-                done += os.write(self._fd, view[done:])
-        except OSError as error:
-            whole = data.rfind(b"\n", 0, done) + 1
-            if whole < done:
-                os.ftruncate(self._fd, self._size + whole)
-            self._size += whole
-            raise _PartWrittenError(data.count(b"\n", 0, whole), error) from error
-        self._size += done
-        return data.count(b"\n")
+            self._files.write(data)
+        except PartWrittenError:
+            self._files.free_reserve()
+            try:
+                self._files.write(data)
+            except PartWrittenError as error:
+                raise error.cause from None
 
 
-class _PartWrittenError(Exception):
-    """A write ended early, after this number of whole frames."""
-
-    def __init__(self, frames: int, cause: OSError) -> None:
-        super().__init__(str(cause))
-        self.frames = frames
-        self.cause = cause
+def explain(error: OSError) -> str:
+    """Why something could not be stored, in plain words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error.strerror})"
+    return error.strerror or str(error)
 
 
 def _encode(frames: list[str]) -> bytes:

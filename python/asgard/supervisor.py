@@ -17,7 +17,8 @@ from asgard.file_lock import hold_shared
 from asgard.process_tree import ProcessTree, become_subreaper, own_identity
 from asgard.runner_spec import Spec
 from asgard.script_process import StartedScript, StartScript
-from asgard.spool import LineCutter, Spool, SpoolInUseError, Stream
+from asgard.segments import SpoolInUseError
+from asgard.spool import LineCutter, Spool, Stream, explain
 
 _READ_BYTES = 256 * 1024
 _LEFTOVER_GRACE_SECONDS = 2.0
@@ -30,7 +31,7 @@ _EXIT_FRAME_RETRY_SECONDS = 10.0
 def supervise(spec: Spec, wakeup: int, start_script: StartScript) -> int:
     """Runs a spec in this process, which does nothing else. Returns the exit code that `runner.py` describes."""
     try:
-        spool = Spool(spec.spool)
+        spool = Spool(spec.spool, spec.output_limit_bytes)
         spool.append_start(own_identity())
     except (OSError, SpoolInUseError) as error:
         complain(str(error))
@@ -67,6 +68,8 @@ class Supervisor:
         self._turn(time.monotonic())
         if self._cancel_requests:
             return self._ending("cancelled", "cancelled before the script was started")
+        if not self._spool.has_room_for_exit:
+            return self._ending("start_failed", "the disk is full")
         try:
             script = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -191,7 +194,7 @@ class Supervisor:
             self._spool.append(stream, pieces)
         except OSError as error:
             self._has_write_failed = True
-            self._messages.append(f"the script was killed, as its output could not be stored: {error.strerror}")
+            self._messages.append(f"the script was killed, as its output could not be stored: {explain(error)}")
 
     def _ending(self, reason: str, message: str | None) -> dict[str, Any]:
         self._reap()  # what is not waited for does not count as used

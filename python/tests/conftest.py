@@ -55,6 +55,7 @@ class Run:
         env: dict[str, str] | None = None,
         argv: list[str] | None = None,
         cwd: str | None = None,
+        limit: int = 64 * 1024 * 1024,
         **popen: Any,
     ) -> Run:
         spec = {
@@ -64,6 +65,7 @@ class Run:
             "spool": str(self.spool),
             "timeout_seconds": timeout,
             "grace_seconds": grace,
+            "output_limit_bytes": limit,
         }
         self.start_with(json.dumps(spec).encode(), **popen)
         return self

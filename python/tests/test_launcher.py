@@ -50,6 +50,7 @@ class Launcher:
             "spool": str(work / "spool"),
             "timeout_seconds": 30,
             "grace_seconds": 1,
+            "output_limit_bytes": 1_000_000,
         }
 
     def launch(self, spec: dict[str, Any]) -> dict[str, Any]:

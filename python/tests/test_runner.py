@@ -311,6 +311,7 @@ def test_the_runner_outlives_whoever_started_it(run: Run) -> None:
         "spool": str(run.spool),
         "timeout_seconds": 30,
         "grace_seconds": 1,
+        "output_limit_bytes": 1_000_000,
     }
     parent = f"""
 import subprocess, sys, time
@@ -356,9 +357,10 @@ def test_what_cannot_be_started_says_why(run: Run, argv: list[str], cwd: str | N
     [
         (b"", "Expecting value"),
         (b"[]", "not a JSON object"),
-        (b'{"argv": ["x"]}', "lacks env, cwd, spool, timeout_seconds, grace_seconds"),
+        (b'{"argv": ["x"]}', "lacks env, cwd, spool, timeout_seconds, grace_seconds, output_limit_bytes"),
         (
-            b'{"argv": [], "env": {}, "cwd": "/", "spool": "/tmp/x", "timeout_seconds": 1, "grace_seconds": 1}',
+            b'{"argv": [], "env": {}, "cwd": "/", "spool": "/tmp/x", "timeout_seconds": 1, "grace_seconds": 1,'
+            b' "output_limit_bytes": 1}',
             "argv is not",
         ),
     ],

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asgard.spool import PIECE_BYTES, LineCutter, Piece, Spool, SpoolInUseError
+from asgard.segments import SpoolInUseError
+from asgard.spool import PIECE_BYTES, LineCutter, Piece, Spool
 
 
 def cut(chunks: list[bytes]) -> list[Piece]:
@@ -62,7 +63,7 @@ def test_an_unfinished_last_line_that_ends_in_a_return_stays_within_the_limit() 
 
 def test_frames_have_no_character_that_a_reader_of_lines_may_take_for_an_ending(tmp_path: Path) -> None:
     path = tmp_path / "spool"
-    spool = Spool(str(path))
+    spool = Spool(str(path), 1_000_000)
     text = 'a\u2028b\u2029c\rd\x0be\x85f"\\g\ud7ff\u007f'
     spool.append("stdout", [(text, False)])
     spool.close()
@@ -73,10 +74,10 @@ def test_frames_have_no_character_that_a_reader_of_lines_may_take_for_an_ending(
 
 def test_a_spool_has_one_writer_and_one_run(tmp_path: Path) -> None:
     path = str(tmp_path / "spool")
-    first = Spool(path)
+    first = Spool(path, 1_000_000)
     with pytest.raises(SpoolInUseError, match="another runner"):
-        Spool(path)
+        Spool(path, 1_000_000)
     first.append("stdout", [("x", False)])
     first.close()
     with pytest.raises(SpoolInUseError, match="not empty"):
-        Spool(path)
+        Spool(path, 1_000_000)

@@ -1,5 +1,5 @@
 import type { JobStatus } from '../../src/database/generated/enums.ts';
-import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import type { JobEventType, NumberedJobEvent, OutputProof } from '../../src/jobs/events.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
@@ -12,6 +12,7 @@ const TYPE_NAMES: Record<JobEventType, string> = {
   status: 'StatusChanged',
   environment: 'EnvironmentLine',
   log: 'LogLine',
+  omitted: 'OutputOmitted',
   metric: 'MetricLogged',
   registration: 'ModelRegistered',
   end: 'JobEnded',
@@ -41,6 +42,7 @@ export const JobEventTypeEnum = builder.enumType('JobEventType', {
       description: 'Lines printed while the environment is prepared: `EnvironmentLine`.',
     },
     LOG: { value: 'log', description: 'Lines of the script and the platform: `LogLine`.' },
+    OMITTED: { value: 'omitted', description: 'Lines of the script that the output limit left out: `OutputOmitted`.' },
     METRIC: { value: 'metric', description: 'Metrics that the script logs to MLflow: `MetricLogged`.' },
     REGISTRATION: { value: 'registration', description: 'Model versions that come out: `ModelRegistered`.' },
     END: { value: 'end', description: 'The end, always the last event: `JobEnded`.' },
@@ -48,7 +50,9 @@ export const JobEventTypeEnum = builder.enumType('JobEventType', {
 });
 
 export const JobEventInterface = builder.interfaceRef<NumberedJobEvent>('JobEvent').implement({
-  description: 'Something that happened to a job. All that happens to one is in one sequence, which has no holes.',
+  description:
+    'Something that happened to a job. All that happens to one is in one sequence, which has no holes but those that an ' +
+    '`OutputOmitted` tells of.',
   resolveType: (event) => TYPE_NAMES[event.type],
   fields: (t) => ({
     sequence: t.exposeInt('sequence', { description: 'Its number: 1 for the first event of the job.' }),
@@ -86,11 +90,34 @@ export const LogStream = builder.enumType('LogStream', {
 });
 
 export const LogLine = builder.objectRef<Numbered<'log'>>('LogLine').implement({
-  description: 'A line of the script as it was printed, or of the platform about the job.',
+  description:
+    'A line of the script as it was printed, or of the platform about the job. Lines end at a line feed, of which a carriage ' +
+    'return before it is a part; any other carriage return, as of progress bars, and escape sequences, as of colours, are ' +
+    'in the text. Bytes that are no UTF-8, and NUL, are U+FFFD.',
   interfaces: [JobEventInterface],
   fields: (t) => ({
     stream: t.expose('stream', { type: LogStream, description: 'Whether the script or the platform said it.' }),
-    text: t.exposeString('text', { description: 'The line, without its ending.' }),
+    text: t.exposeString('text', { description: 'The line, without its ending. At most 64 KiB in UTF-8.' }),
+    isContinued: t.boolean({
+      description: 'The line is longer, and goes on in the next event of the same stream.',
+      resolve: (line) => line.isContinued ?? false,
+    }),
+  }),
+});
+
+builder.objectRef<Numbered<'omitted'>>('OutputOmitted').implement({
+  description:
+    'Lines of the script that are left out, as it printed more than is kept: the first half of the limit and the end stay. ' +
+    'One event tells of all that an attempt has. Its own number is that of the last one, and grows while the script ' +
+    'prints: who has lines of between already goes on behind them.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    firstSequence: t.exposeInt('firstSequence', {
+      description:
+        'The number of the first one. Events between it and `sequence` that are no lines of the script are there.',
+    }),
+    lines: t.exposeInt('lines', { description: 'How many lines are left out.' }),
+    bytes: t.exposeFloat('bytes', { description: 'How many bytes those are, each with a line feed, a whole number.' }),
   }),
 });
 
@@ -136,8 +163,11 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
 
 builder.objectRef<Numbered<'end'>>('JobEnded').implement({
   description:
-    'The last event of a job. `lines`, `bytes` and `sha256` are of the script’s own output (the lines of both its ' +
-    'streams in the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove that it has all.',
+    'The last event of a job. `lines`, `bytes` and `sha256` are of all that the script printed in the last attempt (the ' +
+    'texts of both its streams in the order of their numbers, each followed by a line feed, in UTF-8); `keptLines`, ' +
+    '`keptBytes` and `keptSha256` of what the output limit left, which is the same when there is no `OutputOmitted`. So a ' +
+    'reader can prove that it has all. When the end of the script was not seen, as of a job that was lost, both are of ' +
+    'what was kept.',
   interfaces: [JobEventInterface],
   fields: (t) => ({
     status: t.expose('status', { type: JobStatusType, description: 'The status it ended with.' }),
@@ -146,5 +176,15 @@ builder.objectRef<Numbered<'end'>>('JobEnded').implement({
     lines: t.exposeInt('lines', { description: 'How many lines the script printed.' }),
     bytes: t.exposeFloat('bytes', { description: 'How many bytes those are, a whole number.' }),
     sha256: t.exposeString('sha256', { description: 'Their SHA-256 in hexadecimal.' }),
+    keptLines: t.int({ description: 'How many lines are still there.', resolve: (end) => keptOf(end).lines }),
+    keptBytes: t.float({
+      description: 'How many bytes those are, a whole number.',
+      resolve: (end) => keptOf(end).bytes,
+    }),
+    keptSha256: t.string({ description: 'Their SHA-256 in hexadecimal.', resolve: (end) => keptOf(end).sha256 }),
   }),
 });
+
+function keptOf(end: Numbered<'end'>): OutputProof {
+  return end.kept ?? end;
+}

@@ -1,6 +1,7 @@
 import { clearAllDataLoaders } from '@pothos/plugin-dataloader';
 import type { JobStatusChange as StatusChange } from '../../src/jobs/event-store.ts';
 import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { omittedText } from '../../src/jobs/omitted-text.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
@@ -54,10 +55,10 @@ builder.subscriptionFields((t) => ({
   jobLog: t.field({
     type: [LogLine],
     description:
-      'The log lines of a job: `jobEvents` with the kind `LOG` alone, resumed in the same way by `after`. Completes when the job has ended; a stream that stops before was cut.',
+      'The log lines of a job: `jobEvents` with the kind `LOG` alone, resumed in the same way by `after`; where lines were left out, a line of the platform says so. Completes when the job has ended; a stream that stops before was cut.',
     args: resumable,
-    subscribe: (_root, { id, after }, context) => follow(context, id, after, ['log']),
-    resolve: (events: NumberedJobEvent[]) => events.filter((event) => event.type === 'log'),
+    subscribe: (_root, { id, after }, context) => follow(context, id, after, ['log', 'omitted']),
+    resolve: (events: NumberedJobEvent[]) => events.flatMap(logLine),
   }),
   jobStatus: t.field({
     type: [StatusChanged],
@@ -75,6 +76,13 @@ builder.subscriptionFields((t) => ({
     resolve: (changes: StatusChange[], _args, context) => payload(context, changes),
   }),
 }));
+
+function logLine(event: NumberedJobEvent) {
+  if (event.type === 'log') return [event];
+  if (event.type !== 'omitted') return [];
+  const { sequence, at } = event;
+  return [{ sequence, at, type: 'log', stream: 'platform', text: omittedText(event) } as const];
+}
 
 /** @throws AsgardError NOT_FOUND before anything is streamed; INVALID_INPUT */
 async function follow(

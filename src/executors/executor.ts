@@ -12,6 +12,8 @@ export interface RunSpec {
   readonly timeoutSeconds: number;
   /** Between asking the script to end and killing it. */
   readonly graceSeconds: number;
+  /** How much of what the script prints the runner keeps: of more, the middle goes. */
+  readonly outputLimitBytes: number;
 }
 
 /** Names one execution, before and after any crash. */
@@ -38,7 +40,8 @@ export interface Executor {
   submit(handle: RunHandle, spec: RunSpec): Promise<void>;
   /**
    * The frames of an execution with numbers above `after`, in lists, each as soon as it was written; ends after the exit
-   * frame. Any number of readers, in any process on the machine, see the same.
+   * frame. Any number of readers, in any process on the machine, see the same, but for lines that were removed as there were
+   * too many before one of them read them: a frame with `totalBytes` stands for those.
    * @throws RunnerLostError when the runner is gone without an exit frame
    */
   frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncIterable<Frame[]>;

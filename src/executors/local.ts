@@ -22,10 +22,12 @@ const FORGET_TRIES = 100;
 const FORGET_PAUSE_MS = 20;
 /** The first frame of a spool is shorter. */
 const MAX_START_FRAME_BYTES = 1024;
+/** As `python/asgard/segments.py` has it. */
+const RESERVE_BYTES = 64 * 1024;
 
 /**
  * Runs scripts on this machine: one runner process for each, in a session of its own, forked from a warm process of the
- * script's environment where there is one, which writes what happens to `<place>/<job>/<attempt>/spool`. The runner needs
+ * script's environment where there is one, which writes what happens to `<place>/<job>/<attempt>/spool` and files beside it. The runner needs
  * nothing of this process: another one goes on with the spool.
  */
 export class LocalExecutor implements Executor {
@@ -63,6 +65,8 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     await mkdir(join(folder, 'work'), { recursive: true, mode: 0o700 });
     await mkdir(join(folder, 'home'), { recursive: true, mode: 0o700 });
+    // Blocks that the runner frees for the exit frame when the disk is full by then; when it is full now, this fails.
+    await writeFile(`${spoolOf(handle)}.reserve`, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
     await writeFile(spoolOf(handle), '', { mode: 0o600, flag: 'a' });
   }
 
@@ -87,6 +91,7 @@ export class LocalExecutor implements Executor {
       spool: spoolOf(handle),
       timeout_seconds: spec.timeoutSeconds,
       grace_seconds: spec.graceSeconds,
+      output_limit_bytes: spec.outputLimitBytes,
       environment_lock: environmentLockPath(spec.environmentFolder),
     };
     const warm = await this.#launchers?.launch(spec.environmentFolder, spec.variables, runnerSpec);
@@ -119,12 +124,11 @@ export class LocalExecutor implements Executor {
 
   async *frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncGenerator<Frame[], void> {
     const isWriting = async () => (await this.#runnerOf(handle)) !== null;
-    for await (const frames of readSpool(spoolOf(handle), isWriting, signal)) {
-      const fresh = frames.filter(({ number }) => number > after);
-      const last = fresh.at(-1);
+    for await (const frames of readSpool(spoolOf(handle), after, isWriting, signal)) {
+      const last = frames.at(-1);
       const isOver = last !== undefined && 'exit' in last;
       if (isOver) this.#exited.add(folderOf(handle));
-      if (fresh.length > 0) yield fresh;
+      yield frames;
       if (isOver) return;
     }
     signal.throwIfAborted();

@@ -11,7 +11,7 @@ export const STATUS_CHANNEL = 'asgard_job_status';
 
 /** The most events and characters that one row holds: a reader takes whole rows, so they bound its memory. */
 const MAX_ROW_EVENTS = 1000;
-const MAX_ROW_CHARACTERS = 256 * 1024;
+export const MAX_ROW_CHARACTERS = 256 * 1024;
 /** A read stops after this many, so that a reader of long lines needs no more memory than one of short ones. */
 const MAX_READ_CHARACTERS = 1024 * 1024;
 const ROWS_PER_QUERY = 4;
@@ -44,15 +44,8 @@ export function parseStatusChange(payload: string): JobStatusChange {
 }
 
 /**
- * Appends events to a job's sequence and wakes its readers, in one statement for each row. The numbers are taken by
- * raising the job's `last_sequence` in the statement that inserts: the row lock makes writers on any replica wait for
- * each other, so there is neither a hole nor a number that becomes visible before a smaller one. Whether the job has
- * ended is asked of the locked row itself: only that is read anew after waiting for its lock. Frames of a spool are
- * counted in the attempt's own row, whose lock decides the same way whose attempt it is: a worker that was overtaken
- * while it wrote adds nothing that its successor adds again.
- *
+ * Appends events to a job's sequence and wakes its readers, in one statement for each row.
  * @param guard when given, nothing is written unless this attempt is still the job's open one, and still that worker's
- * @param isOfSpool whether each event stands for one frame of the attempt's spool: counted in the same statement
  * @returns whether all was written; false when the attempt is no longer the caller's or the job has ended
  */
 export async function appendEvents(
@@ -60,34 +53,65 @@ export async function appendEvents(
   jobId: string,
   events: readonly JobEvent[],
   guard?: AttemptGuard,
-  isOfSpool = false,
 ): Promise<boolean> {
-  for (const row of rowsOf(events)) {
-    const attempt = guard?.id ?? null;
-    const worker = guard?.workerId ?? null;
-    const frames = isOfSpool ? row.length : 0;
-    const written = await database.$queryRaw<{ first_sequence: number }[]>`
-      WITH counted AS (
-        UPDATE job_attempts SET frames_stored = frames_stored + ${frames}::int
-        WHERE ${frames}::int > 0 AND id = ${attempt}::bigint AND ended_at IS NULL AND worker_id = ${worker}::text
-        RETURNING 1
-      ), numbered AS (
-        UPDATE training_jobs SET last_sequence = last_sequence + ${row.length}::int
-        WHERE id = ${jobId} AND completed_at IS NULL AND (CASE WHEN ${frames}::int > 0 THEN EXISTS (SELECT FROM counted)
-          ELSE ${attempt}::bigint IS NULL OR EXISTS (SELECT FROM job_attempts
-            WHERE id = ${attempt}::bigint AND ended_at IS NULL AND (${worker}::text IS NULL OR worker_id = ${worker}::text)) END)
-        RETURNING last_sequence
-      ), inserted AS (
-        INSERT INTO job_events (job_id, first_sequence, last_sequence, events)
-        SELECT ${jobId}, last_sequence - ${row.length}::int + 1, last_sequence, ${packEvents(row)}::jsonb FROM numbered
-        RETURNING first_sequence, last_sequence
-      )
-      SELECT first_sequence, pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified FROM inserted`;
-    const first = written[0]?.first_sequence;
-    if (first === undefined) return false;
-    await notifyTransitions(database, jobId, row, first);
+  for (const row of rowsOf(events, MAX_ROW_CHARACTERS)) {
+    const written = await appendRow(database, jobId, row, guard);
+    if (written === undefined) return false;
+    await notifyTransitions(database, jobId, row, written.firstSequence);
   }
   return true;
+}
+
+/** What the attempt has among the job's events, with what was just appended. */
+export interface AppendedRow {
+  readonly firstSequence: number;
+  readonly keptLines: number;
+  readonly keptBytes: bigint;
+}
+
+/**
+ * Appends one row. Its numbers are taken by raising the job's `last_sequence` in the statement that inserts: the row lock
+ * makes writers on any replica wait for each other, so there is neither a hole nor a number that becomes visible before a
+ * smaller one. Whether the job has ended is asked of the locked row itself: only that is read anew after waiting for its
+ * lock. Frames of a spool are counted in the attempt's own row, whose lock decides the same way whose attempt it is: a
+ * worker that was overtaken while it wrote adds nothing that its successor adds again.
+ *
+ * @param outputBytes when above 0, each event stands for one frame of the attempt's spool, with so many bytes of output in
+ *   all: counted in the same statement
+ * @returns undefined when nothing was written, as the guard does not hold or the job has ended
+ */
+export async function appendRow(
+  database: DatabaseClient,
+  jobId: string,
+  row: readonly JobEvent[],
+  guard: AttemptGuard | undefined,
+  outputBytes = 0,
+): Promise<AppendedRow | undefined> {
+  const attempt = guard?.id ?? null;
+  const worker = guard?.workerId ?? null;
+  const frames = outputBytes > 0 ? row.length : 0;
+  const [written] = await database.$queryRaw<AppendedRow[]>`
+    WITH counted AS (
+      UPDATE job_attempts SET frames_stored = frames_stored + ${frames}::int, output_bytes = output_bytes + ${outputBytes}::int,
+        kept_lines = kept_lines + ${frames}::int, kept_bytes = kept_bytes + ${outputBytes}::int
+      WHERE ${frames}::int > 0 AND id = ${attempt}::bigint AND ended_at IS NULL AND worker_id = ${worker}::text
+      RETURNING kept_lines, kept_bytes
+    ), numbered AS (
+      UPDATE training_jobs SET last_sequence = last_sequence + ${row.length}::int
+      WHERE id = ${jobId} AND completed_at IS NULL AND (CASE WHEN ${frames}::int > 0 THEN EXISTS (SELECT FROM counted)
+        ELSE ${attempt}::bigint IS NULL OR EXISTS (SELECT FROM job_attempts
+          WHERE id = ${attempt}::bigint AND ended_at IS NULL AND (${worker}::text IS NULL OR worker_id = ${worker}::text)) END)
+      RETURNING last_sequence
+    ), inserted AS (
+      INSERT INTO job_events (job_id, first_sequence, last_sequence, events, attempt_id, output_bytes)
+      SELECT ${jobId}, last_sequence - ${row.length}::int + 1, last_sequence, ${packEvents(row)}::jsonb,
+        CASE WHEN ${frames}::int > 0 THEN ${attempt}::bigint END, ${outputBytes}::int FROM numbered
+      RETURNING first_sequence, last_sequence
+    )
+    SELECT first_sequence AS "firstSequence", coalesce(kept_lines, 0) AS "keptLines", coalesce(kept_bytes, 0) AS "keptBytes",
+      pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified
+    FROM inserted LEFT JOIN counted ON true`;
+  return written;
 }
 
 /**
@@ -153,13 +177,14 @@ async function notifyTransitions(database: DatabaseClient, jobId: string, row: r
   }
 }
 
-function rowsOf(events: readonly JobEvent[]): JobEvent[][] {
-  const rows: JobEvent[][] = [];
+/** Events divided into rows of a bounded length. */
+export function rowsOf<Event extends JobEvent>(events: readonly Event[], maxCharacters: number): Event[][] {
+  const rows: Event[][] = [];
   let characters = 0;
   for (const event of events) {
     const length = lengthOf(event);
     const row = rows.at(-1);
-    if (row === undefined || row.length >= MAX_ROW_EVENTS || characters + length > MAX_ROW_CHARACTERS) {
+    if (row === undefined || row.length >= MAX_ROW_EVENTS || characters + length > maxCharacters) {
       rows.push([event]);
       characters = length;
     } else {

@@ -1,6 +1,7 @@
 import { unpackEvents } from './event-rows.ts';
 import { type DatabaseClient, isOfTypes } from './event-store.ts';
 import type { JobEvent, JobEventType, NumberedJobEvent } from './events.ts';
+import { omittedText } from './omitted-text.ts';
 
 /** Rows of one statement, for all jobs together where there are fewer: a row holds up to 256 Ki characters. */
 const ROWS_PER_STATEMENT = 8;
@@ -99,7 +100,19 @@ export async function readLogTails(
 }
 
 function textOf(events: readonly JobEvent[]): string {
-  return events
-    .map((event) => (event.type === 'log' || event.type === 'environment' ? `${event.text}\n` : ''))
-    .join('');
+  return events.map(eventText).join('');
+}
+
+function eventText(event: JobEvent): string {
+  switch (event.type) {
+    case 'environment':
+      return `${event.text}\n`;
+    case 'log':
+      // A long line that came in pieces is one again.
+      return event.isContinued ? event.text : `${event.text}\n`;
+    case 'omitted':
+      return `${omittedText(event)}\n`;
+    default:
+      return '';
+  }
 }

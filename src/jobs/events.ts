@@ -4,17 +4,21 @@ import { JobStatus } from '../database/generated/enums.ts';
 const at = z.iso.datetime();
 const status = z.enum(JobStatus);
 
+const proof = z.object({ lines: z.int(), bytes: z.int(), sha256: z.string() });
+
+/** How much output there is, and its SHA-256: of each line followed by a line feed, in UTF-8. */
+export type OutputProof = Readonly<z.infer<typeof proof>>;
+
 /**
- * How a script ended, and the proof of its output. `lines`, `bytes` and `sha256` are of the script's own output (stdout
- * and stderr lines in the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove
- * that it has all.
+ * How a script ended, and the proof of its output. `lines`, `bytes` and `sha256` are of all that it printed (the texts of
+ * stdout and stderr events in the order of their numbers, each followed by a line feed, in UTF-8), so that a reader can prove
+ * that it has all. `kept` is the same of what the output limit left; events of earlier versions, which had no limit, lack it.
  */
 const scriptEnd = z.object({
   exitCode: z.int().nullable(),
   signal: z.string().nullable(),
-  lines: z.int(),
-  bytes: z.int(),
-  sha256: z.string(),
+  ...proof.shape,
+  kept: proof.optional(),
 });
 
 /** How a script ended, and the proof of its output. */
@@ -36,8 +40,28 @@ export const jobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), at, status, attempt: z.int(), reason: z.string().optional() }),
   /** A line printed while the environment is prepared. */
   z.object({ type: z.literal('environment'), at, text: z.string() }),
-  /** A line of the script, as it was printed, or of the platform about the job. No line ending. */
-  z.object({ type: z.literal('log'), at, stream: z.enum(['stdout', 'stderr', 'platform']), text: z.string() }),
+  /**
+   * A line of the script, as it was printed, or of the platform about the job. No line ending. A line of more than 64 KiB
+   * comes in pieces: `isContinued` says that the next event of the same stream goes on with it.
+   */
+  z.object({
+    type: z.literal('log'),
+    at,
+    stream: z.enum(['stdout', 'stderr', 'platform']),
+    text: z.string(),
+    isContinued: z.literal(true).optional(),
+  }),
+  /**
+   * Lines of the script that the output limit left out, all that an attempt has: its own number is the last one's. Other
+   * events between `firstSequence` and that are still there, before it.
+   */
+  z.object({
+    type: z.literal('omitted'),
+    at,
+    firstSequence: z.int(),
+    lines: z.int(),
+    bytes: z.int(),
+  }),
   metricEvent,
   /** A model version came out of the job. */
   z.object({

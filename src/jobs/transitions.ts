@@ -1,12 +1,16 @@
 import type { JobAttempt, Prisma, PrismaClient } from '../database/generated/client.ts';
 import type { JobStatus } from '../database/generated/enums.ts';
 import { type AttemptGuard, appendEvents, type DatabaseClient } from './event-store.ts';
-import type { JobEvent, ScriptEnd } from './events.ts';
+import type { JobEvent, OutputProof, ScriptEnd } from './events.ts';
+import { keptOutput } from './output-store.ts';
 import { sourcesOf, type TerminalStatus } from './states.ts';
 
 /** SHA-256 of nothing: the proof of a script that printed nothing or never started. */
-const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-const NO_SCRIPT_END: ScriptEnd = { exitCode: null, signal: null, lines: 0, bytes: 0, sha256: EMPTY_SHA256 };
+const NO_OUTPUT: OutputProof = {
+  lines: 0,
+  bytes: 0,
+  sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+};
 
 /** How a job ends. `error` says why it did not complete. */
 export interface JobEnd {
@@ -14,6 +18,7 @@ export interface JobEnd {
   readonly error?: string;
   readonly runId?: string | null;
   readonly modelVersion?: string | null;
+  /** Absent when nobody saw how it ended: then all that is known of its output is what was stored. */
   readonly script?: ScriptEnd;
   /** What the platform says last in the job's log: written with the end, so that it stands there once. */
   readonly lastLines?: readonly string[];
@@ -53,7 +58,7 @@ export async function endJob(
 ): Promise<boolean> {
   const now = new Date();
   const at = now.toISOString();
-  const { status, error = null, script = NO_SCRIPT_END } = end;
+  const { status, error = null } = end;
   return database.$transaction(async (transaction) => {
     const moved = await writeStatus(transaction, jobId, status, attempt, {
       error,
@@ -61,6 +66,7 @@ export async function endJob(
       modelVersion: end.modelVersion ?? null,
     });
     if (!moved) return false;
+    const script = end.script ?? (await unseenEnd(transaction, jobId, attempt));
     await appendEvents(
       transaction,
       jobId,
@@ -78,6 +84,11 @@ export async function endJob(
     }
     return true;
   });
+}
+
+async function unseenEnd(transaction: DatabaseClient, jobId: string, attempt: NamedAttempt | null): Promise<ScriptEnd> {
+  const kept = attempt === null ? NO_OUTPUT : await keptOutput(transaction, { id: attempt.id, jobId });
+  return { exitCode: null, signal: null, ...kept, kept };
 }
 
 async function writeStatus(

@@ -14,11 +14,18 @@ const exit = z.object({
 /** The first record of a spool: which process writes it. */
 const start = z.object({ pid: z.int(), identity: z.string() });
 
+const at = { n: z.int(), t: z.number() };
+
+/** The most frequent first. */
 const frame = z.union([
-  z.object({ n: z.literal(0), t: z.number(), start }),
-  z.object({ n: z.int(), t: z.number(), s: z.enum(['stdout', 'stderr']), x: z.string() }),
-  z.object({ n: z.int(), t: z.number(), exit }),
+  z.object({ ...at, s: z.enum(['stdout', 'stderr']), x: z.string(), p: z.literal(true).optional() }),
+  z.object({ ...at, exit }),
+  z.object({ ...at, bytes: z.int() }),
+  z.object({ ...at, n: z.literal(0), start }),
 ]);
+
+/** The last line of a file of a spool that goes on in another: the number of that one's first frame. */
+const end = z.object({ next: z.int() });
 
 /** How a script ended, as the runner saw it. */
 export type ExitRecord = z.infer<typeof exit>;
@@ -26,19 +33,45 @@ export type ExitRecord = z.infer<typeof exit>;
 /** The runner: a pid alone may have passed to another process, so its identity tells it apart (`identityOfProcess`). */
 export type StartRecord = z.infer<typeof start>;
 
-/**
- * One record of a runner's spool: which runner writes it (number 0), a line of the script, or its end. Lines count from 1
- * without holes.
- */
-export type Frame =
-  | { readonly number: 0; readonly at: Date; readonly start: StartRecord }
-  | { readonly number: number; readonly at: Date; readonly stream: 'stdout' | 'stderr'; readonly text: string }
-  | { readonly number: number; readonly at: Date; readonly exit: ExitRecord };
+/** One record of a runner's spool. Lines count from 1 without holes. */
+export type Frame = {
+  readonly number: number;
+  readonly at: Date;
+} & (
+  | StartFrame
+  | LineFrame
+  | GapFrame
+  /** How the script ended: the last frame. */
+  | { readonly exit: ExitRecord }
+);
+
+/** Which runner writes the spool: number 0. */
+interface StartFrame {
+  readonly start: StartRecord;
+}
+
+/** A line of the script, without its ending, or a part of one that goes on in the stream's next frame. */
+interface LineFrame {
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+  readonly isContinued: boolean;
+}
+
+/** The lines from the reader's last one to this number are gone; `totalBytes` of output are in all up to it. */
+interface GapFrame {
+  readonly totalBytes: number;
+}
 
 /** Parses one line of a spool, which `python/asgard/runner.py` describes. @throws ZodError, SyntaxError */
 export function parseFrame(line: string): Frame {
   const { n: number, t, ...rest } = frame.parse(JSON.parse(line));
   const at = new Date(t * 1000);
-  if ('start' in rest) return { number: 0, at, start: rest.start };
-  return 'exit' in rest ? { number, at, exit: rest.exit } : { number, at, stream: rest.s, text: rest.x };
+  if ('x' in rest) return { number, at, stream: rest.s, text: rest.x, isContinued: rest.p === true };
+  if ('bytes' in rest) return { number, at, totalBytes: rest.bytes };
+  return { number, at, ...rest };
+}
+
+/** The number of the first frame in the next file, when a line of a spool is no frame but the end of its file. */
+export function parseNext(line: string): number | undefined {
+  return line.startsWith('{"next":') ? end.parse(JSON.parse(line)).next : undefined;
 }

@@ -16,6 +16,8 @@ export interface SupervisorSettings {
   readonly environmentsFolder: string;
   readonly environmentsLimitBytes: number;
   readonly toolchain: string;
+  /** How much of what a script prints is kept. */
+  readonly outputLimitBytes: number;
   /** Where scripts are stored too. Credentials are found by the thread itself. */
   readonly s3: S3Settings | undefined;
   readonly logLevel: string;

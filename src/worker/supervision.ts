@@ -4,6 +4,7 @@ import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
+import { keptOutput } from '../jobs/output-store.ts';
 import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endJob, type JobEnd, moveJob } from '../jobs/transitions.ts';
@@ -11,9 +12,10 @@ import { Deadline } from '../platform/deadline.ts';
 import { AsgardError, assertNever, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
-import type { ExitRecord, Frame } from '../python/frames.ts';
+import type { ExitRecord } from '../python/frames.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { concludeFailure, concludeSuccess } from './outcome.ts';
+import { storeFrames } from './output.ts';
 import { prepare } from './preparation.ts';
 import { ScriptStorage } from './script-storage.ts';
 import { scriptVariables } from './script-variables.ts';
@@ -125,7 +127,7 @@ export class Supervision {
     if (environment === null) this.#ownRunner();
     else await this.#begin(job, environment, state === null, deadline);
     const exit = await this.#followScript(framesStored);
-    this.#scriptEnd = { ...exit, exitCode: exit.code };
+    this.#scriptEnd = await this.#scriptEndOf(exit);
     this.#interruption.signal.throwIfAborted();
     // Awaited here: the deadline covers the registration too.
     return await this.#endOfScript(job, exit);
@@ -152,7 +154,7 @@ export class Supervision {
   }
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
-    const { database, executor, gatewayUrl } = this.#context;
+    const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
     const token = await issueJobToken(database, this.#claim.id);
     const spec: RunSpec = {
       scriptName: job.scriptName,
@@ -161,6 +163,7 @@ export class Supervision {
       variables: scriptVariables(job, gatewayUrl, token),
       timeoutSeconds: deadline.remainingSeconds,
       graceSeconds: job.graceSeconds,
+      outputLimitBytes,
     };
     this.#interruption.signal.throwIfAborted();
     await executor.submit(this.#handle, spec);
@@ -175,18 +178,20 @@ export class Supervision {
 
   /** Stores the script's lines as they come; what is printed while a batch is being stored makes the next one. */
   async #followScript(framesStored: number): Promise<ExitRecord> {
-    const { database, executor } = this.#context;
+    const { database, executor, outputLimitBytes } = this.#context;
     // Not the interruption's signal: a script that is being ended still prints, and its end is in the frames.
     const { signal } = this.#reading;
     for await (const frames of executor.frames(this.#handle, framesStored, signal)) {
-      const events = frames.flatMap(logEvent);
-      if (events.length > 0 && !(await appendEvents(database, this.#claim.jobId, events, this.#claim, true))) {
-        await this.#mustHold();
-      }
+      if (!(await storeFrames(database, this.#claim, frames, outputLimitBytes))) await this.#mustHold();
       const last = frames.at(-1);
       if (last !== undefined && 'exit' in last) return last.exit;
     }
     throw new RunnerLostError(this.#handle);
+  }
+
+  async #scriptEndOf({ code: exitCode, signal, lines, bytes, sha256 }: ExitRecord): Promise<ScriptEnd> {
+    const all = { lines, bytes, sha256 };
+    return { exitCode, signal, ...all, kept: await keptOutput(this.#context.database, this.#claim, all) };
   }
 
   async #endOfScript(job: TrainingJob, exit: ExitRecord): Promise<JobEnd> {
@@ -293,11 +298,6 @@ export class Supervision {
   async #say(text: string): Promise<void> {
     await this.#append([{ type: 'log', at: new Date().toISOString(), stream: 'platform', text }]);
   }
-}
-
-function logEvent(frame: Frame): JobEvent[] {
-  if (!('text' in frame)) return [];
-  return [{ type: 'log', at: frame.at.toISOString(), stream: frame.stream, text: frame.text }];
 }
 
 function timeoutMessage(job: TrainingJob): string {

@@ -21,12 +21,14 @@ export interface SupervisorContext {
   /** Absent: scripts are in the database alone. */
   readonly bucket?: S3Bucket | undefined;
   readonly gatewayUrl: string;
+  /** How much of what a script prints is kept. */
+  readonly outputLimitBytes: number;
   readonly logger: Logger;
 }
 
 /** Built once a thread, which holds it for as long as it lives. */
 export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
-  const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl } = settings;
+  const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl, outputLimitBytes } = settings;
   const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
   const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
@@ -48,6 +50,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     models: new ModelService(mlflow),
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     gatewayUrl,
+    outputLimitBytes,
     logger,
   };
 }

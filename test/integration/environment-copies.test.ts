@@ -159,6 +159,7 @@ describe('beyond the limit', () => {
       variables: {},
       timeoutSeconds: 60,
       graceSeconds: 1,
+      outputLimitBytes: 1024 * 1024,
     });
     const frames = executor.frames(handle, 0, AbortSignal.timeout(60_000))[Symbol.asyncIterator]();
     await frames.next();

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { TrainingJob } from '../../src/database/generated/client.ts';
+import { Listener } from '../../src/database/listen.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
+import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import type { NumberedJobEvent } from '../../src/jobs/events.ts';
 import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../../src/jobs/queue.ts';
@@ -24,6 +26,7 @@ import { Supervision } from '../../src/worker/supervision.ts';
 import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { omittedOf, outputTexts, proofOf, readAllEvents, unexplainedHoles } from '../support/output.ts';
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
 import { runnerPidOf } from '../support/runner-pid.ts';
@@ -65,6 +68,7 @@ beforeEach(async () => {
     environments: new PythonEnvironments({ folder: join(toolchain, 'environments'), toolchain }),
     mlflow: client,
     models: new ModelService(client),
+    outputLimitBytes: 1024 * 1024,
     gatewayUrl: mlflow.url,
     logger: createLogger('silent', false),
   };
@@ -111,14 +115,12 @@ function goOn(claim: Claim): Supervised {
 
 const statusesOf = (events: readonly NumberedJobEvent[]) =>
   events.flatMap((event) => (event.type === 'status' ? [event.status] : []));
-const linesOf = (events: readonly NumberedJobEvent[]) =>
-  events.flatMap((event) => (event.type === 'log' && event.stream !== 'platform' ? [event.text] : []));
 
 /** Resolves once the job's script has printed the line. */
 const printed = (id: string, text: string) =>
   poll(
     () => readEvents(test.client, id, 0, 1000),
-    (events) => linesOf(events).includes(text),
+    (events) => outputTexts(events).includes(text),
     LIMIT_MS,
   );
 
@@ -131,7 +133,7 @@ describe('a job', { timeout: LIMIT_MS }, () => {
     const { job, events } = await ended;
     expect(job).toMatchObject({ status: 'TIMED_OUT', error: 'the job did not end within its 2 s' });
     expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'TIMED_OUT']);
-    expect(linesOf(events)).toEqual(['ready']);
+    expect(outputTexts(events)).toEqual(['ready']);
     expect(events.at(-1)).toMatchObject({ type: 'end', status: 'TIMED_OUT', signal: 'SIGKILL', lines: 1 });
     expect(await processesWith(`${id}.py`)).toEqual([]);
     expect(await readdir(folder)).toEqual([]);
@@ -148,6 +150,80 @@ describe('a job', { timeout: LIMIT_MS }, () => {
       () => processesWith(`${id}.py`),
       (pids) => pids.length === 0,
     );
+  });
+
+  describe('that prints more than is kept', () => {
+    const LINES = 30_000;
+    const textOf = (number: number) => `${number} ${'x'.repeat(150)}`;
+    const ALL = proofOf(Array.from({ length: LINES }, (_, index) => textOf(index)));
+
+    /** That the first half and the end are there, and the end record proves it. */
+    async function expectKept(id: string): Promise<void> {
+      const events = await readAllEvents(test.client, id);
+      expect(unexplainedHoles(events)).toEqual([]);
+      const texts = outputTexts(events);
+      const kept = proofOf(texts);
+      expect(omittedOf(events)).toMatchObject({ lines: LINES - kept.lines, bytes: ALL.bytes - kept.bytes });
+      expect(texts[0]).toBe(textOf(0));
+      expect(texts.at(-1)).toBe(textOf(LINES - 1));
+      expect(kept.bytes).toBeGreaterThan(context.outputLimitBytes * 0.75);
+      expect(kept.bytes).toBeLessThanOrEqual(context.outputLimitBytes);
+      expect(events.at(-1)).toMatchObject({ type: 'end', status: 'COMPLETED', ...ALL, kept });
+    }
+
+    it('is followed whole by who keeps up, and keeps the first half and the end', async () => {
+      await using listener = await Listener.start({ url: test.url });
+      using feed = await JobEventFeed.start(test.client, listener);
+      // It waits for its reader, so that a busy machine does not make that late.
+      const { id, ended } = await supervise(`
+import os, time
+for i in range(${LINES}):
+    while i % 1000 == 0 and i > 0 and not os.path.exists(f"seen-{i}"):
+        time.sleep(0.005)
+    print(i, "x" * 150)
+`);
+      const seen: NumberedJobEvent[] = [];
+      for await (const list of feed.follow(id)) {
+        seen.push(...list);
+        const printed = outputTexts(seen).length;
+        if (printed > 0 && printed % 1000 === 0) await writeFile(join(folder, id, '1', 'work', `seen-${printed}`), '');
+      }
+      expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, index) => index + 1));
+      expect(seen.at(-1)).toMatchObject({ type: 'end', ...ALL });
+      expect(proofOf(outputTexts(seen))).toEqual(ALL);
+      await ended;
+      await expectKept(id);
+    });
+
+    it('while nobody looks keeps the same, told by whoever takes it over', async () => {
+      const { id, claim, control, ended } = await supervise(`
+import os, time
+print(0, "x" * 150)
+while not os.path.exists("go"):
+    time.sleep(0.01)
+for i in range(1, ${LINES}):
+    print(i, "x" * 150)
+open("done", "w").close()
+while not os.path.exists("end"):
+    time.sleep(0.01)
+`);
+      await printed(id, textOf(0));
+      control.postMessage({ type: 'release' } satisfies ControlMessage);
+      await ended;
+      const work = join(folder, id, '1', 'work');
+      await writeFile(join(work, 'go'), '');
+      await poll(
+        () => readdir(work),
+        (names) => names.includes('done'),
+        LIMIT_MS,
+      );
+      const [next] = await takeOverAttempts(test.client, worker('next'), []);
+      expect(next).toMatchObject({ id: claim.id });
+      if (next === undefined) return;
+      await writeFile(join(work, 'end'), '');
+      await goOn(next).ended;
+      await expectKept(id);
+    });
   });
 
   it('whose runner is stopped cannot hold a cancel up', async () => {
@@ -199,7 +275,7 @@ describe('a job', { timeout: LIMIT_MS }, () => {
       const { job, events } = await ended;
       expect(job).toMatchObject({ status: 'CANCELLED', error: 'enough' });
       expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
-      expect(events.at(-1)).toMatchObject({ type: 'end', status: 'CANCELLED', lines: linesOf(events).length });
+      expect(events.at(-1)).toMatchObject({ type: 'end', status: 'CANCELLED', lines: outputTexts(events).length });
       expect(await processesWith(`${id}.py`)).toEqual([]);
       expect(await readdir(folder)).toEqual([]);
     },
@@ -261,7 +337,7 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     const { job, events } = await current.ended;
     expect(job).toMatchObject({ status: 'COMPLETED' });
     expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'COMPLETED']);
-    expect(linesOf(events)).toEqual(numbers(300));
+    expect(outputTexts(events)).toEqual(numbers(300));
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
     expect(events.at(-1)).toMatchObject({ type: 'end', status: 'COMPLETED', exitCode: 0, lines: 300 });
     expect(await readdir(folder)).toEqual([]);
@@ -281,7 +357,7 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     if (claim === undefined) throw new Error('there was nothing to take over');
     const { job, events } = await goOn(claim).ended;
     expect(job).toMatchObject({ status: 'FAILED', error: 'the script ended with exit code 7' });
-    expect(linesOf(events)).toEqual([...numbers(3), 'last']);
+    expect(outputTexts(events)).toEqual([...numbers(3), 'last']);
     expect(events.at(-1)).toMatchObject({ type: 'end', exitCode: 7, lines: 4 });
   });
 
@@ -301,7 +377,7 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     await former.ended;
     const { job, events } = await next.ended;
     expect(job).toMatchObject({ status: 'COMPLETED' });
-    expect(linesOf(events)).toEqual(numbers(200));
+    expect(outputTexts(events)).toEqual(numbers(200));
   });
 
   it('whose cancel was asked for while nobody had it ends as CANCELLED', async () => {
@@ -329,7 +405,7 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     const { job, events } = await goOn(taken).ended;
     expect(job).toMatchObject({ status: 'COMPLETED' });
     expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'COMPLETED']);
-    expect(linesOf(events)).toEqual(['only once']);
+    expect(outputTexts(events)).toEqual(['only once']);
   });
 
   it('of which nothing is left on its machine is LOST', async () => {

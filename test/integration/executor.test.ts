@@ -39,6 +39,7 @@ const specOf = (script: string, changes: Partial<RunSpec> = {}): RunSpec => ({
   variables: {},
   timeoutSeconds: 60,
   graceSeconds: 0.3,
+  outputLimitBytes: 1024 * 1024,
   ...changes,
 });
 
@@ -136,6 +137,64 @@ for number in range(100):
     })();
     await expect(reading).rejects.toThrow('the record of what the script printed was changed from outside: line 2');
     expect(texts).toEqual(['first line']);
+  });
+
+  it('of more than is kept, which nobody read in time, are the first half and the end, and one tells of the rest', async () => {
+    const LIMIT = 1024 * 1024;
+    const LINES = 50_000;
+    const lineOf = (number: number) => `${number} ${'x'.repeat(90)}`;
+    await submit(`for i in range(1, ${LINES + 1}):\n    print(i, "x" * 90)\n`, { outputLimitBytes: LIMIT });
+    const run = join(folder, handle.jobId, '1');
+    const isOver = async (name: string) => (await readFile(join(run, name), 'utf8')).includes('"exit"');
+    await poll(
+      async () => {
+        const names = (await readdir(run)).filter((name) => name.startsWith('spool'));
+        return (await Promise.all(names.map((name) => isOver(name).catch(() => false)))).includes(true);
+      },
+      (isThere) => isThere,
+      LIMIT_MS,
+    );
+    const sizes = await Promise.all((await readdir(run)).map(async (name) => (await stat(join(run, name))).size));
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(3 * LIMIT);
+
+    const frames = await allFrames();
+    const gaps = frames.filter((frame) => 'totalBytes' in frame);
+    expect(gaps).toHaveLength(1);
+    const [gap] = gaps;
+    if (gap === undefined) throw new Error('nothing was left out');
+    const head = frames.filter(({ number }) => number < gap.number);
+    expect(head.map(({ number }) => number)).toEqual(head.map((_, index) => index + 1));
+    expect(textsOf(frames)).toEqual(
+      [...head, ...frames.filter((frame) => 'text' in frame && frame.number > gap.number)].map(({ number }) =>
+        lineOf(number),
+      ),
+    );
+    expect(textsOf(head).join('\n').length).toBeGreaterThan(LIMIT / 2);
+    expect(frames.at(-1)?.number).toBe(LINES + 1);
+    const bytesUpTo = (last: number) =>
+      Array.from({ length: last }, (_, index) => lineOf(index + 1).length + 1).reduce((sum, bytes) => sum + bytes, 0);
+    expect(gap.totalBytes).toBe(bytesUpTo(gap.number));
+    expect(exitOf(frames)).toMatchObject({ lines: LINES, bytes: bytesUpTo(LINES) });
+
+    for (const after of [head.length - 5, head.length, head.length + 5, gap.number - 1, gap.number, LINES - 5, LINES]) {
+      const rest = await Array.fromAsync(executor.frames(handle, after, AbortSignal.timeout(LIMIT_MS)));
+      expect(rest.flat()).toEqual(frames.filter(({ number }) => number > after));
+    }
+  });
+
+  it('of more than is kept all come to a reader that keeps up', async () => {
+    const LINES = 20_000;
+    const script = `
+import time
+for i in range(${LINES}):
+    print(i, "x" * 190)
+    if i % 1000 == 0:
+        time.sleep(0.02)
+`;
+    await submit(script, { outputLimitBytes: 2 * 1024 * 1024 });
+    const frames = await allFrames();
+    expect(frames.map(({ number }) => number)).toEqual(frames.map((_, index) => index + 1));
+    expect(exitOf(frames)).toMatchObject({ lines: LINES });
   });
 
   it('tell of a script that could not be started', async () => {
@@ -342,6 +401,7 @@ describe('forget', () => {
       'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
       {
         graceSeconds: 60,
+        outputLimitBytes: 1024 * 1024,
       },
     );
     for await (const _ of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) break;

@@ -37,7 +37,15 @@ async function run(script: string, variables: Record<string, string> = {}): Prom
   const handle: RunHandle = { jobId: uniqueName('job'), attempt: 1, place: executor.place };
   await executor.reserve(handle);
   const scriptName = `${handle.jobId}.py`;
-  const spec = { scriptName, script, environmentFolder, variables, timeoutSeconds: 60, graceSeconds: 1 };
+  const spec = {
+    scriptName,
+    script,
+    environmentFolder,
+    variables,
+    timeoutSeconds: 60,
+    graceSeconds: 1,
+    outputLimitBytes: 1024 * 1024,
+  };
   await executor.submit(handle, spec);
   const frames = (await Array.fromAsync(executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS)))).flat();
   await executor.forget(handle);
@@ -91,6 +99,7 @@ describe('a run', { timeout: 2 * LIMIT_MS }, () => {
       variables: {},
       timeoutSeconds: 60,
       graceSeconds: 1,
+      outputLimitBytes: 1024 * 1024,
     });
     const texts: string[] = [];
     for await (const frames of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PrismaClient } from '../../src/database/generated/client.ts';
 import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
-import type { JobEvent } from '../../src/jobs/events.ts';
+import { appendOutput, type OutputLine } from '../../src/jobs/output-store.ts';
 import { type Claim, claimJobs, renewLease, silentAttempts, takeOverAttempts } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { issueJobToken, JobTracking } from '../../src/jobs/tracking.ts';
@@ -29,7 +29,7 @@ beforeEach(async () => {
   return () => test[Symbol.asyncDispose]();
 });
 
-const log = (text: string): JobEvent => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
+const log = (text: string): OutputLine => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
 
 const WORKER = workerNamed('worker');
 
@@ -282,7 +282,7 @@ describe('a lease', () => {
     ).toEqual(ids.toSorted());
     for (const claim of late) {
       expect(await appendEvents(database, claim.jobId, [log('late')], claim)).toBe(false);
-      expect(await appendEvents(database, claim.jobId, [log('late')], claim, true)).toBe(false);
+      expect(await appendOutput(database, claim, [log('late')], 1024)).toBe(false);
       expect(await renewLease(database, claim)).toBeNull();
       expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
     }
@@ -290,7 +290,7 @@ describe('a lease', () => {
     if (first === undefined) throw new Error('nothing was taken over');
     // Its run stays where it is.
     expect(first).toMatchObject({ number: 1, place: WORKER.place, isTakenOver: true });
-    expect(await appendEvents(database, first.jobId, [log('mine')], first, true)).toBe(true);
+    expect(await appendOutput(database, first, [log('mine')], 1024)).toBe(true);
     expect(await endJob(database, first.jobId, first, { status: 'COMPLETED' })).toBe(true);
   });
 

@@ -64,6 +64,7 @@ async function runAbandoned(): Promise<Claim> {
     variables: {},
     timeoutSeconds: 60,
     graceSeconds: 30,
+    outputLimitBytes: 1024 * 1024,
   });
   await poll(
     () => processesWith(`${id}.py`),

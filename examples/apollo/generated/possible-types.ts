@@ -26,6 +26,7 @@
       "LogLine",
       "MetricLogged",
       "ModelRegistered",
+      "OutputOmitted",
       "StatusChanged"
     ],
     "PredictResult": [

@@ -116,6 +116,7 @@ export type JobEventsSubscription = { readonly jobEvents: ReadonlyArray<
     | { readonly __typename: 'LogLine', readonly stream: LogStream, readonly text: string, readonly sequence: number }
     | { readonly __typename: 'MetricLogged', readonly sequence: number }
     | { readonly __typename: 'ModelRegistered', readonly sequence: number }
+    | { readonly __typename: 'OutputOmitted', readonly sequence: number }
     | { readonly __typename: 'StatusChanged', readonly status: JobStatus, readonly reason: string | null, readonly sequence: number }
   > };
 
