@@ -23,7 +23,7 @@ export interface JobEventStreamOptions {
 
 /**
  * The events of a job, each once and in the order of their numbers, until it has ended. A connection that drops is made
- * again, and the stream goes on after the last event that came.
+ * again, as is one whose platform was without its database; the stream goes on after the last event that came.
  * @throws AsgardRequestError NOT_FOUND; UNAVAILABLE when it gives up
  */
 export async function* jobEventStream(client: Client, options: JobEventStreamOptions): AsyncGenerator<JobEvent, void> {
@@ -48,7 +48,7 @@ export async function* jobEventStream(client: Client, options: JobEventStreamOpt
       }
       return; // the platform completes it when the job has ended, and only then
     } catch (error) {
-      if (!(error instanceof ConnectionLostError)) throw error;
+      if (!isPassing(error)) throw error;
       lostSince ??= Date.now();
       if (Date.now() - lostSince > giveUpAfterMs) {
         const message = `cannot reach the platform to go on with the events of job "${id}" after number ${after}`;
@@ -57,4 +57,8 @@ export async function* jobEventStream(client: Client, options: JobEventStreamOpt
     }
     await delay(Math.min(FIRST_DELAY_MS * 2 ** attempts, MAX_DELAY_MS), undefined, { signal });
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof ConnectionLostError || (error instanceof AsgardRequestError && error.isRetryable);
 }

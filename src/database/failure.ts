@@ -8,9 +8,22 @@ const overloaded = z.object({ code: z.literal('P2028') });
 const unreachable = z.object({
   meta: z.object({
     driverAdapterError: z.object({
-      cause: z.object({ kind: z.enum(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']) }),
+      cause: z.discriminatedUnion('kind', [
+        z.object({ kind: z.enum(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']) }),
+        // The server's own words: it shuts down, another process of it has crashed, it is starting.
+        z.object({ kind: z.literal('postgres'), code: z.enum(['57P01', '57P02', '57P03']) }),
+      ]),
     }),
   }),
+});
+
+/** What `pg` throws, without a code, for a connection that has ended under a transaction. */
+const broken = z.object({
+  message: z.enum([
+    'Connection terminated',
+    'Connection terminated unexpectedly',
+    'Client has encountered a connection error and is not queryable',
+  ]),
 });
 
 /**
@@ -23,6 +36,6 @@ export function expectedFailure(error: unknown): AsgardError | undefined {
   if (overloaded.safeParse(error).success) {
     return new AsgardError('UNAVAILABLE', 'the database has too much to do; try again', { cause: error });
   }
-  if (!unreachable.safeParse(error).success) return undefined;
+  if (!unreachable.safeParse(error).success && !broken.safeParse(error).success) return undefined;
   return new AsgardError('UNAVAILABLE', 'the database does not answer; try again', { cause: error });
 }
