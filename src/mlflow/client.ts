@@ -118,6 +118,14 @@ export class MlflowClient implements AsyncDisposable {
     return (await this.#get('artifacts/list', { run_id: runId, path }, answer, signal)).files;
   }
 
+  /** Keeps a text as a file at `path` among a run's artifacts, in place of what is there. At most 10 MiB. */
+  async logText(runId: string, path: string, text: string, signal?: AbortSignal): Promise<void> {
+    // The endpoint of MLflow's own pages: the one way that leaves it to the server where a run's artifacts lie.
+    const endpoint = `/ajax-api/2.0/mlflow/upload-artifact${queryString({ run_uuid: runId, path })}`;
+    const request = { method: 'POST', path: endpoint, body: text, signal, isRepeatable: true } as const;
+    await this.#connection.request(request, z.object({}));
+  }
+
   /** @throws AsgardError NOT_FOUND, and UPSTREAM on a server before MLflow 3, which has none */
   async getLoggedModel(id: string, signal?: AbortSignal): Promise<LoggedModel> {
     const answer = z.object({ model: loggedModelWire });

@@ -80,7 +80,8 @@ export class MlflowConnection implements AsyncDisposable {
       });
     if (status >= 400) throw answeredError(call, status, text);
     try {
-      return answer.parse(parseMlflowJson(text));
+      // Some of its answers have no body.
+      return answer.parse(parseMlflowJson(text === '' ? '{}' : text));
     } catch (cause) {
       throw new AsgardError('UPSTREAM', `MLflow answered ${call} in a form that Asgard does not know`, { cause });
     }

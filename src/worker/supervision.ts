@@ -13,6 +13,7 @@ import { AsgardError, assertNever, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
+import { logLock } from './lock-artifact.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { concludeFailure, concludeSuccess } from './outcome.ts';
 import { storeFrames } from './output.ts';
@@ -84,6 +85,7 @@ export class Supervision {
         await this.#leave();
         return null;
       }
+      await logLock(this.#context, this.#claim, end.runId);
       const isEnded = await retry(() => this.#writeEnd(end), {
         isPassing: () => true,
         tries: LEASE_SECONDS,

@@ -176,6 +176,18 @@ describe('after exit 0', { timeout: JOB_LIMIT_MS }, () => {
     expect(run.data.tags).toEqual(expect.arrayContaining(expected));
   });
 
+  test('the lock of its environment is an artifact of its run', async () => {
+    const { job } = await jobOf('pickle');
+    const { run } = await (await fetch(`${url}/api/2.0/mlflow/runs/get?run_id=${job.runId}`)).json();
+    const folder = `${run.info.experiment_id}/${job.runId}/artifacts`;
+    const file = `${url}/api/2.0/mlflow-artifacts/artifacts/${folder}/asgard/requirements.lock.txt`;
+    const text = await (await fetch(file)).text();
+    expect(text.split('\n', 1)).toEqual([
+      expect.stringMatching(new RegExp(`^# Python 3\\.\\d+\\.\\d+, environment ${job.environmentHash}$`)),
+    ]);
+    expect(text).toMatch(/^mlflow==\d/m);
+  });
+
   test('a model that was logged without a run becomes one', async () => {
     const ended = await jobOf('withoutRun');
     expect(ended.job).toMatchObject({ status: 'COMPLETED', runId: null });
