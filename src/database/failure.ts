@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AsgardError } from '../platform/errors.ts';
+import { AsgardError, isSystemError } from '../platform/errors.ts';
 
 /** Prisma's code for a transaction that got no connection in time. */
 const overloaded = z.object({ code: z.literal('P2028') });
@@ -25,6 +25,16 @@ const broken = z.object({
     'Client has encountered a connection error and is not queryable',
   ]),
 });
+
+/** PostgreSQL's code for a disk that is full, as the driver passes it on. */
+const outOfSpace = z.object({
+  meta: z.object({ driverAdapterError: z.object({ cause: z.object({ originalCode: z.literal('53100') }) }) }),
+});
+
+/** Whether a disk is full, that of the files here or that of the database. */
+export function isDiskFull(error: unknown): boolean {
+  return isSystemError(error, 'ENOSPC', 'EDQUOT') || outOfSpace.safeParse(error).success;
+}
 
 /**
  * What was thrown, as an expected failure: an AsgardError as it is, a database that cannot be reached, or has too much

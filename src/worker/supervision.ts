@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { expectedFailure } from '../database/failure.ts';
+import { expectedFailure, isDiskFull } from '../database/failure.ts';
 import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
@@ -229,6 +229,7 @@ export class Supervision {
     this.#context.logger.error({ jobId, err: error }, 'job.supervision_failed');
     // A database that is away is no fault of the job's, whose script goes on.
     if (expectedFailure(error) !== undefined) return null;
+    if (isDiskFull(error)) return { status: 'FAILED', error: `the disk is full: ${lastLineOf(messageOf(error))}` };
     return { status: 'FAILED', error: `the platform failed while it ran the job: ${messageOf(error)}` };
   }
 
@@ -300,6 +301,11 @@ export class Supervision {
   async #say(text: string): Promise<void> {
     await this.#append([{ type: 'log', at: new Date().toISOString(), stream: 'platform', text }]);
   }
+}
+
+/** Messages about the database begin with where in our code it was called. */
+function lastLineOf(message: string): string {
+  return message.slice(message.lastIndexOf('\n') + 1);
 }
 
 function timeoutMessage(job: TrainingJob): string {

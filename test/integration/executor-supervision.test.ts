@@ -30,6 +30,7 @@ import { omittedOf, outputTexts, proofOf, readAllEvents, unexplainedHoles } from
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
 import { runnerPidOf } from '../support/runner-pid.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 import { SUBMISSION } from '../support/submission.ts';
 
 const { toolchain } = parseConfig(inheritedEnvironment(), false);
@@ -90,21 +91,21 @@ interface Supervised {
   readonly ended: Promise<{ job: TrainingJob; events: NumberedJobEvent[] }>;
 }
 
-async function supervise(script: string, changes: Partial<typeof SUBMISSION> = {}): Promise<Supervised> {
+async function supervise(script: string, changes: Partial<typeof SUBMISSION> = {}, by = context): Promise<Supervised> {
   const { id } = await jobs.submit({ ...SUBMISSION, script, ...changes });
   // Its name is in its arguments: so it is found among the processes.
   await test.client.trainingJob.update({ where: { id }, data: { scriptName: `${id}.py` } });
-  const [claim] = await claimJobs(test.client, worker(), 1);
+  const [claim] = await claimJobs(test.client, { ...worker(), place: by.executor.place }, 1);
   if (claim?.jobId !== id) throw new Error('another job was claimed');
-  return goOn(claim);
+  return goOn(claim, by);
 }
 
-function goOn(claim: Claim): Supervised {
+function goOn(claim: Claim, by = context): Supervised {
   const { jobId: id } = claim;
   const { port1: control, port2 } = new MessageChannel();
   const ended = (async () => {
     try {
-      await new Supervision(context, claim, port2).run();
+      await new Supervision(by, claim, port2).run();
     } finally {
       control.close();
     }
@@ -150,6 +151,70 @@ describe('a job', { timeout: LIMIT_MS }, () => {
       () => processesWith(`${id}.py`),
       (pids) => pids.length === 0,
     );
+  });
+
+  describe('on a disk that becomes full', () => {
+    let disk: SmallDisk | undefined;
+    beforeEach(async ({ skip }) => {
+      disk = await SmallDisk.mount(4);
+      if (disk === undefined) return skip('nothing can be mounted here');
+      const small = new LocalExecutor({ folder: disk.folder, python: toolchainPython(toolchain) });
+      context = { ...context, executor: small, outputLimitBytes: 64 * 1024 * 1024 };
+      return () => disk?.[Symbol.asyncDispose]();
+    });
+
+    it('by its own output fails with the reason, what was printed before is proven, and another job goes on', async () => {
+      const elsewhere = { ...context, executor };
+      const [other, full] = [
+        await supervise(
+          'import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.1)\n',
+          {},
+          elsewhere,
+        ),
+        await supervise('while True:\n    print("x" * 999)\n'),
+      ];
+      const { job, events } = await full.ended;
+      expect(job).toMatchObject({
+        status: 'FAILED',
+        error: 'the script was killed, as its output could not be stored: the disk is full (No space left on device)',
+      });
+      const all = await readAllEvents(test.client, full.id);
+      expect(unexplainedHoles(all)).toEqual([]);
+      expect(events.length).toBeGreaterThan(100);
+      expect(all.at(-1)).toMatchObject({ type: 'end', signal: 'SIGKILL', ...proofOf(outputTexts(all)) });
+      expect(await readdir(disk?.folder ?? '')).toEqual([]);
+      const { job: otherJob, events: otherEvents } = await other.ended;
+      expect(otherJob.status).toBe('COMPLETED');
+      expect(outputTexts(otherEvents)).toHaveLength(20);
+    });
+
+    it('before it begins fails with the reason, and begins nothing', async () => {
+      await disk?.fill();
+      const { id, ended } = await supervise('print("never")\n');
+      const { job, events } = await ended;
+      expect(job).toMatchObject({
+        status: 'FAILED',
+        error: expect.stringMatching(/^the disk is full: ENOSPC: no space left on device, /),
+      });
+      expect(outputTexts(events)).toEqual([]);
+      expect(await readdir(disk?.folder ?? '')).toEqual(['filler']);
+      expect(await processesWith(`${id}.py`)).toEqual([]);
+    });
+  });
+
+  it('whose lines the database has no room for fails with the reason', async () => {
+    const sql = await test.sql();
+    await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'; END $$`);
+    await sql.query(`CREATE TRIGGER refuse BEFORE INSERT ON job_events FOR EACH ROW WHEN (NEW.output_bytes > 0)
+      EXECUTE FUNCTION refuse()`);
+    const { id, ended } = await supervise(STUBBORN);
+    const { job } = await ended;
+    expect(job).toMatchObject({
+      status: 'FAILED',
+      error: expect.stringMatching(/^the disk is full: .*could not extend file .*No space left on device/),
+    });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
   });
 
   describe('that prints more than is kept', () => {
