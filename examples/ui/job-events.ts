@@ -2,8 +2,8 @@ import type { JobEventsSubscription, JobStatus } from './generated/graphql.ts';
 
 type JobEvent = JobEventsSubscription['jobEvents'][number];
 
-/** A line of a job's log: of its environment, its script or the platform. */
-export type Line = Extract<JobEvent, { __typename: 'EnvironmentLine' | 'LogLine' }>;
+/** A line of a job's log: of its environment, its script or the platform; or what stands for lines that are not kept. */
+export type Line = Extract<JobEvent, { __typename: 'EnvironmentLine' | 'LogLine' | 'OutputOmitted' }>;
 
 /** What the events of a job have told so far. */
 export interface Job {
@@ -37,6 +37,11 @@ export function printedLines({ lines }: Job): number {
   return lines.filter((line) => line.__typename === 'LogLine' && line.stream !== 'PLATFORM').length;
 }
 
+/** How many lines are left out, as the script printed more than is kept. Some may have come before they were. */
+export function omittedLines({ lines }: Job): number {
+  return lines.findLast((line) => line.__typename === 'OutputOmitted')?.lines ?? 0;
+}
+
 function isLine(event: JobEvent): event is Line {
-  return event.__typename === 'LogLine' || event.__typename === 'EnvironmentLine';
+  return ['EnvironmentLine', 'LogLine', 'OutputOmitted'].includes(event.__typename);
 }

@@ -1,5 +1,5 @@
 import { memo } from 'react';
-import { type Job, type Line, printedLines } from './job-events.ts';
+import { type Job, type Line, omittedLines, printedLines } from './job-events.ts';
 import { Status } from './status.tsx';
 
 interface JobPanelProps {
@@ -49,26 +49,30 @@ export function JobPanel({ id, job, isConnected, error, onCancel, isCancelling, 
           ))}
         </ol>
       </div>
-      {end !== undefined && <Proof received={printedLines(job)} printed={end.lines} exitCode={end.exitCode} />}
+      {end !== undefined && (
+        <Proof received={printedLines(job)} omitted={omittedLines(job)} printed={end.lines} exitCode={end.exitCode} />
+      )}
     </section>
   );
 }
 
 // Lines never change: without memo every new one would render all those before it again.
-const LogLine = memo(({ line }: { readonly line: Line }) => (
-  <li className={line.__typename === 'LogLine' ? line.stream.toLowerCase() : 'environment'}>{line.text}</li>
-));
+const LogLine = memo(({ line }: { readonly line: Line }) => {
+  if (line.__typename === 'OutputOmitted') return <li className="platform">… {line.lines} lines left out …</li>;
+  return <li className={line.__typename === 'LogLine' ? line.stream.toLowerCase() : 'environment'}>{line.text}</li>;
+});
 
 interface ProofProps {
   readonly received: number;
+  readonly omitted: number;
   readonly printed: number;
   readonly exitCode: number | null;
 }
 
-function Proof({ received, printed, exitCode }: ProofProps) {
+function Proof({ received, omitted, printed, exitCode }: ProofProps) {
   return (
-    <p className={received === printed ? 'quiet' : 'error'}>
-      {received} of {printed} lines received
+    <p className={received + omitted >= printed ? 'quiet' : 'error'}>
+      {received} of {printed} lines received{omitted > 0 && ', the others were left out'}
       {exitCode !== null && `, exit code ${exitCode}`}
     </p>
   );

@@ -149,6 +149,7 @@ async function runJob(client: AsgardClient, dataPath: string, signal: AbortSigna
     for await (const event of client.jobEvents(job.id, { signal })) {
       if (event.__typename === 'StatusChanged') print(`[${event.status}]`);
       if (event.__typename === 'LogLine' || event.__typename === 'EnvironmentLine') print(`| ${event.text}`);
+      if (event.__typename === 'OutputOmitted') print(`… ${event.lines} lines left out …`);
       if (event.__typename === 'JobEnded') print(`${event.lines} lines, sha256 ${event.sha256.slice(0, 16)}…`);
     }
   } catch (error) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { addEvents, NO_EVENTS, printedLines } from '../../examples/ui/job-events.ts';
+import { addEvents, NO_EVENTS, omittedLines, printedLines } from '../../examples/ui/job-events.ts';
 
 const line = (sequence: number, stream: 'STDOUT' | 'PLATFORM' = 'STDOUT') =>
   ({ __typename: 'LogLine', sequence, stream, text: `line ${sequence}` }) as const;
@@ -13,6 +13,13 @@ test('lists of events make a job, and the platform’s own lines do not count as
   const ended = addEvents(running, [line(3, 'PLATFORM'), status(4, 'FAILED', 'exit code 3'), end]);
   expect(ended).toMatchObject({ status: 'FAILED', reason: 'exit code 3', lastSequence: 5, end });
   expect(printedLines(ended)).toBe(1);
+});
+
+test('what stands for lines that are left out stands among the lines', () => {
+  const omitted = (sequence: number, lines: number) => ({ __typename: 'OutputOmitted', sequence, lines }) as const;
+  const job = addEvents(NO_EVENTS, [line(1), omitted(10, 9), line(11), omitted(30, 25), line(31)]);
+  expect(job.lines.map(({ sequence }) => sequence)).toEqual([1, 10, 11, 30, 31]);
+  expect([printedLines(job), omittedLines(job), omittedLines(NO_EVENTS)]).toEqual([3, 25, 0]);
 });
 
 test('events that came already change nothing', () => {
