@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readlink, realpath, rm } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inheritedEnvironment, type S3Settings } from '../config.ts';
@@ -6,6 +6,7 @@ import { AsgardError } from '../platform/errors.ts';
 import { waitForHttp } from '../platform/http-wait.ts';
 import type { Logger } from '../platform/logger.ts';
 import { ChildProcess, freePort } from '../platform/process.ts';
+import { processesNaming } from '../platform/process-search.ts';
 import { forgetChild, recordChild, recordedChild } from './child-record.ts';
 import { endLeftover } from './leftover.ts';
 import { LogFile } from './log-file.ts';
@@ -17,6 +18,7 @@ const LONGEST_RESTART_MS = 30_000;
 /** A server that lived this long starts its pauses anew when it ends. */
 const STEADY_MS = 60_000;
 const PROGRAM = resolve(import.meta.dirname, 'mlflow_server.py');
+const PROGRAM_HOST = '127.0.0.1';
 /** What it may know of the caller's environment. No secret is among them. */
 const INHERITED = ['HOME', 'PATH', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'LD_LIBRARY_PATH'];
 /** What it needs beside those to keep artifacts in S3: where credentials are, and how to get there. */
@@ -94,12 +96,7 @@ export class ManagedMlflow implements AsyncDisposable {
       await rm(passingFolder(options), { recursive: true, force: true });
       await mkdir(passingFolder(options), { mode: 0o700 });
     }
-    const leftover = await recordedChild(recordFile);
-    const steps = [
-      { signal: 'SIGTERM', waitMs: 3_000 },
-      { signal: 'SIGKILL', waitMs: 2_000 },
-    ] as const;
-    if (leftover !== undefined) await endLeftover(leftover, steps, true);
+    await endLeftoverServers(options, recordFile);
     const log = await LogFile.open(options.logFile);
     try {
       const port = await freePort();
@@ -183,6 +180,23 @@ export class ManagedMlflow implements AsyncDisposable {
   }
 }
 
+/** Ends what a killed Asgard left behind: the server that it kept a record of, or was just about to. */
+async function endLeftoverServers(options: ManagedMlflowOptions, recordFile: string): Promise<void> {
+  const recorded = await recordedChild(recordFile);
+  const found = await processesNaming(`${PROGRAM}\0${PROGRAM_HOST}\0`);
+  const folder = await realpath(dirname(resolve(options.artifactsFolder)));
+  const here = await Promise.all(
+    found.map(async (pid) => ((await readlink(`/proc/${pid}/cwd`).catch(() => null)) === folder ? [pid] : [])),
+  );
+  for (const pid of new Set([...(recorded === undefined ? [] : [recorded]), ...here.flat()])) {
+    const steps = [
+      { signal: 'SIGTERM', waitMs: 3_000 },
+      { signal: 'SIGKILL', waitMs: 2_000 },
+    ] as const;
+    await endLeftover(pid, steps, true);
+  }
+}
+
 async function spawnServer(
   options: ManagedMlflowOptions,
   port: number,
@@ -191,7 +205,7 @@ async function spawnServer(
 ): Promise<ChildProcess> {
   await log.mark();
   const server = await ChildProcess.start({
-    argv: [options.python, PROGRAM, '127.0.0.1', String(port), artifactsOf(options)],
+    argv: [options.python, PROGRAM, PROGRAM_HOST, String(port), artifactsOf(options)],
     env: serverEnvironment(options),
     cwd: dirname(resolve(options.artifactsFolder)),
     outputFd: log.fd,

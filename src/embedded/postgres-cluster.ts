@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { AsgardError } from '../platform/errors.ts';
 import { ChildProcess } from '../platform/process.ts';
 import { commandLineOfProcess } from '../platform/process-identity.ts';
+import { processesNaming } from '../platform/process-search.ts';
 import { endLeftover } from './leftover.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { SUPERUSER } from './postgres-databases.ts';
@@ -51,7 +52,10 @@ async function createCluster(
   signal: AbortSignal,
 ): Promise<PostgresSettings> {
   const draft = `${folder}.new`;
-  await rm(draft, { recursive: true, force: true });
+  // One that a killed Asgard was making is still being written to.
+  for (const pid of await processesNaming(`${draft}/`)) await endLeftover(pid, [{ signal: 'SIGKILL', waitMs: 2_000 }]);
+  // What it started itself ends when it sees it gone.
+  await rm(draft, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   await rmdir(folder).catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
       const message = `${folder} is no PostgreSQL cluster and is not empty: move it away, or set ASGARD_HOME`;
@@ -91,23 +95,29 @@ async function createCluster(
 /** Ends a server that an earlier Asgard left running on this cluster, so that the next one finds it free. */
 export async function endLeftoverServer(folder: string): Promise<void> {
   const lockFile = join(folder, 'postmaster.pid');
-  const pid = Number.parseInt(await readFile(lockFile, 'utf8').catch(() => ''), 10);
-  if (!Number.isInteger(pid) || pid <= 1) return;
-  const command = commandLineOfProcess(pid);
-  // A server's working directory is its cluster, whatever the name by which it was told of it.
-  const cluster = await readlink(`/proc/${pid}/cwd`).catch(() => null);
-  if (cluster === (await realpath(folder)) || command?.includes(` -D ${folder} `) === true) {
+  const holder = Number.parseInt(await readFile(lockFile, 'utf8').catch(() => ''), 10);
+  // One that was just being started has no lock yet.
+  const pids = new Set(await processesNaming(`-D\0${folder}\0`));
+  if (Number.isInteger(holder) && holder > 1) {
+    const command = commandLineOfProcess(holder);
+    // A server's working directory is its cluster, whatever the name by which it was told of it.
+    const cluster = await readlink(`/proc/${holder}/cwd`).catch(() => null);
+    if (cluster === (await realpath(folder)) || command?.includes(` -D ${folder} `) === true) {
+      pids.add(holder);
+    } else if (command?.includes('postgres') === true) {
+      // Removing the lock of a server that lives would let a second one onto its files.
+      throw new AsgardError(
+        'CONFLICT',
+        `PostgreSQL runs on ${folder} already, as process ${holder}: end it and start again`,
+      );
+    }
+  }
+  for (const pid of pids) {
     await endLeftover(pid, [
       { signal: 'SIGINT', waitMs: 3_000 },
       { signal: 'SIGQUIT', waitMs: 2_000 },
       { signal: 'SIGKILL', waitMs: 2_000 },
     ]);
-  } else if (command?.includes('postgres') === true) {
-    // Removing the lock of a server that lives would let a second one onto its files.
-    throw new AsgardError(
-      'CONFLICT',
-      `PostgreSQL runs on ${folder} already, as process ${pid}: end it and start again`,
-    );
   }
   // The number may belong to another program by now, and PostgreSQL would refuse to start for it.
   await rm(lockFile, { force: true });

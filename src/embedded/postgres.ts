@@ -124,8 +124,11 @@ async function startServer(start: ServerStart): Promise<{ server: ChildProcess; 
       throw new AsgardError('UNAVAILABLE', `PostgreSQL did not start; ${start.log.path} ends with:\n${outcome}`);
     }
     if (PORT_TAKEN.test(outcome)) port = 0;
-    // Backends of a killed server need a moment to notice.
-    else await delay(500, undefined, { signal: start.signal });
+    else {
+      // Backends of a killed server need a moment to notice; a server that was just being started then may take the lock late.
+      await delay(500, undefined, { signal: start.signal });
+      await endLeftoverServer(start.folder);
+    }
   }
 }
 
