@@ -1,7 +1,10 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../src/client/client.ts';
-import { DataFolder, type TestPlatform } from '../support/data-folder.ts';
+import { ManagedMlflow } from '../../src/embedded/mlflow-server.ts';
+import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
+import { DataFolder, type TestPlatform, TOOLCHAIN } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { type LossyUpstream, type PassingCall, type Stage, startLossyUpstream } from '../support/lossy-upstream.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
@@ -102,6 +105,36 @@ test('the same at random moments, with the managed MLflow', { timeout: 300_000 }
   await expectAllOnce(events, platform.mlflowUrl);
   await platform[Symbol.asyncDispose]();
   expect(folder.processes()).toEqual([]);
+});
+
+test('PostgreSQL restarted and MLflow silent for a while, under a job that logs', { timeout: 180_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const outside = join(folder.parent, 'outside');
+  const options = { folder: join(outside, 'postgres'), logFile: join(outside, 'postgres.log') };
+  const postgres = stack.use(await EmbeddedPostgres.start(options));
+  const { port } = postgres;
+  const mlflow = stack.use(
+    await ManagedMlflow.start({
+      python: join(TOOLCHAIN, 'python', 'bin', 'python'),
+      databaseUrl: postgres.url('mlflow'),
+      artifactsFolder: join(outside, 'mlflow', 'artifacts'),
+      logFile: join(outside, 'mlflow.log'),
+    }),
+  );
+  await mlflow.ready;
+  const variables = { DATABASE_URL: postgres.url('asgard'), MLFLOW_TRACKING_URI: mlflow.url };
+  const platform = stack.use(await folder.start(variables));
+  await platform.ready();
+  const jobId = await submit(platform.client, `${LOGGING}\nwith mlflow.start_run(run_name="main"):\n    track()`);
+  await untilPrinted(platform, jobId, 'logged 5');
+  await postgres[Symbol.asyncDispose]();
+  await delay(2_000);
+  expect(stack.use(await EmbeddedPostgres.start(options)).port).toBe(port);
+  await untilPrinted(platform, jobId, 'logged 25');
+  process.kill(mlflow.pid, 'SIGSTOP');
+  await delay(4_000);
+  process.kill(mlflow.pid, 'SIGCONT');
+  await expectAllOnce(await eventsOf(platform.client, jobId), mlflow.url);
 });
 
 async function untilPrinted({ client }: TestPlatform, jobId: string, line: string): Promise<void> {
