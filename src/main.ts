@@ -1,3 +1,5 @@
+import './platform/production.ts';
+
 import { once } from 'node:events';
 import { type App, startApp } from './app.ts';
 import { type Config, ConfigError, inheritedEnvironment, parseConfig } from './config.ts';

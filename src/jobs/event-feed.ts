@@ -11,13 +11,12 @@ import {
 } from './event-store.ts';
 import type { JobEventType, NumberedJobEvent } from './events.ts';
 import { readEventsOfMany } from './events-of-many.ts';
+import { FollowedJob } from './followed-job.ts';
 import { checkJobId, noSuchJob } from './job-id.ts';
 import { isTerminal } from './states.ts';
 
 /** Events that one list holds at most. */
 const MAX_LIST_EVENTS = 1000;
-/** A reader looks again after this long even when nothing woke it. */
-const IDLE_READ_MS = 10_000;
 /** Transitions that wait for a slow subscriber of the feed of all jobs before it is ended. */
 const MAX_PENDING_CHANGES = 10_000;
 
@@ -36,21 +35,21 @@ export interface FollowOptions {
 export class JobEventFeed {
   readonly #database: DatabaseClient;
   readonly #listener: Listener;
-  readonly #waiters = new Map<string, Set<(lastSequence: number) => void>>();
+  /** With how many follow each. */
+  readonly #followed = new Map<string, { readonly job: FollowedJob; followers: number }>();
   readonly #subscribers = { job: 0, allJobs: 0 };
   #stopListening: (() => void)[] = [];
-  /** Reads under way, by job and by the number that they begin after. */
-  readonly #reads = new Map<string, Map<number, Promise<NumberedJobEvent[]>>>();
+
   /** Resolves when every event from now on wakes its followers. */
   static async start(database: DatabaseClient, listener: Listener): Promise<JobEventFeed> {
     const feed = new JobEventFeed(database, listener);
     const unsubscribe = await listener.subscribe(EVENTS_CHANNEL, (payload) => {
       const separator = payload.lastIndexOf(':');
-      feed.#wake(payload.slice(0, separator), Number(payload.slice(separator + 1)));
+      feed.#followed.get(payload.slice(0, separator))?.job.notify(Number(payload.slice(separator + 1)));
     });
-    // Notifications sent while the connection was away are gone: every follower looks for itself.
+    // Notifications sent while the connection was away are gone.
     const stopReconnect = listener.onReconnect(() => {
-      for (const jobId of feed.#waiters.keys()) feed.#wake(jobId, Number.POSITIVE_INFINITY);
+      for (const { job } of feed.#followed.values()) job.distrust();
     });
     feed.#stopListening = [unsubscribe, stopReconnect];
     return feed;
@@ -78,28 +77,29 @@ export class JobEventFeed {
   async *follow(jobId: string, options: FollowOptions = {}): AsyncGenerator<NumberedJobEvent[], void> {
     const { types, signal } = options;
     using _subscriber = this.#counted('job');
+    // Before the first look at the job, so that whatever comes after that is notified.
+    using followed = this.#follow(jobId);
     let cursor = options.after ?? 0;
     let isEnded = await this.#isEnded(jobId);
+    let isToRead = true;
     while (signal?.aborted !== true) {
-      const waiter = this.#waitFor(jobId, cursor, signal);
-      try {
-        const events = await this.#read(jobId, cursor);
-        const last = events.at(-1);
-        if (last !== undefined) {
-          cursor = last.sequence;
-          const wanted = events.filter((event) => isOfTypes(event, types));
-          for (let from = 0; from < wanted.length; from += MAX_LIST_EVENTS) {
-            yield wanted.slice(from, from + MAX_LIST_EVENTS);
-          }
-          if (last.type === 'end') return;
-          continue;
+      using wait = followed.job.wait(cursor, signal);
+      const events = isToRead || !followed.job.isAllUpTo(cursor) ? await followed.job.read(cursor) : [];
+      isToRead = false;
+      const last = events.at(-1);
+      if (last !== undefined) {
+        cursor = last.sequence;
+        const wanted = events.filter((event) => isOfTypes(event, types));
+        for (let from = 0; from < wanted.length; from += MAX_LIST_EVENTS) {
+          yield wanted.slice(from, from + MAX_LIST_EVENTS);
         }
-        if (isEnded) return;
-        await waiter.woken;
-        isEnded = await this.#isEnded(jobId);
-      } finally {
-        waiter.dispose();
+        if (last.type === 'end') return;
+        continue;
       }
+      if (isEnded) return;
+      if ((await wait.over) === 'woken') continue;
+      isEnded = await this.#isEnded(jobId);
+      isToRead = true;
     }
   }
 
@@ -172,16 +172,18 @@ export class JobEventFeed {
     };
   }
 
-  #read(jobId: string, after: number): Promise<NumberedJobEvent[]> {
-    const reads = this.#reads.get(jobId) ?? new Map<number, Promise<NumberedJobEvent[]>>();
-    const running = reads.get(after);
-    if (running !== undefined) return running;
-    const read = readEvents(this.#database, jobId, after).finally(() => {
-      if (reads.get(after) === read) reads.delete(after);
-      if (reads.size === 0 && this.#reads.get(jobId) === reads) this.#reads.delete(jobId);
-    });
-    this.#reads.set(jobId, reads.set(after, read));
-    return read;
+  #follow(jobId: string): Disposable & { readonly job: FollowedJob } {
+    const followed = this.#followed.get(jobId) ?? {
+      job: new FollowedJob((after) => readEvents(this.#database, jobId, after)),
+      followers: 0,
+    };
+    followed.followers += 1;
+    this.#followed.set(jobId, followed);
+    const leave = () => {
+      followed.followers -= 1;
+      if (followed.followers === 0) this.#followed.delete(jobId);
+    };
+    return { job: followed.job, [Symbol.dispose]: leave };
   }
 
   async #isEnded(jobId: string): Promise<boolean> {
@@ -189,31 +191,5 @@ export class JobEventFeed {
     const job = await this.#database.trainingJob.findUnique({ where: { id: jobId }, select: { status: true } });
     if (job === null) throw noSuchJob(jobId);
     return isTerminal(job.status);
-  }
-
-  /** Registered before the read that it follows, so that an event between the two wakes it. */
-  #waitFor(jobId: string, cursor: number, signal: AbortSignal | undefined) {
-    const { promise: woken, resolve } = Promise.withResolvers<void>();
-    const wake = (lastSequence: number) => {
-      if (lastSequence > cursor) resolve();
-    };
-    const stop = () => resolve();
-    const timer = setTimeout(stop, IDLE_READ_MS);
-    signal?.addEventListener('abort', stop);
-    const waiters = this.#waiters.get(jobId) ?? new Set();
-    this.#waiters.set(jobId, waiters.add(wake));
-    const dispose = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
-      waiters.delete(wake);
-      if (waiters.size === 0 && this.#waiters.get(jobId) === waiters) this.#waiters.delete(jobId);
-    };
-    return { woken, dispose };
-  }
-
-  #wake(jobId: string, lastSequence: number): void {
-    // A read that began before this may miss what it tells of: who reads from now on begins anew.
-    this.#reads.delete(jobId);
-    for (const wake of this.#waiters.get(jobId) ?? []) wake(lastSequence);
   }
 }

@@ -10,6 +10,9 @@ import { components, WIRE_STATUSES } from './wire-answers.ts';
  * and of a status the guide's word beside the exact one.
  */
 
+/** By the names of fields, of which there are a handful. */
+const snakeNames = new Map<string, string>();
+
 const MAX_SEQUENCE = 2 ** 31 - 1;
 
 const types = jobEvent.options.map(({ shape }) => shape.type.value);
@@ -104,5 +107,9 @@ function stateOf(status: JobStatus): Lowercase<JobStatus> {
 }
 
 function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const known = snakeNames.get(name);
+  if (known !== undefined) return known;
+  const made = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  snakeNames.set(name, made);
+  return made;
 }

@@ -8,6 +8,7 @@ import type { JobEvent, NumberedJobEvent } from '../../src/jobs/events.ts';
 import { readLogTails } from '../../src/jobs/events-of-many.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { poll } from '../support/poll.ts';
 import { SUBMISSION } from '../support/submission.ts';
 
 let server: DatabasesForTests;
@@ -28,6 +29,15 @@ beforeEach(async () => {
   jobId = (await jobs.submit(SUBMISSION)).id;
   return () => test[Symbol.asyncDispose]();
 });
+
+/** A client of the test's database, to be disconnected, and what it has sent. */
+function observe() {
+  const adapter = new PrismaPg({ connectionString: test.url, max: 1 });
+  const observed = new PrismaClient({ adapter, log: [{ emit: 'event', level: 'query' }] });
+  const statements: string[] = [];
+  observed.$on('query', ({ query }) => void statements.push(query));
+  return { observed, statements };
+}
 
 const log = (text: string): JobEvent => ({ type: 'log', at: new Date().toISOString(), stream: 'stdout', text });
 const textsOf = (events: readonly JobEvent[]) => events.flatMap((event) => (event.type === 'log' ? [event.text] : []));
@@ -128,10 +138,7 @@ describe("a job's log", () => {
 
   it('of a usual length is read by one statement, since it is polled', async () => {
     for (let batch = 0; batch < 25; batch += 1) await appendEvents(database, jobId, [log(`line ${batch}`)]);
-    const adapter = new PrismaPg({ connectionString: test.url, max: 1 });
-    const observed = new PrismaClient({ adapter, log: [{ emit: 'event', level: 'query' }] });
-    const statements: string[] = [];
-    observed.$on('query', ({ query }) => void statements.push(query));
+    const { observed, statements } = observe();
     try {
       expect(await new JobService(observed).logText(jobId)).toMatch(/^line 0\n(.*\n)*line 24\n$/);
       expect(statements).toHaveLength(1);
@@ -227,6 +234,39 @@ describe('the feed', () => {
     for (let batch = 0; batch < 60; batch += 1) await appendEvents(database, jobId, [log(`${batch}`), log('x')]);
     await jobs.cancel(jobId);
     expect(await Promise.all(followers)).toEqual(Array.from({ length: 10 }, () => 123));
+  });
+
+  it('reads once for all followers that wait at the same place, and not at all for who has everything', async () => {
+    const { observed, statements } = observe();
+    const listener = await Listener.start({ url: test.url });
+    using watched = await JobEventFeed.start(observed, listener);
+    const FOLLOWERS = 20;
+    let got = 0;
+    const followers = Array.from({ length: FOLLOWERS }, async () => {
+      for await (const list of watched.follow(jobId)) got += list.length;
+    });
+    try {
+      await poll(
+        () => Promise.resolve(got),
+        (count) => count === FOLLOWERS,
+      );
+      statements.length = 0;
+      const TIMES = 10;
+      for (let times = 1; times <= TIMES; times += 1) {
+        await appendEvents(database, jobId, [log('x')]);
+        await poll(
+          () => Promise.resolve(got),
+          (count) => count === FOLLOWERS * (1 + times),
+        );
+      }
+      // A follower that was not yet back at its wait reads for itself.
+      expect(statements.length).toBeLessThanOrEqual(2 * TIMES);
+      await jobs.cancel(jobId);
+      await Promise.all(followers);
+    } finally {
+      await listener[Symbol.asyncDispose]();
+      await observed.$disconnect();
+    }
   });
 
   it('leaves when its signal aborts, while it waits too', async () => {
