@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -42,7 +42,7 @@ export async function proveKills(stress: Stress, counts: { readonly kills: numbe
       break;
     }
   }
-  const { kills: killed, jobs, faults, left } = await trial.end();
+  const { kills: killed, jobs, faults, left, halfMade } = await trial.end();
   const wrong = new Set(faults.map(([job]) => job)).size;
   return {
     counts: [
@@ -51,6 +51,7 @@ export async function proveKills(stress: Stress, counts: { readonly kills: numbe
       { what: 'jobs', is: jobs },
       { what: 'jobs that did not end right', is: wrong, wanted: 0 },
       { what: 'processes left', is: left, wanted: 0 },
+      { what: 'half-made environments left', is: halfMade, wanted: 0 },
     ],
     faults: faults.map(([job, fault]) => `${job}: ${fault}`),
   };
@@ -69,7 +70,7 @@ class Trial implements AsyncDisposable {
   #platform: TestPlatform;
   #jobs = 0;
   #kills = 0;
-  #environments = 0;
+  #builds = 0;
 
   static async begin(stress: Stress): Promise<Trial> {
     const folder = await stress.folder();
@@ -111,7 +112,7 @@ class Trial implements AsyncDisposable {
       scriptOf(phase, starts),
       phase.name === 'building' ? this.#newEnvironment() : [],
     );
-    this.#checks.push(this.#check(name, job, starts, phase.name === 'registering' ? 1 : 0));
+    this.#checks.push(this.#check(phase, name, job, starts));
     await job.first(phase.isBegunBy);
     await delay(this.#stress.random.between(0, phase.spanMs));
     const killedAt = Date.now();
@@ -131,7 +132,10 @@ class Trial implements AsyncDisposable {
     await Promise.all(this.#checks);
     await this.#platform.end('SIGTERM');
     const left = this.#folder.processes().length;
-    return { kills: this.#kills, jobs: this.#jobs, faults: this.#faults, left };
+    const halfMade = (await readdir(this.#variables['ASGARD_ENVIRONMENTS'] ?? '')).filter((name) =>
+      name.startsWith('.partial-'),
+    ).length;
+    return { kills: this.#kills, jobs: this.#jobs, faults: this.#faults, left, halfMade };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -152,8 +156,8 @@ class Trial implements AsyncDisposable {
 
   /** Requirements that no job had yet. */
   #newEnvironment(): string[] {
-    this.#environments += 1;
-    return REQUIREMENTS.slice(this.#environments - 1, this.#environments);
+    this.#builds += 1;
+    return REQUIREMENTS.slice(this.#builds - 1, this.#builds);
   }
 
   async #submit(name: string, script: string, requirements: readonly string[] = []): Promise<FollowedJob> {
@@ -168,7 +172,7 @@ class Trial implements AsyncDisposable {
   }
 
   /** Whether a job ended as if nothing had been. */
-  async #check(name: string, job: FollowedJob, startsFile: string, versions: number): Promise<void> {
+  async #check(phase: Phase, name: string, job: FollowedJob, startsFile: string): Promise<void> {
     const expect = (what: string, is: unknown, wanted: unknown) => {
       const [seen, wished] = [JSON.stringify(is), JSON.stringify(wanted)];
       if (seen !== wished) this.#faults.push([name, `${what}: ${seen}, not ${wished}`]);
@@ -189,6 +193,9 @@ class Trial implements AsyncDisposable {
         lines,
         Array.from({ length: LINES }, (_item, number) => `line ${number}`),
       );
+      const metrics = events.flatMap((event) => (event.__typename === 'MetricLogged' ? [event.step] : []));
+      expect('steps of its metric', metrics, phase.each === undefined ? [] : [...Array(LINES).keys()]);
+      const versions = phase.name === 'registering' ? 1 : 0;
       expect('registrations', events.filter(({ __typename }) => __typename === 'ModelRegistered').length, versions);
       expect('versions in the registry', await this.#versionsOf(name, versions), versions);
       const starts = await readFile(startsFile, 'utf8').catch(() => '');

@@ -5,6 +5,8 @@ export interface Phase {
   readonly name: 'queued' | 'building' | 'starting' | 'printing' | 'ending' | 'registering';
   /** What the script does before its lines. */
   readonly before?: string;
+  /** What it does beside each line. */
+  readonly each?: string;
   /** What it does after them. */
   readonly after?: string;
   readonly pauseSeconds?: number;
@@ -31,13 +33,20 @@ export const PHASES: readonly Phase[] = [
   { name: 'queued', isBegunBy: (event) => isStatus(event, 'QUEUED'), spanMs: 300 },
   { name: 'building', isBegunBy: ({ __typename }) => __typename === 'EnvironmentLine', spanMs: 2_000 },
   { name: 'starting', isBegunBy: (event) => isStatus(event, 'PREPARING'), spanMs: 80 },
-  { name: 'printing', pauseSeconds: 0.1, isBegunBy: (event) => isLine(event, 0), spanMs: 1_800 },
+  {
+    name: 'printing',
+    before: 'import mlflow\nmlflow.start_run()',
+    each: 'mlflow.log_metric("number", number, step=number)',
+    pauseSeconds: 0.1,
+    isBegunBy: (event) => isLine(event, 0),
+    spanMs: 1_800,
+  },
   { name: 'ending', after: 'time.sleep(0.1)', isBegunBy: (event) => isLine(event, LINES - 1), spanMs: 150 },
   { name: 'registering', before: SAVE_MODEL, isBegunBy: (event) => isLine(event, LINES - 1), spanMs: 80 },
 ];
 
 /** A script that tells a file that it was started, and prints its lines. */
-export function scriptOf({ before = '', after = '', pauseSeconds = 0 }: Phase, startsFile: string): string {
+export function scriptOf({ before = '', each = '', after = '', pauseSeconds = 0 }: Phase, startsFile: string): string {
   return `
 import time
 with open(${JSON.stringify(startsFile)}, "a") as file:
@@ -45,6 +54,7 @@ with open(${JSON.stringify(startsFile)}, "a") as file:
 ${before}
 for number in range(${LINES}):
     print("line", number, flush=True)
+    ${each}
     time.sleep(${pauseSeconds})
 ${after}
 `;
