@@ -268,4 +268,32 @@ describe('equal calls', { timeout: 60_000 }, () => {
     expect(observed).toEqual([{ type: 'run', runId: json.run.info.run_id, experimentId: '0' }]);
     expect((await send(call)).json.run.info.run_id).not.toBe(json.run.info.run_id);
   });
+
+  test('of which the first was answered to nobody, and then the gateway was killed, are one', async () => {
+    const call = { path: 'runs/create', body: { experiment_id: '0', start_time: 1, run_name: unique() } };
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    upstream.isLost = async (stage) => {
+      if (stage === 'request') return false;
+      arrive();
+      await held;
+      return false;
+    };
+    const leaving = new AbortController();
+    const first = send(call, leaving.signal).catch(() => undefined);
+    await arrived;
+    leaving.abort();
+    await first;
+    release();
+    await poll(
+      () => observed.length,
+      (count) => count === 1,
+    );
+    await replaceGateway();
+    const { json } = await send(call);
+    const run = { type: 'run', runId: json.run.info.run_id, experimentId: '0' };
+    expect(observed).toEqual([run, run]);
+    const search = { experiment_ids: ['0'], filter: `attributes.run_name = '${call.body.run_name}'` };
+    expect((await ask('runs/search', search)).runs).toHaveLength(1);
+  });
 });
