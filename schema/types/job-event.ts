@@ -15,13 +15,14 @@ const TYPE_NAMES: Record<JobEventType, string> = {
   omitted: 'OutputOmitted',
   metric: 'MetricLogged',
   registration: 'ModelRegistered',
+  attempt: 'AttemptEnded',
   end: 'JobEnded',
 };
 
 export const JobStatusType = builder.enumType('JobStatus', {
   description: 'Where a job stands. The last five are written once and stay.',
   values: {
-    QUEUED: { description: 'It waits for a worker; it can be cancelled at once.' },
+    QUEUED: { description: 'It waits for a worker, or for its next attempt; it can be cancelled at once.' },
     PREPARING: { description: 'A worker has it and makes its environment.' },
     RUNNING: { description: 'Its environment is ready and its script has been started.' },
     COMPLETED: { description: 'Its script ended with exit code 0, and its model, if it saved one, is registered.' },
@@ -45,6 +46,7 @@ export const JobEventTypeEnum = builder.enumType('JobEventType', {
     OMITTED: { value: 'omitted', description: 'Lines of the script that the output limit left out: `OutputOmitted`.' },
     METRIC: { value: 'metric', description: 'Metrics that the script logs to MLflow: `MetricLogged`.' },
     REGISTRATION: { value: 'registration', description: 'Model versions that come out: `ModelRegistered`.' },
+    ATTEMPT: { value: 'attempt', description: 'Ends of attempts that another one follows: `AttemptEnded`.' },
     END: { value: 'end', description: 'The end, always the last event: `JobEnded`.' },
   } as const satisfies Record<string, { value: JobEventType; description: string }>,
 });
@@ -161,6 +163,29 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
   }),
 });
 
+builder.objectRef<Numbered<'attempt'>>('AttemptEnded').implement({
+  description:
+    'An attempt has ended, and another one follows after a pause. `lines` and what comes after it are of the output of this ' +
+    'attempt alone, and mean what they mean in `JobEnded`.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    attempt: t.exposeInt('attempt', { description: 'Its number, from 1.' }),
+    status: t.expose('status', { type: JobStatusType, description: 'How it ended.' }),
+    error: t.exposeString('error', { description: 'Why it did not complete, for people to read.' }),
+    exitCode: t.exposeInt('exitCode', { nullable: true, description: 'How the script exited; null when it did not.' }),
+    signal: t.exposeString('signal', { nullable: true, description: 'The signal that ended the script, if one did.' }),
+    lines: t.exposeInt('lines', { description: 'How many lines the script printed in it.' }),
+    bytes: t.exposeFloat('bytes', { description: 'How many bytes those are, a whole number.' }),
+    sha256: t.exposeString('sha256', { description: 'Their SHA-256 in hexadecimal.' }),
+    keptLines: t.int({ description: 'How many lines are still there.', resolve: (end) => keptOf(end).lines }),
+    keptBytes: t.float({
+      description: 'How many bytes those are, a whole number.',
+      resolve: (end) => keptOf(end).bytes,
+    }),
+    keptSha256: t.string({ description: 'Their SHA-256 in hexadecimal.', resolve: (end) => keptOf(end).sha256 }),
+  }),
+});
+
 builder.objectRef<Numbered<'end'>>('JobEnded').implement({
   description:
     'The last event of a job. `lines`, `bytes` and `sha256` are of all that the script printed in the last attempt (the ' +
@@ -185,6 +210,6 @@ builder.objectRef<Numbered<'end'>>('JobEnded').implement({
   }),
 });
 
-function keptOf(end: Numbered<'end'>): OutputProof {
+function keptOf(end: Numbered<'attempt' | 'end'>): OutputProof {
   return end.kept ?? end;
 }

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { firstPages } from '../first-pages.ts';
 import { experimentKey } from '../loaders.ts';
 import { Experiment } from './experiment.ts';
+import { isJobUnreachable, RetryOnType } from './job-attempt.ts';
 import { JobEventInterface, JobEventTypeEnum, JobStatusType } from './job-event.ts';
 import { ModelVersion } from './model-version.ts';
 import { Run } from './run.ts';
@@ -73,6 +74,18 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
     graceSeconds: t.exposeInt('graceSeconds', {
       description: 'How many seconds its script gets to end by itself when it is asked to, before it is killed.',
     }),
+    retries: t.exposeInt('retries', { description: 'How many attempts may follow its first one.' }),
+    retryOn: t.expose('retryOn', { type: RetryOnType, description: 'Which failures are tried again.' }),
+    attempts: t.relation('attempts', {
+      description: 'Its attempts so far, the first first: at most `retries` and one.',
+      query: { orderBy: { number: 'asc' } },
+    }),
+    isUnreachable: t.boolean({
+      description:
+        'Whether nothing has been heard of its worker for a minute: the machine is silent, and what became of the script is ' +
+        'not known. It is taken up again when the machine returns, and is LOST when that takes longer than `ASGARD_LOST_AFTER`.',
+      resolve: ({ id }, _args, context) => isJobUnreachable(context).load(id),
+    }),
     priority: t.exposeInt('priority', {
       description: 'Jobs of a higher one start first; of equal ones the oldest.',
     }),
@@ -99,7 +112,7 @@ export const TrainingJob = builder.prismaObject('TrainingJob', {
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When a worker began it; null while it is queued.',
+      description: 'When a worker first began it; null before.',
     }),
     completedAt: t.expose('completedAt', {
       type: 'DateTime',

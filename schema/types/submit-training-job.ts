@@ -3,6 +3,7 @@ import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
 import { TrainingJob } from './job.ts';
+import { RetryOnType } from './job-attempt.ts';
 import { TagInput } from './tag.ts';
 
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
@@ -34,6 +35,15 @@ const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
     graceSeconds: t.int({
       description:
         'How many seconds the script may take to end when it is asked to, before it is killed: 0 to 60; 10 when absent.',
+    }),
+    retries: t.int({
+      description:
+        'How many attempts may follow the first, each with the whole time again: 0 to 10; 0 when absent. The pauses between ' +
+        'them double from 2 s on.',
+    }),
+    retryOn: t.field({
+      type: RetryOnType,
+      description: 'Which failures are tried again; INFRASTRUCTURE when absent. A cancelled job never is.',
     }),
     priority: t.int({
       description: 'Jobs of a higher one start first, of equal ones the oldest: -100 to 100; 0 when absent.',

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -152,7 +152,9 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     this.#started.delete(folder);
     if (!this.#exited.delete(folder)) await killOrphans(handle);
-    await rm(join(handle.place, handle.jobId), { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
+    // Another attempt of the job may have files beside these.
+    await rmdir(join(handle.place, handle.jobId)).catch(() => {});
   }
 
   /** The runner's pid while it lives. */

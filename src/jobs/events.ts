@@ -72,7 +72,9 @@ export const jobEvent = z.discriminatedUnion('type', [
     runId: z.string().nullable(),
     registeredBy: z.enum(['script', 'platform']),
   }),
-  /** Always the last event. */
+  /** An attempt has ended, and another follows. Of its output this is the proof, as the last event is of the last attempt's. */
+  z.object({ type: z.literal('attempt'), at, attempt: z.int(), status, error: z.string(), ...scriptEnd.shape }),
+  /** Always the last event; its proof is of the last attempt's output, which is what came after the last 'attempt'. */
   z.object({ type: z.literal('end'), at, status, ...scriptEnd.shape }),
 ]);
 

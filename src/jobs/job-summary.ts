@@ -11,6 +11,9 @@ export type JobSummary = Omit<
   | 'cancelReason'
   | 'graceSeconds'
   | 'priority'
+  | 'retries'
+  | 'retryOn'
+  | 'notBefore'
   | 'idempotencyKey'
 >;
 

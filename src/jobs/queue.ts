@@ -34,17 +34,18 @@ export async function claimJobs(database: PrismaClient, worker: Worker, limit: n
   return database.$transaction(async (transaction) => {
     const claims = await transaction.$queryRaw<NewClaim[]>`
       WITH next AS (
-        SELECT id FROM training_jobs WHERE status = 'QUEUED'
+        SELECT id FROM training_jobs WHERE status = 'QUEUED' AND not_before IS NULL
         ORDER BY priority DESC, created_at, id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED
       ), claimed AS (
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
-        FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id
+        FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id, last_sequence
       )
-      INSERT INTO job_attempts (job_id, number, worker_id, machine, place, lease_expires_at)
+      INSERT INTO job_attempts (job_id, number, worker_id, machine, place, lease_expires_at, first_sequence)
       SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${worker.id}, ${worker.machine},
-        ${worker.place}, now() + make_interval(secs => ${LEASE_SECONDS}::int)
+        ${worker.place}, now() + make_interval(secs => ${LEASE_SECONDS}::int), last_sequence + 1
       FROM claimed RETURNING id, job_id AS "jobId", number, worker_id AS "workerId", place, false AS "isTakenOver",
-        (SELECT extract(epoch FROM now() - created_at)::float8 FROM training_jobs WHERE id = job_id) AS "queuedSeconds"`;
+        (SELECT extract(epoch FROM now() - coalesce((SELECT max(ended_at) FROM job_attempts WHERE job_id = training_jobs.id),
+          created_at))::float8 FROM training_jobs WHERE id = job_id) AS "queuedSeconds"`;
     const at = new Date().toISOString();
     for (const claim of claims) {
       const event = { type: 'status', at, status: 'PREPARING', attempt: claim.number } as const;
@@ -52,6 +53,22 @@ export async function claimJobs(database: PrismaClient, worker: Worker, limit: n
     }
     return claims;
   });
+}
+
+/**
+ * Lets jobs be claimed whose pause before their next attempt is over.
+ * @returns the seconds until the next pause is over; null when no job makes one
+ */
+export async function endPauses(database: PrismaClient): Promise<number | null> {
+  const [next] = await database.$queryRaw<{ seconds: number | null }[]>`
+    WITH over AS (
+      SELECT id FROM training_jobs WHERE status = 'QUEUED' AND not_before <= now() FOR UPDATE SKIP LOCKED
+    ), ready AS (
+      UPDATE training_jobs SET not_before = NULL FROM over WHERE training_jobs.id = over.id
+    )
+    SELECT extract(epoch FROM min(not_before) - now())::float8 AS seconds
+    FROM training_jobs WHERE status = 'QUEUED' AND not_before > now()`;
+  return next?.seconds ?? null;
 }
 
 /**
@@ -69,15 +86,15 @@ export async function takeOverAttempts(
 ): Promise<Claim[]> {
   return database.$queryRaw<Claim[]>`
     WITH abandoned AS (
-      SELECT job_attempts.id, status FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
+      SELECT job_attempts.id, training_jobs.status AS job_status FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
       WHERE ended_at IS NULL AND completed_at IS NULL AND NOT job_id = ANY(${held})
         AND (lease_expires_at < now() OR (machine = ${worker.machine} AND place = ${worker.place}))
-        AND (machine = ${worker.machine} OR status = 'PREPARING')
+        AND (machine = ${worker.machine} OR training_jobs.status = 'PREPARING')
       ORDER BY job_attempts.id LIMIT ${MAX_TAKEN_OVER}::int FOR UPDATE OF job_attempts SKIP LOCKED
     )
     UPDATE job_attempts SET worker_id = ${worker.id}, lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int),
-      machine = CASE WHEN status = 'PREPARING' THEN ${worker.machine} ELSE machine END,
-      place = CASE WHEN status = 'PREPARING' THEN ${worker.place} ELSE place END
+      machine = CASE WHEN job_status = 'PREPARING' THEN ${worker.machine} ELSE machine END,
+      place = CASE WHEN job_status = 'PREPARING' THEN ${worker.place} ELSE place END
     FROM abandoned WHERE job_attempts.id = abandoned.id
     RETURNING job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", place, true AS "isTakenOver"`;
 }
@@ -135,7 +152,21 @@ export async function silentAttempts(
     ORDER BY job_attempts.id LIMIT 100`;
 }
 
+/**
+ * Whether an attempt lasts and its worker has been silent for longer than a lease after its lease expired: no worker of its
+ * machine is there to take it over.
+ */
+export function isUnreachable(
+  { endedAt, leaseExpiresAt }: Pick<JobAttempt, 'endedAt' | 'leaseExpiresAt'>,
+  now: Date,
+): boolean {
+  return endedAt === null && leaseExpiresAt.getTime() + LEASE_SECONDS * 1000 < now.getTime();
+}
+
 /** Ends an attempt whose job has ended already. */
 export async function closeAttempt(database: PrismaClient, attemptId: bigint): Promise<void> {
-  await database.jobAttempt.updateMany({ where: { id: attemptId, endedAt: null }, data: { endedAt: new Date() } });
+  await database.$executeRaw`
+    UPDATE job_attempts SET ended_at = now(), status = training_jobs.status, error = training_jobs.error,
+      last_sequence = training_jobs.last_sequence
+    FROM training_jobs WHERE job_attempts.id = ${attemptId} AND ended_at IS NULL AND training_jobs.id = job_id`;
 }

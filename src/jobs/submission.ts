@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RetryOn } from '../database/generated/enums.ts';
 import { modelName, tags } from '../models/naming.ts';
 import { bounded } from '../platform/bounded.ts';
 import { nameText, storableText } from '../platform/text.ts';
@@ -11,6 +12,7 @@ const MAX_REQUIREMENTS = 200;
 const MAX_VARIABLES = 200;
 const MAX_VARIABLES_BYTES = 1024 * 1024;
 const MAX_PRIORITY = 100;
+const MAX_RETRIES = 10;
 
 /** The OpenAPI document shows the pattern of `nameText`: many tools read no class of Unicode letters. */
 const scriptName = nameText(255)
@@ -60,10 +62,14 @@ export const jobSubmission = z.object({
   modelName,
   requirements: bounded(z.array(requirement).max(MAX_REQUIREMENTS), MAX_REQUIREMENTS).default([]),
   environmentVars: bounded(environmentVars, MAX_VARIABLES).default({}),
-  /** From claim to end, environment included. */
+  /** From the claim of an attempt to its end, environment included. */
   timeoutSeconds: z.int().min(60).max(3600).default(300),
   /** How long a script that is asked to end may take before it is killed. */
   graceSeconds: z.int().min(0).max(60).default(10),
+  /** How many attempts may follow the first, each with the whole time again. */
+  retries: z.int().min(0).max(MAX_RETRIES).default(0),
+  /** After which failures. */
+  retryOn: z.enum(RetryOn).default('INFRASTRUCTURE'),
   /** Jobs of a higher one start first; of equal ones the oldest. */
   priority: z.int().min(-MAX_PRIORITY).max(MAX_PRIORITY).default(0),
   /** Handing in with a key that was used before gives the job of that time, whatever else is handed in. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { JOB_TOKEN_PREFIX } from '../auth/credentials.ts';
-import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { JobAttempt, PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
 import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
 import type { Observation } from '../mlflow/observation.ts';
@@ -12,11 +12,18 @@ import { LoggedMetrics } from './logged-metrics.ts';
 /** It becomes a part of the job's error. */
 const MAX_REASON_CHARACTERS = 500;
 
-/** A token for one attempt's script, good while the attempt is open. Only its hash is stored. */
-export async function issueJobToken(database: PrismaClient, attemptId: bigint): Promise<string> {
+/**
+ * A token for one attempt's script, good while the attempt is open. Only its hash is stored.
+ * @returns null when the attempt has ended, or is another worker's
+ */
+export async function issueJobToken(
+  database: PrismaClient,
+  { id, workerId }: Pick<JobAttempt, 'id' | 'workerId'>,
+): Promise<string | null> {
   const token = JOB_TOKEN_PREFIX + randomBytes(24).toString('base64url');
-  await database.jobAttempt.update({ where: { id: attemptId }, data: { tokenHash: hashOf(token) } });
-  return token;
+  const where = { id, workerId, endedAt: null };
+  const { count } = await database.jobAttempt.updateMany({ where, data: { tokenHash: hashOf(token) } });
+  return count === 1 ? token : null;
 }
 
 /** What the MLflow gateway sees of jobs becomes rows and events: which runs, metrics, models and versions are whose. */
@@ -47,7 +54,10 @@ export class JobTracking implements GatewayObserver {
     switch (observation.type) {
       case 'run': {
         const { runId, experimentId } = observation;
-        await this.#database.jobRun.createMany({ data: [{ jobId, runId, experimentId }], skipDuplicates: true });
+        await this.#database.jobRun.createMany({
+          data: [{ jobId, attemptId, runId, experimentId }],
+          skipDuplicates: true,
+        });
         await this.#tagRun(runId, { jobId, attemptId });
         return;
       }
@@ -59,8 +69,10 @@ export class JobTracking implements GatewayObserver {
         const { source, path, runId } = observation;
         // A model that is saved again moves to the end of the order: the last one saved is the job's.
         await this.#database.$executeRaw`
-          INSERT INTO job_saved_models (job_id, source, path, run_id) VALUES (${jobId}, ${source}, ${path}, ${runId})
-          ON CONFLICT (job_id, source) DO UPDATE SET id = DEFAULT, path = excluded.path, run_id = excluded.run_id`;
+          INSERT INTO job_saved_models (job_id, attempt_id, source, path, run_id)
+          VALUES (${jobId}, ${attemptId}, ${source}, ${path}, ${runId})
+          ON CONFLICT (job_id, source) DO UPDATE SET id = DEFAULT, attempt_id = excluded.attempt_id, path = excluded.path,
+            run_id = excluded.run_id`;
         return;
       }
       case 'version': {
@@ -120,8 +132,9 @@ export async function recordVersion(
     const { name: modelName, ...rest } = version;
     // MLflow numbers the versions of a model that was deleted and made anew from 1 again: the newest job has the version.
     const written = await transaction.$executeRaw`
-      INSERT INTO job_model_versions (name, version, job_id) VALUES (${modelName}, ${version.version}, ${jobId})
-      ON CONFLICT (name, version) DO UPDATE SET job_id = excluded.job_id, created_at = now()
+      INSERT INTO job_model_versions (name, version, job_id, attempt_id)
+      VALUES (${modelName}, ${version.version}, ${jobId}, ${attemptId})
+      ON CONFLICT (name, version) DO UPDATE SET job_id = excluded.job_id, attempt_id = excluded.attempt_id, created_at = now()
       WHERE job_model_versions.job_id <> excluded.job_id`;
     if (written === 0) return;
     await appendEvents(

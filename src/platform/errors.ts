@@ -43,6 +43,11 @@ export function hasCode(error: unknown, code: ErrorCode): error is AsgardError {
   return error instanceof AsgardError && error.code === code;
 }
 
+/** Whether what was thrown is an expected failure that may pass. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof AsgardError && ERROR_CODES[error.code].retryable;
+}
+
 /** An `INVALID_INPUT` error about one field. */
 export function invalidInput(path: readonly (string | number)[], message: string, type = 'value_error'): AsgardError {
   return new AsgardError('INVALID_INPUT', message, { issues: [{ path, message, type }] });

@@ -6,6 +6,8 @@ const exit = z.object({
   signal: z.string().nullable(),
   reason: z.enum(['exited', 'timed_out', 'cancelled', 'start_failed', 'output_lost']),
   message: z.string().nullable(),
+  max_rss_bytes: z.int(),
+  cpu_seconds: z.number(),
   lines: z.int(),
   bytes: z.int(),
   sha256: z.string(),

@@ -26,7 +26,7 @@ export class UvError extends AsgardError {
   readonly isPassing: boolean;
 
   constructor(message: string, isPassing: boolean) {
-    super('INVALID_INPUT', message);
+    super(isPassing ? 'UNAVAILABLE' : 'INVALID_INPUT', message);
     this.name = 'UvError';
     this.isPassing = isPassing;
   }

@@ -18,6 +18,7 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['environmentVars', 'environment_vars'],
   ['timeoutSeconds', 'timeout'],
   ['graceSeconds', 'grace_seconds'],
+  ['retryOn', 'retry_on'],
   ['idempotencyKey', 'idempotency_key'],
   ['modelVersion', 'model_version'],
   ['returnProbabilities', 'return_probabilities'],
@@ -88,6 +89,16 @@ export const uploadRequest = z
       grace_seconds: orDefault(submission.graceSeconds, looseInteger).describe(
         'Seconds that the script gets to end by itself when it is asked to, before it is killed.',
       ),
+      retries: orDefault(submission.retries, looseInteger).describe(
+        'How many attempts may follow the first, each with the whole time again, after pauses that double from 2 s on.',
+      ),
+      retry_on: z
+        .enum(['infrastructure', 'any'])
+        .nullish()
+        .describe(
+          'Which failures are tried again: those of what the script stands on (its machine, the database, MLflow, a package index), or its own and its time too. Never a cancelled job.',
+        )
+        .meta({ default: 'infrastructure' }),
       priority: orDefault(submission.priority, looseInteger).describe(
         'Jobs of a higher one start first; of equal ones the oldest.',
       ),
@@ -110,6 +121,8 @@ export const uploadRequest = z
       timeoutSeconds: wire.timeout,
       tags: wire.tags,
       graceSeconds: wire.grace_seconds,
+      retries: wire.retries,
+      retryOn: wire.retry_on === 'any' ? 'ANY' : 'INFRASTRUCTURE',
       priority: wire.priority,
       idempotencyKey: wire.idempotency_key ?? undefined,
     }),

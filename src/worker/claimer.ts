@@ -6,7 +6,7 @@ import type { Listener } from '../database/listen.ts';
 import type { Executor } from '../executors/executor.ts';
 import { QUEUED_CHANNEL } from '../jobs/intake.ts';
 import type { JobObserver } from '../jobs/job-observer.ts';
-import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../jobs/queue.ts';
+import { type Claim, claimJobs, endPauses, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ControlMessage, SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
@@ -41,6 +41,8 @@ export class Claimer implements AsyncDisposable {
   #isStopping = false;
   #claiming: Promise<void> | undefined;
   #wasWoken = false;
+  /** Wakes when the pause of a job before its next attempt is over. */
+  #alarm: NodeJS.Timeout | undefined;
 
   /** Begins to claim. */
   static async start(options: ClaimerOptions): Promise<Claimer> {
@@ -86,6 +88,7 @@ export class Claimer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#poll);
+    clearTimeout(this.#alarm);
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     await this.#claiming;
     const running = [...this.#running.values()];
@@ -99,8 +102,12 @@ export class Claimer implements AsyncDisposable {
     while (this.#wasWoken && !this.#isStopping) {
       this.#wasWoken = false;
       try {
-        for (const claim of await takeOverAttempts(database, this.#worker, [...this.#running.keys()]))
-          this.#supervise(claim);
+        const [abandoned, pauseSeconds] = await Promise.all([
+          takeOverAttempts(database, this.#worker, [...this.#running.keys()]),
+          endPauses(database),
+        ]);
+        this.#wakeIn(pauseSeconds);
+        for (const claim of abandoned) this.#supervise(claim);
         const free = slots - this.#running.size;
         // What was taken over runs already, and may be more than there are slots.
         if (free <= 0) continue;
@@ -112,6 +119,13 @@ export class Claimer implements AsyncDisposable {
         logger.error({ err: error }, 'worker.claim_failed');
       }
     }
+  }
+
+  /** The next look sets it anew, and looks come every few seconds. */
+  #wakeIn(seconds: number | null): void {
+    clearTimeout(this.#alarm);
+    if (seconds === null || seconds * 1000 > POLL_MS || this.#isStopping) return;
+    this.#alarm = setTimeout(() => this.wake(), Math.ceil(seconds * 1000));
   }
 
   #supervise(claim: Claim): void {
@@ -128,7 +142,8 @@ export class Claimer implements AsyncDisposable {
       .catch((error: unknown) => logger.error({ jobId, attempt, err: error }, 'job.supervision_failed'))
       .finally(() => {
         control.close();
-        this.#running.delete(jobId);
+        // Its next attempt may have begun here already.
+        if (this.#running.get(jobId)?.claim === claim) this.#running.delete(jobId);
         this.wake();
       });
     this.#running.set(jobId, { claim, control, ended });

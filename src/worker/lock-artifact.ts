@@ -16,7 +16,7 @@ interface Logged {
 /**
  * Keeps the lock of a job's environment as an artifact of its run, so that who has the run alone can make the environment
  * again. Never rejects: a job is not worth less for it. Safe to repeat.
- * @param runId absent: the job's last run, if it has one
+ * @param runId absent: the attempt's last run, if it has one
  */
 export async function logLock(
   { database, mlflow, logger }: SupervisorContext,
@@ -27,7 +27,7 @@ export async function logLock(
   try {
     const [found] = await database.$queryRaw<Logged[]>`
       SELECT e.hash, e.lock, e.python, coalesce(${runId ?? null}::text,
-        (SELECT run_id FROM job_runs WHERE job_id = j.id ORDER BY id DESC LIMIT 1)) AS "runId"
+        (SELECT run_id FROM job_runs WHERE job_id = j.id AND attempt_id = a.id ORDER BY id DESC LIMIT 1)) AS "runId"
       FROM training_jobs j JOIN environments e ON e.hash = j.environment_hash
       JOIN job_attempts a ON a.id = ${claim.id}::bigint
       WHERE j.id = ${jobId} AND NOT a.has_no_artifacts`;

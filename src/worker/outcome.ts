@@ -4,7 +4,7 @@ import { mlflowTags, recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
 import { filterString } from '../mlflow/filter.ts';
 import { untilAborted } from '../platform/abort.ts';
-import { hasCode, messageOf } from '../platform/errors.ts';
+import { hasCode, isRetryable, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
@@ -38,14 +38,21 @@ export async function concludeSuccess(
     if (await hasNoArtifacts(context, claim)) {
       return { status: 'COMPLETED', modelVersion: null, lastLines: [NOT_SAVED, SUCCEEDED] };
     }
-    saved = await untilAborted(lastSavedModel(context, job.id, signal), signal);
+    saved = await untilAborted(lastSavedModel(context, claim, signal), signal);
     const modelVersion = await untilAborted(versionOf(context, job, claim, saved, signal), signal);
     const lastLines = [savedLine(saved, modelVersion), SUCCEEDED];
     return { status: 'COMPLETED', runId: saved?.runId ?? null, modelVersion, lastLines };
   } catch (error) {
     signal.throwIfAborted();
     const problem = `the script succeeded, but its model could not be registered: ${messageOf(error)}`;
-    return { status: 'FAILED', error: problem, runId: saved?.runId ?? null, lastLines: [`✗ ${problem}`] };
+    const isInfrastructure = isRetryable(error);
+    return {
+      status: 'FAILED',
+      error: problem,
+      isInfrastructure,
+      runId: saved?.runId ?? null,
+      lastLines: [`✗ ${problem}`],
+    };
   }
 }
 
@@ -63,13 +70,13 @@ async function versionOf(
   saved: SavedModel | null,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const own = await lastOwnVersion(context, job);
+  const own = await lastOwnVersion(context, job, claim);
   if (own !== null) return own.version;
   if (saved === null) return null;
   const runId = saved.runId === null ? {} : { runId: saved.runId };
   const request = { name: job.modelName, source: saved.source, tags: mlflowTags(job), ...runId };
   const version =
-    (claim.isTakenOver ? await versionMadeBefore(context, job, signal) : undefined) ??
+    (claim.isTakenOver ? await versionMadeBefore(context, job, saved, signal) : undefined) ??
     (await retry(() => context.models.register(request), { ...REGISTRATION, signal }));
   const { name } = version;
   await recordVersion(
@@ -80,12 +87,20 @@ async function versionOf(
   return version.version;
 }
 
-/** A version that MLflow has and nobody noted: whoever made it was gone before it could. */
-async function versionMadeBefore({ mlflow }: SupervisorContext, job: TrainingJob, signal: AbortSignal) {
+/** A version of what was saved that MLflow has and nobody noted: whoever made it was gone before it could. */
+async function versionMadeBefore(
+  { mlflow }: SupervisorContext,
+  job: TrainingJob,
+  saved: SavedModel,
+  signal: AbortSignal,
+) {
   const filter = filterString('tags.`asgard.job_id`', [job.id]);
   const search = () => mlflow.searchModelVersions({ filter, maxResults: 100, signal });
   const { items } = await retry(search, { ...REGISTRATION, signal });
-  return items.find(({ name }) => name === job.modelName);
+  // One of an earlier attempt is of another run.
+  return items.find(({ name, runId, source }) => {
+    return name === job.modelName && (saved.runId === null ? source === saved.source : runId === saved.runId);
+  });
 }
 
 /** After another exit than 0. An artifact that could not be saved is nearly always why. */
@@ -107,25 +122,30 @@ async function hasNoArtifacts({ database }: SupervisorContext, claim: Claim): Pr
   return attempt.hasNoArtifacts;
 }
 
-function lastOwnVersion({ database }: SupervisorContext, job: TrainingJob): Promise<JobModelVersion | null> {
+function lastOwnVersion(
+  { database }: SupervisorContext,
+  job: TrainingJob,
+  { id: attemptId }: Claim,
+): Promise<JobModelVersion | null> {
   return database.jobModelVersion.findFirst({
-    where: { jobId: job.id, name: job.modelName },
+    where: { jobId: job.id, attemptId, name: job.modelName },
     orderBy: { createdAt: 'desc' },
   });
 }
 
 /**
  * The gateway saw models being saved. What it cannot see is a pickle that a client sent straight to the object store of
- * an external MLflow: that one is looked for among the artifacts of the job's runs, the last run first.
+ * an external MLflow: that one is looked for among the artifacts of the attempt's runs, the last run first. What an earlier
+ * attempt saved is not this one's.
  */
 async function lastSavedModel(
   { database, mlflow }: SupervisorContext,
-  jobId: string,
+  { jobId, id: attemptId }: Claim,
   signal: AbortSignal,
 ): Promise<SavedModel | null> {
-  const seen = await database.jobSavedModel.findFirst({ where: { jobId }, orderBy: { id: 'desc' } });
+  const seen = await database.jobSavedModel.findFirst({ where: { jobId, attemptId }, orderBy: { id: 'desc' } });
   if (seen !== null) return seen;
-  const runs = await database.jobRun.findMany({ where: { jobId }, orderBy: { id: 'desc' }, take: 20 });
+  const runs = await database.jobRun.findMany({ where: { jobId, attemptId }, orderBy: { id: 'desc' }, take: 20 });
   for (const { runId } of runs) {
     const artifacts = await retry(() => mlflow.listArtifacts(runId, 'model', signal), {
       ...REGISTRATION,

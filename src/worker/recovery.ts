@@ -2,7 +2,7 @@ import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
 import type { JobObserver } from '../jobs/job-observer.ts';
 import { closeAttempt, silentAttempts } from '../jobs/queue.ts';
-import { endJob } from '../jobs/transitions.ts';
+import { endAttempt } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
 
 const SWEEP_MS = 10_000;
@@ -17,7 +17,7 @@ export interface RecoveryOptions {
 }
 
 /**
- * Ends what nobody can go on with: jobs on a machine that has been silent for too long are LOST, and what is left on this
+ * Ends what nobody can go on with: attempts on a machine that has been silent for too long are LOST, and what is left on this
  * machine of attempts that are over is removed, so that no script goes on behind a job that has ended.
  */
 export class Recovery implements AsyncDisposable {
@@ -48,10 +48,11 @@ export class Recovery implements AsyncDisposable {
       try {
         if (machine === executor.machine) await executor.forget({ jobId, attempt: number, place });
         const error = `worker ${workerId} fell silent while it ran the job, and did not return`;
-        const isEnded = await endJob(database, jobId, { id, number }, { status: 'LOST', error });
-        if (isEnded) {
-          logger.warn({ jobId, attempt: number }, 'job.lost');
-          observer?.ended('LOST');
+        const end = { status: 'LOST', error, isInfrastructure: true } as const;
+        const written = await endAttempt(database, jobId, { id, number }, end);
+        if (written !== null) {
+          logger.warn({ jobId, attempt: number, written }, 'job.lost');
+          if (written === 'ended') observer?.ended('LOST');
         } else {
           // Its job had ended in another way; an open attempt would be met again and again.
           await closeAttempt(database, id);

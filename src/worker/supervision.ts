@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { expectedFailure, isDiskFull } from '../database/failure.ts';
+
 import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
@@ -7,15 +7,16 @@ import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
 import { keptOutput } from '../jobs/output-store.ts';
 import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
-import { endJob, type JobEnd, moveJob } from '../jobs/transitions.ts';
+import { endAttempt, type JobEnd, moveJob } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
-import { AsgardError, assertNever, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
+
+import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
 import { logLock } from './lock-artifact.ts';
+
 import type { ControlMessage, WrittenEnd } from './messages.ts';
-import { concludeFailure, concludeSuccess } from './outcome.ts';
 import { storeFrames } from './output.ts';
 import { prepare } from './preparation.ts';
 import { ScriptStorage } from './script-storage.ts';
@@ -28,19 +29,6 @@ const RUNNER_LIMIT_MS = 3000;
 const END_PAUSE_MS = 1000;
 /** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
 const TAKEN_OVER_MS = 60_000;
-
-/** Why a job stops before its script has ended by itself. */
-class Interruption extends Error {
-  readonly status: 'CANCELLED' | 'TIMED_OUT' | 'LOST';
-
-  constructor(status: 'CANCELLED' | 'TIMED_OUT' | 'LOST', message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-/** The supervision ends and the job does not: another worker has the attempt, or the next one shall take it over. */
-class Released extends Error {}
 
 /**
  * One attempt at a job, from claim to end: environment, script, outcome. It may have been begun by another supervision
@@ -57,6 +45,7 @@ export class Supervision {
   readonly #reading = new AbortController();
   #hasRunner = false;
   #graceSeconds = 0;
+  #exit: ExitRecord | undefined;
   #scriptEnd: ScriptEnd | undefined;
   #claimedAt: Date | null = null;
 
@@ -68,11 +57,12 @@ export class Supervision {
   }
 
   /**
-   * Resolves when the job has ended, with the end that this wrote, or is no longer this worker's: then with null. Rejects
-   * only when its end could not be written: then the attempt is there to be taken over.
+   * Resolves when the attempt has ended: with the end of its job when this wrote that; null when the job is to be tried
+   * again, or is no longer this worker's. Rejects only when the end could not be written: then the attempt is there to be
+   * taken over.
    */
   async run(): Promise<WrittenEnd | null> {
-    const { executor, logger } = this.#context;
+    const { logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
     this.#control.on('message', (message: ControlMessage) => {
       if (message.type === 'cancel') this.#interrupt('CANCELLED', message.reason);
@@ -85,22 +75,20 @@ export class Supervision {
         await this.#leave();
         return null;
       }
+      // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
+      if (this.#exit === undefined && (await this.#isHeld())) await this.#forget();
       await logLock(this.#context, this.#claim, end.runId);
-      const isEnded = await retry(() => this.#writeEnd(end), {
+      const written = await retry(() => this.#writeEnd(end), {
         isPassing: () => true,
         tries: LEASE_SECONDS,
         pauseMs: END_PAUSE_MS,
       });
-      logger.info({ jobId, attempt, status: end.status, error: end.error, isEnded }, 'job.ended');
-      if (!isEnded && (await this.#isOpen())) return null;
-      await executor.forget(this.#handle).catch((error: unknown) => {
-        logger.warn({ jobId, attempt, err: error }, 'job.files_left');
-      });
-      if (!isEnded) return null;
-      return {
-        status: end.status,
-        ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }),
-      };
+      const { status, error } = end;
+      logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');
+      if (written === null && (await this.#isOpen())) return null;
+      await this.#forget();
+      if (written !== 'ended') return null;
+      return { status, ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }) };
     } finally {
       clearInterval(lease);
     }
@@ -129,10 +117,11 @@ export class Supervision {
     if (environment === null) this.#ownRunner();
     else await this.#begin(job, environment, state === null, deadline);
     const exit = await this.#followScript(framesStored);
+    this.#exit = exit;
     this.#scriptEnd = await this.#scriptEndOf(exit);
     this.#interruption.signal.throwIfAborted();
     // Awaited here: the deadline covers the registration too.
-    return await this.#endOfScript(job, exit);
+    return await endOfScript(this.#context, job, this.#claim, exit, this.#interruption.signal);
   }
 
   #prepare(job: TrainingJob): Promise<PythonEnvironment> {
@@ -157,7 +146,8 @@ export class Supervision {
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
     const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
-    const token = await issueJobToken(database, this.#claim.id);
+    const token = await issueJobToken(database, this.#claim);
+    if (token === null) return this.#mustHold();
     const spec: RunSpec = {
       scriptName: job.scriptName,
       script: job.script,
@@ -196,41 +186,11 @@ export class Supervision {
     return { exitCode, signal, ...all, kept: await keptOutput(this.#context.database, this.#claim, all) };
   }
 
-  async #endOfScript(job: TrainingJob, exit: ExitRecord): Promise<JobEnd> {
-    switch (exit.reason) {
-      case 'timed_out':
-        return { status: 'TIMED_OUT', error: timeoutMessage(job) };
-      case 'cancelled':
-        return { status: 'CANCELLED', error: 'the runner was asked to end' };
-      case 'start_failed':
-        return { status: 'FAILED', error: `the script could not be started: ${exit.message ?? ''}` };
-      case 'output_lost':
-        return { status: 'FAILED', error: exit.message ?? 'the script was killed, as its output could not be stored' };
-      case 'exited': {
-        const end = await (exit.code === 0
-          ? concludeSuccess(this.#context, job, this.#claim, this.#interruption.signal)
-          : concludeFailure(this.#context, this.#claim, exit));
-        return exit.message === null ? end : { ...end, lastLines: [exit.message, ...(end.lastLines ?? [])] };
-      }
-      default:
-        return assertNever(exit.reason);
-    }
-  }
-
-  /** What was thrown becomes the job's end: an interruption, the user's fault, or ours. Null: it has not ended. */
+  /** Null: it has not ended. */
   #endAfter(error: unknown): JobEnd | null {
-    const { jobId } = this.#claim;
     const { reason } = this.#interruption.signal;
     if (error instanceof Released || reason instanceof Released) return null;
-    const interruption = reason instanceof Interruption ? reason : error;
-    if (interruption instanceof Interruption) return { status: interruption.status, error: interruption.message };
-    if (error instanceof RunnerLostError) return { status: 'LOST', error: error.message };
-    if (error instanceof AsgardError) return { status: 'FAILED', error: error.message };
-    this.#context.logger.error({ jobId, err: error }, 'job.supervision_failed');
-    // A database that is away is no fault of the job's, whose script goes on.
-    if (expectedFailure(error) !== undefined) return null;
-    if (isDiskFull(error)) return { status: 'FAILED', error: `the disk is full: ${lastLineOf(messageOf(error))}` };
-    return { status: 'FAILED', error: `the platform failed while it ran the job: ${messageOf(error)}` };
+    return endAfter(this.#context, this.#claim.jobId, reason instanceof Interruption ? reason : error, this.#hasRunner);
   }
 
   /** Once the database answers again, or another worker looks, the attempt is taken over. */
@@ -243,12 +203,22 @@ export class Supervision {
     });
   }
 
-  async #writeEnd(end: JobEnd): Promise<boolean> {
+  async #writeEnd(end: JobEnd): Promise<'ended' | 'retried' | null> {
     const { database } = this.#context;
-    const { jobId } = this.#claim;
-    const lastRun = await database.jobRun.findFirst({ where: { jobId }, orderBy: { id: 'desc' } });
-    const script = this.#scriptEnd === undefined ? {} : { script: this.#scriptEnd };
-    return endJob(database, jobId, this.#claim, { ...end, ...script, runId: end.runId ?? lastRun?.runId ?? null });
+    const { jobId, id: attemptId } = this.#claim;
+    const lastRun = await database.jobRun.findFirst({ where: { jobId, attemptId }, orderBy: { id: 'desc' } });
+    const runId = end.runId ?? lastRun?.runId ?? null;
+    const script = this.#scriptEnd && { script: this.#scriptEnd };
+    const usage = this.#exit && { usage: usageOf(this.#exit) };
+    return endAttempt(database, jobId, this.#claim, { ...end, ...script, ...usage, runId });
+  }
+
+  /** Removes what the run left; ends it first when it still runs. */
+  async #forget(): Promise<void> {
+    const { executor, logger } = this.#context;
+    await executor.forget(this.#handle).catch((error: unknown) => {
+      logger.warn({ jobId: this.#claim.jobId, attempt: this.#claim.number, err: error }, 'job.files_left');
+    });
   }
 
   #interrupt(status: Interruption['status'], message: string): void {
@@ -272,6 +242,12 @@ export class Supervision {
   async #isOpen(): Promise<boolean> {
     const where = { id: this.#claim.id, endedAt: null, job: { completedAt: null } };
     return (await this.#context.database.jobAttempt.count({ where })) > 0;
+  }
+
+  /** Whether the attempt is open, and this worker's. False when that cannot be told. */
+  async #isHeld(): Promise<boolean> {
+    const lease = await renewLease(this.#context.database, this.#claim).catch(() => null);
+    return lease !== null;
   }
 
   #endScript(): void {
@@ -303,11 +279,6 @@ export class Supervision {
   }
 }
 
-/** Messages about the database begin with where in our code it was called. */
-function lastLineOf(message: string): string {
-  return message.slice(message.lastIndexOf('\n') + 1);
-}
-
-function timeoutMessage(job: TrainingJob): string {
-  return `the job did not end within its ${job.timeoutSeconds} s`;
+function usageOf({ max_rss_bytes: maxRssBytes, cpu_seconds: cpuSeconds }: ExitRecord): NonNullable<JobEnd['usage']> {
+  return { maxRssBytes, cpuSeconds };
 }

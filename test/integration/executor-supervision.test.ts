@@ -16,6 +16,7 @@ import { readEvents } from '../../src/jobs/event-store.ts';
 import type { NumberedJobEvent } from '../../src/jobs/events.ts';
 import { type Claim, claimJobs, takeOverAttempts, type Worker } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
+import { issueJobToken } from '../../src/jobs/tracking.ts';
 import { endJob, moveJob } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
@@ -291,6 +292,58 @@ while not os.path.exists("end"):
     });
   });
 
+  it('whose runner is killed is tried again when it has a retry left, and nothing of the first attempt runs on', async () => {
+    const { id, claim, ended } = await supervise(
+      `import os, signal, sys, time
+if os.environ["ASGARD_RUN"].endswith("/2"):
+    print("again", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(60)
+print("ready", flush=True)
+time.sleep(60)
+`,
+      { retries: 1 },
+    );
+    await printed(id, 'ready');
+    process.kill(await runnerPidOf(join(folder, id, '1')), 'SIGKILL');
+    const first = await ended;
+    expect(first.job).toMatchObject({ status: 'QUEUED', error: null, completedAt: null });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+    expect(await issueJobToken(test.client, claim)).toBeNull();
+    await test.client.trainingJob.update({ where: { id }, data: { notBefore: null } });
+    const [next] = await claimJobs(test.client, worker(), 1);
+    if (next === undefined) throw new Error('nothing was claimed');
+    const { job, events } = await goOn(next).ended;
+    expect(job).toMatchObject({ status: 'COMPLETED', error: null });
+    expect(statusesOf(events)).toEqual([
+      'QUEUED',
+      'PREPARING',
+      'RUNNING',
+      'QUEUED',
+      'PREPARING',
+      'RUNNING',
+      'COMPLETED',
+    ]);
+    expect(outputTexts(events)).toEqual(['ready', 'again']);
+    expect(events.at(-1)).toMatchObject({ type: 'end', exitCode: 0, lines: 1, bytes: 6 });
+    const attempts = await test.client.jobAttempt.findMany({ orderBy: { number: 'asc' } });
+    expect(attempts).toMatchObject([
+      { status: 'LOST', exitCode: null, cpuSeconds: null },
+      { status: 'COMPLETED', exitCode: 0, cpuSeconds: expect.any(Number), maxRssBytes: expect.any(BigInt) },
+    ]);
+  });
+
+  it('whose runner was asked to end by others than the platform is LOST, not cancelled', async () => {
+    const { id, ended } = await supervise('import time\nprint("ready", flush=True)\ntime.sleep(60)\n');
+    await printed(id, 'ready');
+    process.kill(await runnerPidOf(join(folder, id, '1')), 'SIGTERM');
+    expect((await ended).job).toMatchObject({ status: 'LOST', error: expect.stringContaining('shut down') });
+  });
+
   it('whose runner is stopped cannot hold a cancel up', async () => {
     const { id, control, ended } = await supervise(STUBBORN);
     await printed(id, 'ready');
@@ -498,7 +551,9 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     const { run } = z.object({ run: z.object({ info: z.object({ run_id: z.string() }) }) }).parse(await created.json());
     const runId = run.info.run_id;
     const source = `runs:/${runId}/model`;
-    await test.client.jobSavedModel.create({ data: { jobId: id, source, path: 'model/model.pkl', runId } });
+    await test.client.jobSavedModel.create({
+      data: { jobId: id, source, path: 'model/model.pkl', runId, attemptId: claim.id },
+    });
     const made = await context.models.register({ name: model, source, runId, tags: { 'asgard.job_id': id } });
     const [taken] = await takeOverAttempts(test.client, worker('next'), []);
     if (taken === undefined) throw new Error(`nothing to take over of ${claim.jobId}`);

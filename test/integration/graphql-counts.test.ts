@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { claimJobs } from '../../src/jobs/queue.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { SUBMISSION } from '../support/submission.ts';
+import { workerNamed } from '../support/worker.ts';
 
 /** As many of everything as the largest list shows. */
 const MANY = 30;
@@ -48,6 +50,7 @@ async function addAll(name: string): Promise<void> {
   await api.database.environment.create({ data: { hash: name, lock: 'numpy==2.4.0\n', python: '3.12.3', copies } });
   const data = { runId, modelVersion: '2', environmentHash: name };
   await api.database.trainingJob.update({ where: { id }, data });
+  await claimJobs(api.database, workerNamed('worker'), 1);
   await api.database.jobRun.create({ data: { jobId: id, runId, experimentId } });
 }
 
@@ -60,6 +63,7 @@ it.each([
     'trainingJobs',
     'id status script tags { key } environmentVariables { name } elapsedSeconds',
   ],
+  ['jobs → attempts', 'trainingJobs', 'isUnreachable attempts { number status isUnreachable maxRssBytes }'],
   ['jobs → events, log', 'trainingJobs', 'logText events(first: 2) { sequence } of: events(types: [LOG]) { sequence }'],
   ['jobs → run → metrics, experiment', 'trainingJobs', `run { ${RUN} experiment { id name } job { status } }`],
   [

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { appendEvents } from '../../src/jobs/event-store.ts';
+import { claimJobs } from '../../src/jobs/queue.ts';
+import { endAttempt } from '../../src/jobs/transitions.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { presentJobWithLog } from '../../src/rest/present.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { SUBMISSION } from '../support/submission.ts';
+import { workerNamed } from '../support/worker.ts';
 
 let api: GraphqlForTests;
 
@@ -89,6 +92,49 @@ describe('submitTrainingJob', () => {
       __typename: 'InvalidInputError',
       issues: [{ path: ['environmentVariables', 'A'], type: 'duplicate' }],
     });
+  });
+});
+
+describe('attempts', () => {
+  it('are told with how each ended and which events are its own, and a silent machine with a mark', async () => {
+    const { id } = await api.services.jobs.submit({ ...SUBMISSION, priority: 100, retries: 1 });
+    const query = `query ($id: ID!) { trainingJob(id: $id) { status retries retryOn isUnreachable
+      attempts { number status error exitCode signal maxRssBytes cpuSeconds firstSequence lastSequence endedAt isUnreachable } } }`;
+    const look = async () => (await post(api.url, query, { id })).body.data.trainingJob;
+    expect(await look()).toEqual({
+      status: 'QUEUED',
+      retries: 1,
+      retryOn: 'INFRASTRUCTURE',
+      isUnreachable: false,
+      attempts: [],
+    });
+    const worker = workerNamed('silent');
+    const [claim] = await claimJobs(api.database, worker, 1);
+    if (claim?.jobId !== id) throw new Error('another job was claimed');
+    const silent = (seconds: number) =>
+      api.database.jobAttempt.updateMany({
+        where: { id: claim.id },
+        data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) },
+      });
+    await silent(20);
+    expect(await look()).toMatchObject({
+      isUnreachable: false,
+      attempts: [{ status: 'PREPARING', isUnreachable: false }],
+    });
+    await silent(40);
+    expect(await look()).toMatchObject({
+      isUnreachable: true,
+      attempts: [{ isUnreachable: true, lastSequence: null }],
+    });
+    const end = { status: 'LOST', error: 'gone', isInfrastructure: true } as const;
+    const usage = { maxRssBytes: 5_000_000_000, cpuSeconds: 0.25 };
+    expect(await endAttempt(api.database, id, claim, { ...end, usage })).toBe('retried');
+    expect(await look()).toMatchObject({
+      status: 'QUEUED',
+      isUnreachable: false,
+      attempts: [{ number: 1, ...usage, status: 'LOST', error: 'gone', firstSequence: 2, lastSequence: 5 }],
+    });
+    await api.services.jobs.cancel(id);
   });
 });
 

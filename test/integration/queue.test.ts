@@ -5,7 +5,7 @@ import { appendOutput, type OutputLine } from '../../src/jobs/output-store.ts';
 import { type Claim, claimJobs, renewLease, silentAttempts, takeOverAttempts } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { issueJobToken, JobTracking } from '../../src/jobs/tracking.ts';
-import { endJob, moveJob } from '../../src/jobs/transitions.ts';
+import { endAttempt, endJob, moveJob } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { poll } from '../support/poll.ts';
@@ -119,7 +119,7 @@ describe('claimJobs', () => {
     const { rows } = await sql.query<{
       'QUERY PLAN': string;
     }>(`EXPLAIN SELECT id FROM training_jobs WHERE status = 'QUEUED'
-      ORDER BY priority DESC, created_at, id LIMIT 4 FOR UPDATE SKIP LOCKED`);
+      AND not_before IS NULL ORDER BY priority DESC, created_at, id LIMIT 4 FOR UPDATE SKIP LOCKED`);
     expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index Scan using training_jobs_queue_idx/);
   });
 
@@ -181,7 +181,8 @@ describe('an attempt that has ended', () => {
   it('has a token that is good no more', async () => {
     const [id = ''] = await submitMany(1);
     const next = await claimOne();
-    const token = await issueJobToken(database, next.id);
+    const token = (await issueJobToken(database, next)) ?? '';
+    expect(await issueJobToken(database, { ...next, workerId: 'late' })).toBeNull();
     const tracking = new JobTracking(database, new MlflowClient({ baseUrl: () => 'http://127.0.0.1:1' }));
     expect(await tracking.authenticate(token)).toEqual({ jobId: id, attemptId: next.id, hasNoArtifacts: false });
     await endJob(database, id, next, { status: 'FAILED', error: 'no' });
@@ -189,11 +190,11 @@ describe('an attempt that has ended', () => {
   });
 
   it('adds nothing to the next attempt of its job', async () => {
-    // No code puts a job back into the queue yet; the guard must hold when one does.
     const [id = ''] = await submitMany(1);
     const first = await claimOne();
-    await database.jobAttempt.update({ where: { id: first.id }, data: { endedAt: new Date() } });
-    await database.trainingJob.update({ where: { id }, data: { status: 'QUEUED' } });
+    await database.trainingJob.update({ where: { id }, data: { retries: 1 } });
+    await endAttempt(database, id, first, { status: 'LOST', isInfrastructure: true });
+    await database.trainingJob.update({ where: { id }, data: { notBefore: null } });
     const second = await claimOne();
     expect(second).toMatchObject({ jobId: id, number: 2 });
     expect(await appendEvents(database, id, [log('late')], first)).toBe(false);

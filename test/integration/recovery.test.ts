@@ -122,6 +122,18 @@ describe('recovery', () => {
     await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
+  it('puts a job with retries left back into the queue, once its script has ended', async () => {
+    const { jobId } = await runAbandoned();
+    await database.trainingJob.update({ where: { id: jobId }, data: { retries: 1 } });
+    await expire();
+    const told: string[] = [];
+    await sweep((status) => void told.push(status));
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'QUEUED', notBefore: expect.any(Date) });
+    expect(await processesWith(`${jobId}.py`)).toEqual([]);
+    await expect(database.jobAttempt.findMany()).resolves.toMatchObject([{ number: 1, status: 'LOST' }]);
+    expect(told).toEqual([]);
+  });
+
   it('by two platforms at once ends the job once, and one of them tells of it', async () => {
     const { jobId } = await runAbandoned();
     await expire();

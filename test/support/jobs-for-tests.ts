@@ -129,7 +129,7 @@ export class Gate implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, and `tell(name)`. */
+  /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, `tell(name)` and `is_told(name)`. */
   get python(): string {
     return `
 import os, sys, time
@@ -139,6 +139,8 @@ def wait(name="open"):
         if time.monotonic() > deadline:
             sys.exit("nobody opened the gate")
         time.sleep(0.01)
+def is_told(name):
+    return os.path.exists(os.path.join(${JSON.stringify(this.#folder)}, name))
 def tell(name):
     open(os.path.join(${JSON.stringify(this.#folder)}, name), "w").close()
 `;

@@ -13,4 +13,6 @@ export const SUBMISSION: Omit<JobSubmission, 'idempotencyKey'> = {
   // What ignores SIGTERM holds a test up no longer.
   graceSeconds: 2,
   priority: 0,
+  retries: 0,
+  retryOn: 'INFRASTRUCTURE',
 };

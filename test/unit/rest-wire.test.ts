@@ -35,6 +35,8 @@ describe('an upload', () => {
       tags: { team: 'data-science' },
       grace_seconds: 0,
       priority: '-7',
+      retries: 3,
+      retry_on: 'any',
       idempotency_key: 'monday/1',
     });
     expect(submission).toEqual({
@@ -48,13 +50,22 @@ describe('an upload', () => {
       tags: { team: 'data-science' },
       graceSeconds: 0,
       priority: -7,
+      retries: 3,
+      retryOn: 'ANY',
       idempotencyKey: 'monday/1',
     });
   });
 
   test('what is left out, or null, takes its default', () => {
     const domain = { requirements: [], environmentVars: {}, timeoutSeconds: 300, tags: {} };
-    const defaults = { ...domain, graceSeconds: 10, priority: 0, idempotencyKey: undefined };
+    const defaults = {
+      ...domain,
+      graceSeconds: 10,
+      retries: 0,
+      retryOn: 'INFRASTRUCTURE',
+      priority: 0,
+      idempotencyKey: undefined,
+    };
     expect(parseUpload(upload)).toMatchObject(defaults);
     const names = [
       'requirements',
@@ -81,6 +92,7 @@ describe('an upload', () => {
     ['timeout', 59, 'greater_than_equal', 'Input should be greater than or equal to 60'],
     ['timeout', 3601, 'less_than_equal', 'Input should be less than or equal to 3600'],
     ['timeout', 90.5, 'int_type', 'Input should be a valid integer'],
+    ['retries', 11, 'less_than_equal', 'Input should be less than or equal to 10'],
     ['grace_seconds', 61, 'less_than_equal', 'Input should be less than or equal to 60'],
     ['priority', 101, 'less_than_equal', 'Input should be less than or equal to 100'],
     ['timeout', 'soon', 'int_type', 'Input should be a valid integer'],

@@ -17,6 +17,8 @@ test('a submission without its optional fields gets their defaults', () => {
     timeoutSeconds: 300,
     graceSeconds: 10,
     priority: 0,
+    retries: 0,
+    retryOn: 'INFRASTRUCTURE',
     tags: {},
   });
 });
@@ -36,6 +38,8 @@ test('every problem is told at once', () => {
     timeoutSeconds: 10,
     graceSeconds: 61,
     priority: 101,
+    retries: 11,
+    retryOn: 'NEVER',
     idempotencyKey: 'two words',
     tags: { 'not/fine?': 'x' },
   };
@@ -51,6 +55,8 @@ test('every problem is told at once', () => {
       'priority',
       'requirements.1',
       'requirements.2',
+      'retries',
+      'retryOn',
       'script',
       'scriptName',
       'tags.not/fine?',

@@ -21,6 +21,7 @@
       "UnavailableError"
     ],
     "JobEvent": [
+      "AttemptEnded",
       "EnvironmentLine",
       "JobEnded",
       "LogLine",

@@ -24,7 +24,7 @@ export type JobStatus =
   | 'LOST'
   /** A worker has it and makes its environment. */
   | 'PREPARING'
-  /** It waits for a worker; it can be cancelled at once. */
+  /** It waits for a worker, or for its next attempt; it can be cancelled at once. */
   | 'QUEUED'
   /** Its environment is ready and its script has been started. */
   | 'RUNNING'
@@ -39,6 +39,13 @@ export type LogStream =
   | 'STDERR'
   /** What the script printed to its standard output. */
   | 'STDOUT';
+
+/** Which failures of a job are tried again. A cancelled one never is. */
+export type RetryOn =
+  /** Those of the script too: it exited with another code than 0, was killed, or ran out of time. */
+  | 'ANY'
+  /** Those of what a script stands on: its machine or runner was lost, the script could not be started, MLflow, the database or a package index did not answer, the disk was full. */
+  | 'INFRASTRUCTURE';
 
 /** A Python training script and how to run it. */
 export type SubmitTrainingJobInput = {
@@ -56,6 +63,10 @@ export type SubmitTrainingJobInput = {
   readonly priority?: number | null | undefined;
   /** Python packages beside the ones that are always there, as PEP 508 names them. */
   readonly requirements?: ReadonlyArray<string> | null | undefined;
+  /** How many attempts may follow the first, each with the whole time again: 0 to 10; 0 when absent. The pauses between them double from 2 s on. */
+  readonly retries?: number | null | undefined;
+  /** Which failures are tried again; INFRASTRUCTURE when absent. A cancelled job never is. */
+  readonly retryOn?: RetryOn | null | undefined;
   /** The source text of the script, at most 1 MiB in UTF-8. */
   readonly script: string;
   /** The file name of the script, without a folder. */
@@ -111,6 +122,7 @@ export type JobEventsSubscriptionVariables = Exact<{
 
 
 export type JobEventsSubscription = { readonly jobEvents: ReadonlyArray<
+    | { readonly __typename: 'AttemptEnded', readonly sequence: number }
     | { readonly __typename: 'EnvironmentLine', readonly text: string, readonly sequence: number }
     | { readonly __typename: 'JobEnded', readonly status: JobStatus, readonly exitCode: number | null, readonly lines: number, readonly sequence: number }
     | { readonly __typename: 'LogLine', readonly stream: LogStream, readonly text: string, readonly sequence: number }
