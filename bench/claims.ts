@@ -3,8 +3,17 @@ import { inference } from './inference.ts';
 import { jobOverhead } from './job-overhead.ts';
 import { logDelay } from './log-delay.ts';
 import { manyJobs } from './many-jobs.ts';
+import { manyLines } from './many-lines.ts';
 import { startAndRest } from './start-and-rest.ts';
 import type { Claim } from './support/bench.ts';
 
 /** All that is measured, in the order of docs/benchmarks.md. */
-export const CLAIMS: readonly Claim[] = [guideTable, jobOverhead, logDelay, inference, manyJobs, startAndRest];
+export const CLAIMS: readonly Claim[] = [
+  guideTable,
+  jobOverhead,
+  logDelay,
+  manyLines,
+  inference,
+  manyJobs,
+  startAndRest,
+];

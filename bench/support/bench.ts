@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
@@ -61,6 +61,14 @@ export class Bench implements AsyncDisposable {
     this.#count += 1;
     const path = join(this.folder, `${name}${this.#count}`);
     await mkdir(path);
+    return path;
+  }
+
+  /** A new folder in which scripts can write too, under whichever account they run. */
+  async meetingPlace(): Promise<string> {
+    const path = await mkdtemp(join(tmpdir(), 'bench-meeting-'));
+    this.#stack.defer(() => rm(path, { recursive: true, force: true }));
+    await chmod(path, 0o777);
     return path;
   }
 

@@ -1,17 +1,17 @@
-/** A measured number beside its peer's. */
+/** A measured number, beside its peer's where there is another way to the same end. */
 export interface Figure {
   readonly what: string;
-  readonly unit: 'ms' | 's' | 'requests/s' | 'MiB';
+  readonly unit: 'ms' | 's' | 'requests/s' | 'lines/s' | 'readers' | 'MiB';
   readonly better: 'lower' | 'higher';
   readonly ours: number;
-  /** Another way to the same end. */
-  readonly peer: { readonly name: string; readonly value: number };
-  /** What the guide promises, where it does: `< 1 s`. */
+  readonly peer?: { readonly name: string; readonly value: number };
+  /** What is promised, where something is: `< 1 s`. */
   readonly promise?: string | undefined;
 }
 
-/** How many times better ours is than the peer's; below 1 where the peer is better. */
-export function ratioOf({ better, ours, peer }: Figure): number {
+/** How many times better ours is than the peer's; below 1 where the peer is better. Undefined without a peer. */
+export function ratioOf({ better, ours, peer }: Figure): number | undefined {
+  if (peer === undefined) return undefined;
   return better === 'lower' ? peer.value / ours : ours / peer.value;
 }
 

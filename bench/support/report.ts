@@ -14,13 +14,20 @@ export interface Results {
 
 /** One claim's figures for a terminal: a line each. */
 export function figureLines(figures: readonly Figure[]): string {
-  return figures.map((each) => `  ${cellsOf(each).join(' | ')}\n`).join('');
+  return figures
+    .map(
+      (each) =>
+        `  ${cellsOf(each)
+          .filter((cell) => cell !== '')
+          .join(' | ')}\n`,
+    )
+    .join('');
 }
 
 /** One claim's figures and notes for a page. */
 function claimMarkdown({ figures, notes }: Measured): string {
   const hasPromise = figures.some(({ promise }) => promise !== undefined);
-  const head = ['', 'Asgard', 'peer', 'its figure', 'ratio', ...(hasPromise ? ['the guide promises'] : [])];
+  const head = ['', 'Asgard', 'peer', 'its figure', 'ratio', ...(hasPromise ? ['promised'] : [])];
   const rows = figures.map((each) => [...cellsOf(each), ...(hasPromise ? [each.promise ?? ''] : [])]);
   const table = [head, head.map((_, column) => (column === 0 ? '---' : '---:')), ...rows];
   return `${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n${notes.map((note) => `- ${note}`).join('\n')}`;
@@ -61,7 +68,11 @@ export function fillIn(page: string, run: Results): string {
 function cellsOf(figure: Figure): string[] {
   const { what, unit, ours, peer } = figure;
   const ratio = ratioOf(figure);
-  return [what, `${rounded(ours)} ${unit}`, peer.name, `${rounded(peer.value)} ${unit}`, rounded(ratio)];
+  const theirs =
+    peer === undefined || ratio === undefined
+      ? ['', '', '']
+      : [peer.name, `${rounded(peer.value)} ${unit}`, rounded(ratio)];
+  return [what, `${rounded(ours)} ${unit}`, ...theirs];
 }
 
 /** Three digits that count, and all of a large number's. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CLAIMS } from '../../bench/claims.ts';
 import { type Figure, median, percentile, ratioOf } from '../../bench/support/figures.ts';
-import { fillIn, type Results } from '../../bench/support/report.ts';
+import { figureLines, fillIn, type Results } from '../../bench/support/report.ts';
 import { PROJECT_ROOT } from '../../src/config.ts';
 
 const LATENCY: Figure = {
@@ -60,7 +60,16 @@ describe('the page of benchmarks', () => {
     expect(fillIn(filled, resultsOf(LATENCY))).toBe(filled);
   });
 
-  it('shows what the guide promises where it does', async () => {
+  it('leaves the cells of a peer empty where there is none', async () => {
+    const page = '<!-- setting --><!-- /setting --><!-- guide-table --><!-- /guide-table -->';
+    const { peer: _none, ...alone } = LATENCY;
+    const results = resultsOf({ ...alone, promise: '< 1 s' });
+    const claims = results.claims.filter(({ name }) => name === 'guide-table');
+    expect(fillIn(page, { ...results, claims })).toContain('| a poll | 2.00 ms |  |  |  | < 1 s |');
+    expect(figureLines([alone])).toBe('  a poll | 2.00 ms\n');
+  });
+
+  it('shows what is promised where something is', async () => {
     const page = '<!-- setting --><!-- /setting --><!-- guide-table --><!-- /guide-table -->';
     const results = resultsOf({ ...LATENCY, promise: '< 1 s' });
     const claims = results.claims.filter(({ name }) => name === 'guide-table');
