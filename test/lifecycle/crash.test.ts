@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../src/client/client.ts';
 import { DataFolder, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
+import { EndedJob, Gate } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
 
 const LOGGING_SCRIPT = `
@@ -15,6 +16,18 @@ with mlflow.start_run():
         time.sleep(0.2)
 `;
 
+/** In MiB. */
+const LOW_LIMIT = { ASGARD_OUTPUT_LIMIT: '1' };
+const CHATTY_LINES = 100_000;
+const chattyScript = (gate: Gate) => `${gate.python}
+print("first", flush=True)
+wait()
+for i in range(${CHATTY_LINES}):
+    print(i, "x" * 90)
+sys.stdout.flush()
+tell("all printed")
+`;
+
 let folder: DataFolder;
 beforeAll(async () => {
   folder = await DataFolder.make();
@@ -24,22 +37,28 @@ afterAll(() => folder?.[Symbol.asyncDispose]());
 describe.sequential('after kill -9 of the platform while a job ran', { timeout: 120_000 }, () => {
   const seen: JobEvent[] = [];
   let jobId: string;
+  let chattyId: string;
   let next: TestPlatform;
   afterAll(() => next?.[Symbol.asyncDispose]());
 
   test('the next start takes the data folder over and puts servers of its own in place of those left behind', async () => {
-    await using platform = await folder.start();
+    await using gate = await Gate.create();
+    await using platform = await folder.start(LOW_LIMIT);
     await platform.ready();
+    chattyId = await submit(platform.client, chattyScript(gate));
+    await followUntil(platform, chattyId, 'first');
     jobId = await submit(platform.client, STUBBORN_SCRIPT);
     await followUntil(platform, jobId, 'tick 5', seen);
     const [postgres, mlflow] = [pidOf('postgres -D'), pidOf('mlflow_server.py')];
     expect(await platform.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
-    expect(pidsOf('runner.py')).toHaveLength(1);
+    expect(pidsOf('runner.py')).toHaveLength(2);
+    await gate.open();
+    await gate.told('all printed');
 
     // The folder under another name is still the same folder.
     const ASGARD_HOME = `${folder.path}-link`;
     await symlink(folder.path, ASGARD_HOME);
-    next = await folder.start({ ASGARD_HOME });
+    next = await folder.start({ ASGARD_HOME, ...LOW_LIMIT });
     await next.ready();
     expect(pidsOf('postgres -D')).not.toContain(postgres);
     expect(pidsOf('mlflow_server.py')).not.toContain(mlflow);
@@ -68,6 +87,19 @@ describe.sequential('after kill -9 of the platform while a job ran', { timeout: 
     }
     const metrics = (await eventsOf(client, logging)).filter((event) => event.__typename === 'MetricLogged');
     expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_item, step) => step));
+  });
+
+  test('a job that printed more than is kept meanwhile has its beginning and its end, which are proven', async () => {
+    const ended = new EndedJob(await next.client.job(chattyId), await eventsOf(next.client, chattyId));
+    expect(ended.ending).toMatchObject({ status: 'COMPLETED', lines: CHATTY_LINES + 1 });
+    const { lines: keptLines, bytes: keptBytes, sha256: keptSha256 } = ended.proof;
+    expect(ended.ending).toMatchObject({ keptLines, keptBytes, keptSha256 });
+    expect(keptBytes).toBeLessThanOrEqual(2 ** 20);
+    expect(keptBytes).toBeGreaterThan(0.75 * 2 ** 20);
+    const { lines, bytes } = ended.ending;
+    expect(ended.of('OutputOmitted')).toMatchObject([{ lines: lines - keptLines, bytes: bytes - keptBytes }]);
+    expect(ended.stdout.slice(0, 2)).toEqual(['first', expect.stringMatching(/^0 x/)]);
+    expect(ended.stdout.at(-1)).toMatch(new RegExp(`^${CHATTY_LINES - 1} x`));
   });
 
   test('the job goes on as if nothing had been: its script, every line once, its tracking, its cancel', async () => {
