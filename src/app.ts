@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { createDatabase } from './database/client.ts';
 import { Listener } from './database/listen.ts';
 import { migrate } from './database/migrate.ts';
+import { findIsolation, isolationTrouble } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { createGraphqlServer } from './http/graphql.ts';
@@ -45,6 +46,8 @@ export interface App extends AsyncDisposable {
   readonly url: string;
   /** `http://<HOST>:<MLFLOW_PORT>`, likewise. */
   readonly mlflowUrl: string;
+  /** One line when scripts are less set apart from the platform than they could be: how far, and why. */
+  readonly lessApart: string | null;
   /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
   /** How many jobs have scripts that go on when the platform ends. */
@@ -77,6 +80,10 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('lock', 500, await FolderLock.acquire(join(home, 'lock')));
   const ports = await choosePorts(config, home, logger);
   const readiness = new Readiness();
+  const python = toolchainPython(toolchain);
+  const isolation = await findIsolation({ setting: config.isolation, python, dataFolder: home });
+  const lessApart = isolationTrouble(isolation);
+  readiness.setTrouble('isolation', lessApart);
   if (config.databaseUrl !== undefined) await migrateOwn(config.databaseUrl);
   const servers = await startServers({ config: { ...config, home }, logger, stop, shutdown, readiness });
   const { databaseUrl, mlflowUrl: upstream } = servers;
@@ -99,7 +106,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow, servers.hasNoArtifactStore);
-  const checker = new ScriptChecker({ python: toolchainPython(toolchain), folder: home, logger });
+  const checker = new ScriptChecker({ python, folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
@@ -136,9 +143,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const mlflowPort = await listen(mlflowServer, host, ports.mlflowPort, 'MLFLOW_PORT');
   const mlflowUrl = localUrl(host, mlflowPort);
 
-  const modelsFolder = join(home, 'models');
-  // What workers of a killed Asgard left there.
-  await rm(modelsFolder, { recursive: true, force: true });
+  const [modelsFolder, launchersFolder] = [join(home, 'models'), join(home, 'launchers')];
+  // What workers and launchers of a killed Asgard left there.
+  for (const folder of [modelsFolder, launchersFolder]) await rm(folder, { recursive: true, force: true });
   const tracking = { trackingUri: mlflowUrl, trackingToken: serviceToken };
   const workers = new ModelWorkers({ database, environments, folder: modelsFolder, ...tracking, logger });
   const inference = new InferenceService(models, workers, metrics.inference.predicted);
@@ -149,6 +156,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     models,
     jobs,
     readiness,
+    isolation: isolation.level,
   });
   const status = () => platform.current();
   const services = { jobs, events, experiments, models, inference, status, database };
@@ -178,14 +186,16 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('model workers', 1200, workers, FACES);
 
   const jobsFolder = join(home, 'jobs');
-  const executor = new LocalExecutor({ folder: jobsFolder, python: toolchainPython(toolchain) });
+  const executor = new LocalExecutor({ folder: jobsFolder, python });
   const settings = {
     databaseUrl,
     mlflowUrl: upstream,
     // This port rather than the API's: the links that MLflow's client prints lead to its UI.
     gatewayUrl: mlflowUrl,
     jobsFolder,
-    launchersFolder: join(home, 'launchers'),
+    isolation: isolation.level,
+    hiddenFolder: home,
+    launchersFolder,
     launchers: config.launchers,
     environmentsFolder: config.environments,
     environmentsLimitBytes: config.environmentsLimitBytes,
@@ -213,6 +223,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   return {
     url,
     mlflowUrl,
+    lessApart,
     failed: Promise.race([servers.failed, refused.promise]),
     runningJobs: () => work.runningJobs,
     cancelJobs: (reason: string) => work.cancelRunning(reason),

@@ -48,6 +48,9 @@ usage: npm start            (all settings are environment variables)
                        before the job is given up                            86400
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
+  ASGARD_ISOLATION     how scripts are kept from the platform's files and
+                       processes: auto (as far as the system allows), off,
+                       required (in namespaces, or the start fails)          auto
   ASGARD_ENVIRONMENTS  folder of the jobs' Python environments               <ASGARD_HOME>/environments
   ASGARD_ENVIRONMENTS_LIMIT
                        GiB that these may take on the disk; beyond it those
@@ -105,6 +108,7 @@ async function main(): Promise<number> {
     process.stdout.write(
       `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
+    if (app.lessApart !== null) process.stderr.write(`asgard: ${app.lessApart}\n`);
     const failure = await Promise.race([stopped, app.failed]);
     const jobs = app.runningJobs();
     if (jobs > 0) process.stderr.write(goingOn(jobs));

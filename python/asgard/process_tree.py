@@ -7,34 +7,29 @@ their orphans become its children, so the tree never loses a branch. Elsewhere o
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_IS_LINUX = sys.platform.startswith("linux")
+from asgard.linux import IS_LINUX, become_subreaper, set_parent_death_signal
 
 
-def become_subreaper() -> None:
+def adopt_orphans() -> None:
     """Makes orphans among this process's descendants its children. Does nothing where that is not known."""
-    if _IS_LINUX:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if IS_LINUX:
+        become_subreaper()
 
 
 def die_with_parent() -> Callable[[], None]:
     """What a child of this process calls between fork and exec so that it is killed when this process is gone."""
-    if not _IS_LINUX:
+    if not IS_LINUX:
         return lambda: None
-    libc = ctypes.CDLL(None)  # loaded before the fork: the child should do as little as possible
     parent = os.getpid()
 
     def in_child() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        set_parent_death_signal(signal.SIGKILL)
         if os.getppid() != parent:  # it died before the call above
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -43,8 +38,8 @@ def die_with_parent() -> Callable[[], None]:
 
 def end_with_parent() -> None:
     """From now on this process is killed when what started it is gone: a thread of a process counts. Linux only."""
-    if _IS_LINUX:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if IS_LINUX:
+        set_parent_death_signal(signal.SIGKILL)
 
 
 def own_identity() -> str:
@@ -52,7 +47,7 @@ def own_identity() -> str:
 
     The same text as `identityOfProcess` of `src/platform/process-identity.ts` gives.
     """
-    if not _IS_LINUX:
+    if not IS_LINUX:
         command = ["/bin/ps", "-p", str(os.getpid()), "-o", "lstart="]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     with open("/proc/self/stat", "rb") as file:
@@ -71,18 +66,17 @@ class ProcessTree:
 
     def terminate(self) -> None:
         """Sends SIGTERM to each process that did not get it by an earlier call."""
-        if not _IS_LINUX:
+        if not IS_LINUX:
             _signal_group(self._group, signal.SIGTERM)
             return
         for process in _descendants(os.getpid()):
             if process.identity not in self._terminated:
                 self._terminated.add(process.identity)
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or it became another user's
-                    os.kill(process.pid, signal.SIGTERM)
+                _signal(process.pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """Sends SIGKILL to each process. What is being forked meanwhile can escape: call again until `is_empty`."""
-        if not _IS_LINUX:
+        if not IS_LINUX:
             _signal_group(self._group, signal.SIGKILL)
             return
         # By groups, which the kernel does at a stroke: a program that forks without end is not caught one by one. The
@@ -93,21 +87,44 @@ class ProcessTree:
 
     def is_empty(self) -> bool:
         """Whether no process is left. One that has ended counts until it was waited for."""
-        if not _IS_LINUX:
+        if not IS_LINUX:
             return not _signal_group(self._group, 0)
-        try:
-            # Without a child there is no descendant either, as orphans come here. /proc does not tell: a process that
-            # forks and ends while it is being read, as a daemon does, is seen in neither of its two.
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return True
-        return False
+        return _has_no_child()
+
+
+class SandboxTree:
+    """All that came out of a script in a sandbox: this process's child is the keeper, its child the sandbox's init."""
+
+    def __init__(self) -> None:
+        self._terminated: set[tuple[int, int]] = set()
+
+    def terminate(self) -> None:
+        """Sends SIGTERM to each process that did not get it by an earlier call."""
+        for process in _descendants(os.getpid()):
+            if process.depth > _INIT_DEPTH and process.identity not in self._terminated:
+                self._terminated.add(process.identity)
+                _signal(process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends init, and with it the kernel ends all of it at a stroke, whatever it does."""
+        for process in _descendants(os.getpid()):
+            if process.depth == _INIT_DEPTH:
+                _signal(process.pid, signal.SIGKILL)
+
+    def is_empty(self) -> bool:
+        """Whether no process is left: init ends after the last one."""
+        return _has_no_child()
+
+
+_INIT_DEPTH = 2
 
 
 class _Process(NamedTuple):
     pid: int
     group: int
     start_time: int
+    depth: int
+    """1 for a child."""
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -115,8 +132,19 @@ class _Process(NamedTuple):
         return (self.pid, self.start_time)
 
 
-def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+def _has_no_child() -> bool:
+    try:
+        # Without a child there is no descendant either, as orphans come here. /proc does not tell: a process that
+        # forks and ends while it is being read, as a daemon does, is seen in neither of its two.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or it became another user's
+        os.kill(pid, number)
 
 
 def _signal_group(group: int, number: int) -> bool:
@@ -143,12 +171,12 @@ def _descendants(root: int) -> list[_Process]:
             continue  # it ended meanwhile
         # proc(5): pid, then in parentheses the name, which may hold anything, then state, parent, group, …
         fields = stat[stat.rindex(b")") + 2 :].split()
-        process = _Process(pid=int(name), group=int(fields[2]), start_time=int(fields[19]))
+        process = _Process(pid=int(name), group=int(fields[2]), start_time=int(fields[19]), depth=0)
         children.setdefault(int(fields[1]), []).append(process)
     found: list[_Process] = []
-    parents = [root]
-    for parent in parents:
-        below = children.get(parent, [])
+    parents = [(root, 0)]
+    for parent, depth in parents:
+        below = [process._replace(depth=depth + 1) for process in children.get(parent, [])]
         found.extend(below)
-        parents.extend(process.pid for process in below)
+        parents.extend((process.pid, process.depth) for process in below)
     return found

@@ -6,6 +6,8 @@ import json
 import math
 from typing import NamedTuple
 
+from asgard.confinement import Confinement
+
 
 class Spec(NamedTuple):
     """What to run, and how long."""
@@ -19,6 +21,8 @@ class Spec(NamedTuple):
     output_limit_bytes: int
     environment_lock: str | None = None
     """A file whose lock this run shares until it ends, so that nobody removes its environment."""
+    confinement: Confinement | None = None
+    """Absent: the script is what the runner is, and sees what it sees."""
 
     @staticmethod
     def parse(text: bytes) -> Spec:
@@ -29,7 +33,8 @@ class Spec(NamedTuple):
         missing = [name for name in Spec._fields if name not in given and name not in Spec._field_defaults]
         if missing:
             raise ValueError(f"the spec lacks {', '.join(missing)}")
-        spec = Spec(**{name: given[name] for name in Spec._fields if name in given})
+        confinement = None if given.get("confinement") is None else Confinement.parse(given["confinement"])
+        spec = Spec(**{name: given[name] for name in Spec._fields if name in given} | {"confinement": confinement})
         if not (isinstance(spec.argv, list) and spec.argv and all(isinstance(word, str) for word in spec.argv)):
             raise ValueError("argv is not a list of one or more strings")
         if not (isinstance(spec.env, dict) and all(isinstance(value, str) for value in spec.env.values())):

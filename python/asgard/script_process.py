@@ -1,4 +1,4 @@
-"""Two ways to make the process of a script: a new interpreter, or a fork of this one, which has imported much."""
+"""Ways to make the process of a script: a new interpreter, or a fork of this one, which has imported much."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import contextlib
 import fcntl
 import os
 import signal
-import subprocess
+import socket
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from asgard.process_tree import die_with_parent
+from asgard.confinement import own_uid
+from asgard.linux import become, give_up_privileges
+from asgard.process_tree import ProcessTree, SandboxTree, die_with_parent
 from asgard.runner_spec import Spec
+from asgard.sandbox import Program, execute, make_sandbox
 
 _PIPE_BYTES = 1024 * 1024  # the most that Linux gives an ordinary user; 64 KiB would wake the runner far more often
 
@@ -20,11 +23,12 @@ _PIPE_BYTES = 1024 * 1024  # the most that Linux gives an ordinary user; 64 KiB 
 class StartedScript(NamedTuple):
     """A script's process, and the reading ends of its pipes."""
 
-    pid: int
     stdout: int
     stderr: int
-    was_reaped: Callable[[], None]
-    """To be called once the process has been waited for by its pid."""
+    tree: ProcessTree | SandboxTree
+    pid: int | None
+    """Of the script's main process, a child of this one. None: in a sandbox, of which `control` tells the end."""
+    control: socket.socket | None = None
 
 
 StartScript = Callable[[Spec], StartedScript]
@@ -32,26 +36,23 @@ StartScript = Callable[[Spec], StartedScript]
 
 
 def exec_script(spec: Spec) -> StartedScript:
-    """Starts the spec's program."""
-    # In UTF-8 whatever the locale is: words and values reach the script as they were given.
-    process = subprocess.Popen(
-        [word.encode() for word in spec.argv],
-        env={name.encode(): value.encode() for name, value in spec.env.items()},
-        cwd=spec.cwd.encode(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=die_with_parent(),  # safe, as this process has one thread
-    )
-    assert process.stdout is not None and process.stderr is not None
-
-    def was_reaped() -> None:
-        process.returncode = 0  # without one Popen would warn about, and wait for, a process that is still running
-
-    stdout, stderr = process.stdout.fileno(), process.stderr.fileno()
-    _widen(stdout, stderr)
-    return StartedScript(process.pid, stdout, stderr, was_reaped)
+    """Starts the spec's program, confined as the spec says."""
+    with Pipes() as pipes:
+        confinement = spec.confinement
+        program = Program(spec.argv, spec.env, spec.cwd, *pipes.theirs)
+        if confinement is None:
+            pid = execute(program, preexec_fn=die_with_parent()).pid  # safe, as this process has one thread
+            return StartedScript(*pipes.ours(), ProcessTree(pid), pid)
+        if confinement.level == "account":
+            uid = own_uid()
+            confinement.open_ways()
+            confinement.give_to(uid)
+            pid = execute(program, preexec_fn=_become_account(uid)).pid
+            return StartedScript(*pipes.ours(), ProcessTree(pid), pid)
+        sandbox = make_sandbox(confinement, program)
+        sandbox.namespaces.close()
+        sandbox.execute()
+        return StartedScript(*pipes.ours(), SandboxTree(), None, sandbox.control)
 
 
 def fork_script(spec: Spec, run: Callable[[Spec], NoReturn]) -> StartedScript:
@@ -61,32 +62,34 @@ def fork_script(spec: Spec, run: Callable[[Spec], NoReturn]) -> StartedScript:
     """
     if not os.path.isdir(spec.cwd):
         raise FileNotFoundError(2, os.strerror(2), spec.cwd.encode())
-    stdout, stdout_writer = os.pipe()
-    stderr, stderr_writer = os.pipe()
     prepare = die_with_parent()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            prepare()
-            os.setsid()
-            with open(os.devnull, "rb") as devnull:
-                os.dup2(devnull.fileno(), 0)
-            os.dup2(stdout_writer, 1)
-            os.dup2(stderr_writer, 2)
-            close_other_descriptors()
-            restore_signals()
-            os.chdir(spec.cwd)
-            os.environ.clear()
-            os.environ.update(spec.env)
-            run(spec)
-        except BaseException:
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            os._exit(70)  # whatever happens, it must not go on as what it was forked from
-    os.close(stdout_writer)
-    os.close(stderr_writer)
-    _widen(stdout, stderr)
-    return StartedScript(pid, stdout, stderr, lambda: None)
+    with Pipes() as pipes:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                prepare()
+                become_script(spec, pipes.theirs, run)
+            finally:
+                os._exit(70)
+        return StartedScript(*pipes.ours(), ProcessTree(pid), pid)
+
+
+def become_script(spec: Spec, streams: tuple[int, int, int], run: Callable[[Spec], NoReturn]) -> NoReturn:
+    """Makes this process, which was forked from a warm one, what a new program is, and runs the script in it."""
+    try:
+        os.setsid()
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
+        close_other_descriptors()
+        restore_signals()
+        os.chdir(spec.cwd)
+        os.environ.clear()
+        os.environ.update(spec.env)
+        run(spec)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(70)  # whatever happens, it must not go on as what it was forked from
 
 
 def close_other_descriptors() -> None:
@@ -107,8 +110,36 @@ def restore_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _widen(*pipes: int) -> None:
-    for pipe in pipes:
-        # Not every system has it, and a user may have too many large pipes: then it stays as it is.
-        with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+def _become_account(uid: int) -> Callable[[], None]:
+    prepare = die_with_parent()
+
+    def in_child() -> None:
+        become(uid)
+        give_up_privileges()
+        prepare()
+
+    return in_child
+
+
+class Pipes:
+    """Pipes of a script's output, and nothing as its input. What is the script's own is closed at the end."""
+
+    def __enter__(self) -> Pipes:
+        self._stdout, stdout_writer = os.pipe()
+        self._stderr, stderr_writer = os.pipe()
+        self.theirs = (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), stdout_writer, stderr_writer)
+        self._is_taken = False
+        return self
+
+    def ours(self) -> tuple[int, int]:
+        """The reading ends, which are the caller's from now on."""
+        self._is_taken = True
+        for pipe in (self._stdout, self._stderr):
+            # Not every system has it, and a user may have too many large pipes: then it stays as it is.
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        return self._stdout, self._stderr
+
+    def __exit__(self, *_error: Any) -> None:
+        for fd in self.theirs if self._is_taken else (*self.theirs, self._stdout, self._stderr):
+            os.close(fd)

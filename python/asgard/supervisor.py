@@ -8,15 +8,17 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
 from asgard.file_lock import hold_shared
-from asgard.process_tree import ProcessTree, become_subreaper, own_identity
+from asgard.process_tree import ProcessTree, SandboxTree, adopt_orphans, own_identity
 from asgard.runner_spec import Spec
-from asgard.script_process import StartedScript, StartScript
+from asgard.sandbox import receive
+from asgard.script_process import StartScript
 from asgard.segments import SpoolInUseError
 from asgard.spool import LineCutter, Spool, Stream, explain
 
@@ -26,6 +28,8 @@ _UNKILLABLE_SECONDS = 10.0  # a process in an uninterruptible wait must not keep
 _DRAIN_SECONDS = 1.0
 _SCAN_SECONDS = 0.03
 _EXIT_FRAME_RETRY_SECONDS = 10.0
+
+_Tree = ProcessTree | SandboxTree
 
 
 def supervise(spec: Spec, wakeup: int, start_script: StartScript) -> int:
@@ -54,7 +58,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._selector.register(wakeup, selectors.EVENT_READ)
         self._cutters: dict[int, tuple[Stream, LineCutter]] = {}
-        self._main_pid = 0
+        self._main_pid: int | None = None
+        self._control: socket.socket | None = None
         self._wait_status: int | None = None
         self._cancel_requests = 0
         self._reason: str | None = None
@@ -64,34 +69,34 @@ class Supervisor:
 
     def run(self) -> dict[str, Any]:
         """Runs the script to its end and spools its lines; returns the exit frame's fields, without the totals."""
-        become_subreaper()
+        adopt_orphans()
         self._turn(time.monotonic())
         if self._cancel_requests:
             return self._ending("cancelled", "cancelled before the script was started")
         if not self._spool.has_room_for_exit:
             return self._ending("start_failed", "the disk is full")
         try:
-            script = self._start()
+            tree = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return self._ending("start_failed", _start_message(self._spec, error))
-        self._main_pid = script.pid
-        tree = ProcessTree(script.pid)
         self._wait_for_main(tree)
         self._end_leftovers(tree)
         self._drain()
-        script.was_reaped()
         reason = self._reason or ("output_lost" if self._has_write_failed else "exited")
         return self._ending(reason, "; ".join(self._messages) or None)
 
-    def _start(self) -> StartedScript:
+    def _start(self) -> _Tree:
         script = self._start_script(self._spec)
+        self._main_pid, self._control = script.pid, script.control
+        if script.control is not None:
+            self._selector.register(script.control, selectors.EVENT_READ)
         streams: list[tuple[Stream, int]] = [("stdout", script.stdout), ("stderr", script.stderr)]
         for stream, fd in streams:
             self._cutters[fd] = (stream, LineCutter())
             self._selector.register(fd, selectors.EVENT_READ)
-        return script
+        return script.tree
 
-    def _wait_for_main(self, tree: ProcessTree) -> None:
+    def _wait_for_main(self, tree: _Tree) -> None:
         deadline = time.monotonic() + self._spec.timeout_seconds
         while self._wait_status is None:
             now = time.monotonic()
@@ -109,12 +114,12 @@ class Supervisor:
             else:
                 self._turn(min(deadline if self._reason is None else math.inf, self._kill_at))
 
-    def _stop(self, tree: ProcessTree, reason: str) -> None:
+    def _stop(self, tree: _Tree, reason: str) -> None:
         self._reason = reason
         self._kill_at = min(self._kill_at, time.monotonic() + self._spec.grace_seconds)
         tree.terminate()
 
-    def _end_leftovers(self, tree: ProcessTree) -> None:
+    def _end_leftovers(self, tree: _Tree) -> None:
         """Ends what the main process left running. After a stop it keeps the grace time that it was given then."""
         self._kill_at = min(
             self._kill_at,
@@ -156,6 +161,8 @@ class Supervisor:
         for key, _ in self._selector.select(timeout):
             if key.fd == self._wakeup:
                 self._take_signals()
+            elif key.fileobj is self._control:
+                self._take_report(self._control)
             else:
                 self._take_output(key.fd)
 
@@ -173,6 +180,14 @@ class Supervisor:
                     return
                 if pid == self._main_pid:
                     self._wait_status = status
+
+    def _take_report(self, control: socket.socket) -> None:
+        try:
+            self._wait_status = receive(control)["ended"]
+        except EOFError:
+            self._selector.unregister(control)
+            if self._wait_status is None:
+                self._wait_status = signal.SIGKILL  # it went with its sandbox
 
     def _take_output(self, fd: int) -> None:
         data = os.read(fd, _READ_BYTES)

@@ -9,6 +9,15 @@ const JobCounts = builder.objectRef<PlatformStatus['jobs']>('JobCounts').impleme
   }),
 });
 
+const IsolationType = builder.enumType('Isolation', {
+  description: 'How far scripts are kept from the platform and from each other.',
+  values: {
+    NAMESPACES: { value: 'namespaces', description: 'Each sees its own processes and its own files alone.' },
+    ACCOUNT: { value: 'account', description: 'Each runs under a user number of its own, and is started cold.' },
+    NONE: { value: 'none', description: "Not at all: each can do what the platform's own account can." },
+  } as const satisfies Record<string, { value: PlatformStatus['isolation']; description: string }>,
+});
+
 const PlatformStatusType = builder.objectRef<PlatformStatus>('PlatformStatus').implement({
   description: 'What the platform says of itself.',
   fields: (t) => ({
@@ -27,6 +36,10 @@ const PlatformStatusType = builder.objectRef<PlatformStatus>('PlatformStatus').i
     registeredModels: t.exposeInt('registeredModels', { description: 'How many registered models there are.' }),
     activeExperiments: t.exposeInt('activeExperiments', { description: 'How many experiments are not deleted.' }),
     featureViews: t.exposeInt('featureViews', { description: 'How many feature views there are.' }),
+    isolation: t.expose('isolation', {
+      type: IsolationType,
+      description: 'How far scripts are kept from the platform.',
+    }),
     jobs: t.expose('jobs', { type: JobCounts, description: 'How many jobs have not ended.' }),
   }),
 });

@@ -11,7 +11,9 @@ import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
 import type { RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
+import type { Starter } from '../python/starter.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
+import type { Isolation } from './isolation.ts';
 import { killOrphans, RUN_VARIABLE, runMark } from './orphans.ts';
 import { readSpool } from './spool.ts';
 
@@ -20,6 +22,8 @@ const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
 const RUNNER_START_MS = 30_000;
 const FORGET_TRIES = 100;
 const FORGET_PAUSE_MS = 20;
+/** What a run has to itself: its working directory, its HOME, and what it sees as /tmp. */
+const OWN_FOLDERS = ['work', 'home', 'tmp'];
 /** The first frame of a spool is shorter. */
 const MAX_START_FRAME_BYTES = 1024;
 /** As `python/asgard/segments.py` has it. */
@@ -35,6 +39,9 @@ export class LocalExecutor implements Executor {
   readonly place: string;
   readonly #python: string;
   readonly #launchers: Launchers | undefined;
+  readonly #starter: Starter | undefined;
+  readonly #level: Isolation['level'];
+  readonly #hidden: readonly string[];
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, StartRecord>();
   /** Executions whose exit frame was read here: their runners saw to it that nothing is left. */
@@ -44,11 +51,24 @@ export class LocalExecutor implements Executor {
    * @param options.folder where jobs' files go
    * @param options.python an interpreter that user code cannot write to, for a runner that is started cold
    * @param options.launchers absent: every run is started cold. The caller disposes of them.
+   * @param options.starter forks runners that are started cold; absent: each is a new process
+   * @param options.isolation how far scripts are set apart; absent: not at all
+   * @param options.hidden folders that scripts which are set apart do not see, apart from what is their own in them
    */
-  constructor(options: { folder: string; python: string; launchers?: Launchers }) {
+  constructor(options: {
+    folder: string;
+    python: string;
+    launchers?: Launchers | undefined;
+    starter?: Starter | undefined;
+    isolation?: Isolation['level'] | undefined;
+    hidden?: readonly string[] | undefined;
+  }) {
     this.place = options.folder;
     this.#python = options.python;
     this.#launchers = options.launchers;
+    this.#starter = options.starter;
+    this.#level = options.isolation ?? 'none';
+    this.#hidden = options.hidden ?? [options.folder];
   }
 
   async handles(): Promise<RunHandle[]> {
@@ -63,8 +83,7 @@ export class LocalExecutor implements Executor {
 
   async reserve(handle: RunHandle): Promise<void> {
     const folder = folderOf(handle);
-    await mkdir(join(folder, 'work'), { recursive: true, mode: 0o700 });
-    await mkdir(join(folder, 'home'), { recursive: true, mode: 0o700 });
+    for (const name of OWN_FOLDERS) await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
     // Blocks that the runner frees for the exit frame when the disk is full by then; when it is full now, this fails.
     await writeFile(`${spoolOf(handle)}.reserve`, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
     await writeFile(spoolOf(handle), '', { mode: 0o600, flag: 'a' });
@@ -93,9 +112,25 @@ export class LocalExecutor implements Executor {
       grace_seconds: spec.graceSeconds,
       output_limit_bytes: spec.outputLimitBytes,
       environment_lock: environmentLockPath(spec.environmentFolder),
+      ...this.#confinement(folder, spec.environmentFolder),
     };
     const warm = await this.#launchers?.launch(spec.environmentFolder, spec.variables, runnerSpec);
-    this.#started.set(folder, warm ?? (await this.#startCold(folder, runnerSpec)));
+    const record = warm ?? (await this.#starter?.run(runnerSpec, null)) ?? (await this.#startCold(folder, runnerSpec));
+    this.#started.set(folder, record);
+  }
+
+  /** `python/asgard/confinement.py` describes it. */
+  #confinement(folder: string, environmentFolder: string) {
+    if (this.#level === 'none') return {};
+    const [work, home, tmp] = OWN_FOLDERS.map((name) => join(folder, name));
+    const confinement = {
+      level: this.#level,
+      hidden: this.#hidden,
+      readable: [environmentFolder],
+      writable: [work, home],
+      tmp,
+    };
+    return { confinement };
   }
 
   async #startCold(folder: string, spec: RunnerSpec): Promise<StartRecord> {

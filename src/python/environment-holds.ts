@@ -37,7 +37,8 @@ export class EnvironmentHolds {
     this.#held.set(path, held);
     const release = this.#release(path, held);
     const now = new Date();
-    await utimes(path, now, now);
+    // In a folder that another account owns and shares, its use leaves no time behind.
+    await utimes(path, now, now).catch(() => {});
     return release;
   }
 

@@ -11,7 +11,7 @@ const PROGRAM = join(PROJECT_ROOT, 'python', 'asgard', 'launcher.py');
 const ANSWER_LIMIT_MS = 5_000;
 
 /** What the guide's scripts import, and what gives libraries their threads back after a fork. */
-const PRELOADED = [
+export const PRELOADED = [
   'mlflow',
   'mlflow.pyfunc',
   'mlflow.sklearn',
@@ -36,6 +36,24 @@ const ONE_THREAD = {
   JE_ARROW_MALLOC_CONF: 'background_thread:false',
 };
 
+/** The environment of a launcher: no secret is in it. */
+export function launcherVariables(environmentFolder: string, folder: string): Record<string, string> {
+  return { ...pythonVariables(environmentFolder, folder), ...ONE_THREAD };
+}
+
+/** A process that has imported what scripts use. */
+export interface WarmProcess extends AsyncDisposable {
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+  /** Whether it has imported everything and can fork. */
+  readonly isReady: boolean;
+  /**
+   * Starts a runner, which handles signals when this resolves. Null when it cannot: the caller starts one cold. Should a
+   * fork come after that all the same, the spool, which takes one run only, ends the later of the two.
+   */
+  launch(spec: RunnerSpec): Promise<StartRecord | null>;
+}
+
 const answer = z.union([
   z.object({ ready: z.literal(true), modules: z.int(), seconds: z.number() }),
   z.object({ id: z.int(), pid: z.int(), identity: z.string() }),
@@ -46,11 +64,10 @@ const answer = z.union([
 export type RunnerSpec = Readonly<Record<string, unknown>>;
 
 /**
- * A warm Python process of one environment, which forks runners. It ends when this process does, or when it is disposed of;
- * runners go on. It knows nothing but the modules of its environment.
+ * Where scripts cannot be set apart: a warm Python process of one environment, which forks runners. It ends when this
+ * process does, or when it is disposed of; runners go on. It knows nothing but the modules of its environment.
  */
-export class Launcher implements AsyncDisposable {
-  /** Resolves when the process has ended, for whatever reason. */
+export class Launcher implements WarmProcess {
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (started: StartRecord | null) => void>();
@@ -62,7 +79,7 @@ export class Launcher implements AsyncDisposable {
     this.#child = spawn(join(environmentFolder, 'bin', 'python'), ['-u', PROGRAM, ...PRELOADED], {
       cwd: folder,
       detached: true,
-      env: { ...pythonVariables(environmentFolder, folder), ...ONE_THREAD },
+      env: launcherVariables(environmentFolder, folder),
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.#child.stdin?.on('error', () => {});
@@ -83,15 +100,10 @@ export class Launcher implements AsyncDisposable {
     this.#child.unref();
   }
 
-  /** Whether it has imported everything and can fork. */
   get isReady(): boolean {
     return this.#isReady;
   }
 
-  /**
-   * Forks a runner, which handles signals when this resolves. Null when it cannot: the caller starts one cold. Should a
-   * fork come after that all the same, the spool, which takes one run only, ends the later of the two.
-   */
   launch(spec: RunnerSpec): Promise<StartRecord | null> {
     if (!this.#isReady) return Promise.resolve(null);
     this.#lastId += 1;

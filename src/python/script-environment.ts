@@ -22,6 +22,9 @@ export function pythonVariables(environmentFolder: string, home: string): Record
     VIRTUAL_ENV: environmentFolder,
     HOME: home,
     TMPDIR: home,
+    // The account of a script need not have a name.
+    USER: 'asgard',
+    LOGNAME: 'asgard',
     PYTHONUNBUFFERED: '1',
     MPLBACKEND: 'Agg',
     GIT_PYTHON_REFRESH: 'quiet',

@@ -1,3 +1,4 @@
+import type { Isolation } from '../executors/isolation.ts';
 import type { ExperimentService } from '../experiments/service.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
@@ -27,6 +28,8 @@ export interface PlatformStatus extends PlatformReadiness {
   readonly registeredModels: number;
   readonly activeExperiments: number;
   readonly featureViews: number;
+  /** How far scripts are kept from the platform. */
+  readonly isolation: Isolation['level'];
   readonly jobs: { readonly queued: number; readonly running: number };
 }
 
@@ -37,6 +40,7 @@ export interface PlatformStatusOptions {
   readonly models: ModelService;
   readonly jobs: JobService;
   readonly readiness: Readiness;
+  readonly isolation: Isolation['level'];
 }
 
 /** Asks every part how it is, at once. */
@@ -56,6 +60,7 @@ export class PlatformStatusService {
       ...tracking,
       feastStoreAvailable: false,
       featureViews: 0,
+      isolation: this.#options.isolation,
       jobs: jobs ?? { queued: 0, running: 0 },
       ...this.#readiness(jobs !== null, tracking.mlflowAvailable),
     };

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { S3Settings } from '../config.ts';
+import type { Isolation } from '../executors/isolation.ts';
 import type { Claim } from '../jobs/queue.ts';
 import type { TerminalStatus } from '../jobs/states.ts';
 
@@ -10,6 +11,10 @@ export interface SupervisorSettings {
   /** Asgard's own address, which scripts get as their MLflow tracking server. */
   readonly gatewayUrl: string;
   readonly jobsFolder: string;
+  /** How far scripts are set apart from the platform. */
+  readonly isolation: Isolation['level'];
+  /** What scripts do not see then: the data folder. */
+  readonly hiddenFolder: string;
   readonly launchersFolder: string;
   /** Warm Python processes that a thread may hold. */
   readonly launchers: number;

@@ -8,6 +8,7 @@ import { createLogger, type Logger } from '../platform/logger.ts';
 import { EnvironmentRecords } from '../python/environment-records.ts';
 import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
 import { Launchers } from '../python/launchers.ts';
+import { Starter } from '../python/starter.ts';
 import { S3Bucket } from '../storage/s3.ts';
 import type { SupervisorSettings } from './messages.ts';
 
@@ -28,18 +29,13 @@ export interface SupervisorContext {
 
 /** Built once a thread, which holds it for as long as it lives. */
 export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
-  const { environmentsFolder: folder, toolchain, jobsFolder, gatewayUrl, outputLimitBytes } = settings;
+  const { environmentsFolder: folder, toolchain, gatewayUrl, outputLimitBytes } = settings;
   const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
   const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
   return {
     database,
-    executor: new LocalExecutor({
-      folder: jobsFolder,
-      python: toolchainPython(toolchain),
-      // They end with this process, as their input does then.
-      launchers: new Launchers({ folder: settings.launchersFolder, limit: settings.launchers }),
-    }),
+    executor: createExecutor(settings),
     environments: new PythonEnvironments({
       folder,
       toolchain,
@@ -53,4 +49,19 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     outputLimitBytes,
     logger,
   };
+}
+
+/** Its starter and launchers end with this process, as their input does then. */
+function createExecutor(settings: SupervisorSettings): LocalExecutor {
+  const { isolation, hiddenFolder } = settings;
+  const python = toolchainPython(settings.toolchain);
+  const hidden = [hiddenFolder];
+  const starter = isolation === 'none' ? undefined : new Starter({ python, folder: hiddenFolder });
+  const launchers = new Launchers({
+    folder: settings.launchersFolder,
+    // What was forked from a warm process can be waited for by the runner only with a PID namespace.
+    limit: isolation === 'account' ? 0 : settings.launchers,
+    apart: isolation === 'namespaces' && starter !== undefined ? { starter, hidden } : undefined,
+  });
+  return new LocalExecutor({ folder: settings.jobsFolder, python, isolation, hidden, launchers, starter });
 }

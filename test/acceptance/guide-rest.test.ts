@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -304,6 +304,7 @@ describe('the churn example', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'asgard-rest-'));
+    await chmod(folder, 0o755); // jobs read the data
     const file = join(folder, 'customers.csv');
     await promisify(execFile)(python, [join(EXAMPLE, 'make_data.py'), file]);
     const id = await submit({

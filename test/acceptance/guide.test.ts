@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { constants, copyFile, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, constants, copyFile, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ const MAKE_DATA = join(import.meta.dirname, '../../examples/churn/make_data.py')
 
 const { url, mlflowUrl, python } = inject('platform');
 const folder = await mkdtemp(join(tmpdir(), 'asgard-guide-'));
+await chmod(folder, 0o755); // jobs read the data in it
 const data = await placeData();
 const asIs = data.file === GUIDE_FILE ? 'unchanged' : 'unchanged but for the path of its data';
 

@@ -26,6 +26,7 @@ import type { ControlMessage } from '../../src/worker/messages.ts';
 import { Supervision } from '../../src/worker/supervision.ts';
 import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { CAN_BE_APART } from '../support/isolation.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { omittedOf, outputTexts, proofOf, readAllEvents, unexplainedHoles } from '../support/output.ts';
 import { poll } from '../support/poll.ts';
@@ -52,7 +53,11 @@ beforeAll(async () => {
     startMlflow(),
     mkdtemp(join(tmpdir(), 'asgard-supervision-')),
   ]);
-  executor = new LocalExecutor({ folder, python: toolchainPython(toolchain) });
+  executor = new LocalExecutor({
+    folder,
+    python: toolchainPython(toolchain),
+    isolation: CAN_BE_APART ? 'namespaces' : 'none',
+  });
 });
 afterAll(async () => {
   await mlflow?.[Symbol.asyncDispose]();

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { RunHandle } from '../../src/executors/executor.ts';
+import type { Isolation } from '../../src/executors/isolation.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { Launchers } from '../../src/python/launchers.ts';
+import { Starter } from '../../src/python/starter.ts';
+import { CAN_BE_APART } from '../support/isolation.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 import { uniqueName } from '../support/unique-name.ts';
@@ -16,6 +19,7 @@ const { toolchain } = parseConfig(inheritedEnvironment(), false);
 const environmentFolder = join(toolchain, 'python');
 
 let folder: string;
+let starter: Starter | undefined;
 let launchers: Launchers;
 let executor: LocalExecutor;
 let count = 0;
@@ -25,12 +29,22 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-beforeEach(() => {
+function start(isolation: Isolation['level']): void {
   count += 1;
-  launchers = new Launchers({ folder: join(folder, `launchers ${count}`), limit: 1 });
-  executor = new LocalExecutor({ folder: join(folder, 'jobs'), python: toolchainPython(toolchain), launchers });
+  const python = toolchainPython(toolchain);
+  const hidden = [folder];
+  starter = isolation === 'none' ? undefined : new Starter({ python, folder });
+  launchers = new Launchers({
+    folder: join(folder, `launchers ${count}`),
+    limit: 1,
+    apart: starter === undefined ? undefined : { starter, hidden },
+  });
+  executor = new LocalExecutor({ folder: join(folder, 'jobs'), python, launchers, starter, isolation, hidden });
+}
+afterEach(async () => {
+  await launchers[Symbol.asyncDispose]();
+  await starter?.[Symbol.asyncDispose]();
 });
-afterEach(() => launchers[Symbol.asyncDispose]());
 
 /** Runs a script and gives the lines that it printed. */
 async function run(script: string, variables: Record<string, string> = {}): Promise<string[]> {
@@ -68,7 +82,11 @@ const launcherPids = () =>
     command.includes('launcher.py') ? [pid] : [],
   );
 
-describe('a run', { timeout: 2 * LIMIT_MS }, () => {
+const levels = ['none', ...(CAN_BE_APART ? ['namespaces' as const] : [])] as const;
+
+describe.each(levels)('a run with isolation %s', { timeout: 2 * LIMIT_MS }, (level) => {
+  beforeEach(() => start(level));
+
   it('is started cold while its environment has no launcher, and then warm', async () => {
     expect(await run(WARM)).toEqual(['False']);
     await warm();

@@ -13,6 +13,7 @@ import { createLogger } from '../../src/platform/logger.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { Recovery } from '../../src/worker/recovery.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { CAN_BE_APART } from '../support/isolation.ts';
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
 import { SUBMISSION } from '../support/submission.ts';
@@ -30,7 +31,11 @@ let jobs: JobService;
 beforeAll(async () => {
   server = await DatabasesForTests.start();
   folder = await mkdtemp(join(tmpdir(), 'asgard-recovery-'));
-  executor = new LocalExecutor({ folder, python: toolchainPython(toolchain) });
+  executor = new LocalExecutor({
+    folder,
+    python: toolchainPython(toolchain),
+    isolation: CAN_BE_APART ? 'namespaces' : 'none',
+  });
 });
 afterAll(async () => {
   await server?.[Symbol.asyncDispose]();

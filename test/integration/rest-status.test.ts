@@ -58,6 +58,7 @@ beforeEach(() => {
     models: new ModelService(client),
     jobs: new JobService(database.client),
     readiness,
+    isolation: 'namespaces',
   });
   paths = [];
 });
@@ -105,6 +106,7 @@ test('/readyz tells whether the database answers', async () => {
     models: new ModelService(client),
     jobs,
     readiness,
+    isolation: 'namespaces',
   });
   expect((await api.inject('/readyz')).json()).toEqual({ ready: false, not_ready: ['database: does not answer'] });
 });

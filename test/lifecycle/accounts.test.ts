@@ -1,14 +1,26 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AsgardClient } from '../../src/client/client.ts';
+import { PROJECT_ROOT } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, TOOLCHAIN } from '../support/data-folder.ts';
+import { CAN_BE_APART } from '../support/isolation.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
+import { runnerPidOf } from '../support/runner-pid.ts';
 
 const SCRIPT = 'import os\nprint("I am", os.getuid())';
+const OTHER_SCRIPT = `
+import time
+for path in ("own", "/tmp/own-of-another"):
+    with open(path, "w") as file:
+        file.write("x")
+time.sleep(300)
+`;
+const IS_ROOT = process.getuid?.() === 0;
 /** "nobody" on the systems that we know; the number is all that counts. */
 const ORDINARY = { uid: 65_534, gid: 65_534 };
 
@@ -49,10 +61,63 @@ describe.sequential('a platform', { timeout: 120_000 }, () => {
     await using platform = await folder.start({ HOME });
     jobId = await submit(platform.client, SCRIPT);
     expect((await eventsOf(platform.client, jobId)).at(-1)).toMatchObject({ status: 'COMPLETED' });
-    expect(await platform.client.logText(jobId)).toContain(`I am ${process.getuid?.()}\n`);
+    const shown = await platform.client.logText(jobId);
+    if (IS_ROOT && CAN_BE_APART) expect(shown).toMatch(/I am [1-9]\d{4,}\n/);
+    else expect(shown).toContain(`I am ${process.getuid?.()}\n`);
     expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
     expect(folder.processes()).toEqual([]);
     for (const path of [folder.parent, HOME]) expect((await stat(path)).mode & 0o777).toBe(0o700);
+  });
+
+  test.skipIf(!CAN_BE_APART)('keeps a hostile script from itself and from other jobs, cold and warm', async () => {
+    await using platform = await folder.start({ SECRET: 'SECRET_OF_THE_PLATFORM' });
+    const { client } = platform;
+    const status = await client.status();
+    expect(status).toMatchObject({ isolation: 'NAMESPACES' });
+    expect(status.troubles.join()).not.toContain('isolation');
+    const other = await submit(client, OTHER_SCRIPT);
+    const otherFolder = join(folder.path, 'jobs', other, '1');
+    await poll(
+      () => readFile(join(otherFolder, 'work', 'own'), 'utf8').catch(() => ''),
+      (text) => text === 'x',
+      120_000,
+    );
+    const given = {
+      mark: 'SECRET_OF_THE_PLATFORM',
+      data: folder.path,
+      secret: join(folder.path, 'lock'),
+      spool: join(otherFolder, 'spool'),
+      other: join(otherFolder, 'work', 'own'),
+      temporary: '/tmp/own-of-another',
+      pid: platform.pid,
+      runner: await runnerPidOf(otherFolder),
+      other_pid: await runnerPidOf(otherFolder),
+      environment: join(TOOLCHAIN, 'environments'),
+      program: MAIN,
+    };
+    const script = await readFile(join(PROJECT_ROOT, 'python', 'tests', 'hostile_script.py'), 'utf8');
+    const start = 'import json, sys\nprint("numpy" in sys.modules)\n';
+    const hostile = async () => {
+      const { id } = await client.submit({
+        scriptName: 'hostile.py',
+        script: `${start}${script}`,
+        experimentName: 'hostile',
+        modelName: 'hostile',
+        environmentVariables: [{ name: 'GIVEN', value: JSON.stringify(given) }],
+      });
+      expect((await eventsOf(client, id)).at(-1)).toMatchObject({ status: 'FAILED' });
+      const lines = (await client.logText(id)).split('\n');
+      const found = lines.find((line) => line.includes('{"tried"')) ?? '{}';
+      expect(JSON.parse(found.slice(found.indexOf('{')))).toMatchObject({ tried: 34, done: [] });
+      return lines.some((line) => line.endsWith('True'));
+    };
+    expect(await hostile()).toBe(false);
+    await poll(hostile, (isWarm) => isWarm, 60_000);
+    expect(platform.pid).toBeGreaterThan(0);
+    await client.cancel(other);
+    expect((await eventsOf(client, other)).at(-1)).toMatchObject({ status: 'CANCELLED' });
+    expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+    expect(folder.processes()).toEqual([]);
   });
 
   test.skipIf(!canBecomeOrdinary())('of root goes on as an ordinary user who was given its data folder', async () => {
@@ -77,6 +142,12 @@ describe.sequential('a platform', { timeout: 120_000 }, () => {
     const own = await submit(client, SCRIPT);
     expect((await eventsOf(client, own)).at(-1)).toMatchObject({ status: 'COMPLETED' });
     expect(await client.logText(own)).toContain(`I am ${ORDINARY.uid}\n`);
+    const { isolation, troubles } = await client.status();
+    // Its right to read all is its own: a script that is set apart does not reach a Python in a closed folder.
+    if (isolation !== 'NAMESPACES') {
+      expect(troubles).toEqual([expect.stringMatching(/^isolation: scripts are not set apart: .+\(.+\)$/)]);
+      expect(child.tail).toMatch(/^asgard: scripts are not set apart: .+$/m);
+    }
     process.kill(child.pid, 'SIGTERM');
     expect(await child.exited).toEqual({ code: 0, signal: null });
     expect(processesOf(folder.parent)).toEqual([]);

@@ -137,7 +137,9 @@ test('a platform whose PostgreSQL was killed says so in one line and ends, and t
   expect(code).toBe(1);
   expect(seconds).toBeLessThan(10);
   expect(platform.log.filter((line) => /^asgard: PostgreSQL .*postgres\.log/.test(line))).toHaveLength(1);
-  expect(folder.processes().filter(({ command }) => !/runner\.py|script\.py|SIG_IGN/.test(command))).toEqual([]);
+  expect(
+    folder.processes().filter(({ command }) => !/runner\.py|sandbox\.py|script\.py|SIG_IGN/.test(command)),
+  ).toEqual([]);
 
   await using next = await folder.start();
   const stored: JobEvent[] = [];

@@ -80,6 +80,7 @@ export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: strin
     models,
     jobs,
     readiness: new Readiness(),
+    isolation: 'namespaces',
   });
   const workers = stack.use(
     new ModelWorkers({

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { inject } from 'vitest';
 import { AsgardClient, type Job, type JobEvent } from '../../src/client/client.ts';
 import type { SubmitTrainingJobInput } from '../../src/client/generated/graphql.ts';
@@ -117,50 +117,78 @@ export class EndedJob {
   }
 }
 
-/** A file that scripts wait for. Disposing removes it, which ends no wait. */
+/** A port that scripts wait at: what is apart from the machine's files still has its network. Disposing opens it. */
 export class Gate implements AsyncDisposable {
-  readonly #folder: string;
+  readonly #server: Server;
+  readonly #told = new Set<string>();
+  readonly #opened = new Set<string>();
+  readonly #waiting = new Map<Socket, string>();
 
   static async create(): Promise<Gate> {
-    return new Gate(await mkdtemp(join(tmpdir(), 'asgard-gate-')));
+    const gate = new Gate();
+    gate.#server.listen(0, '127.0.0.1');
+    await once(gate.#server, 'listening');
+    return gate;
   }
 
-  private constructor(folder: string) {
-    this.#folder = folder;
+  private constructor() {
+    this.#server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('close', () => this.#waiting.delete(socket));
+      createInterface({ input: socket }).on('line', (line) => this.#take(socket, line));
+    });
   }
 
   /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, `tell(name)` and `is_told(name)`. */
   get python(): string {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('the gate is gone');
     return `
-import os, sys, time
+import os, socket, sys, time
+def _say(line):
+    with socket.create_connection(("127.0.0.1", ${address.port}), timeout=100) as gate:
+        gate.sendall(line.encode() + b"\\n")
+        return gate.recv(1)
 def wait(name="open"):
-    deadline = time.monotonic() + 100
-    while not os.path.exists(os.path.join(${JSON.stringify(this.#folder)}, name)):
-        if time.monotonic() > deadline:
-            sys.exit("nobody opened the gate")
-        time.sleep(0.01)
+    if _say("wait " + name) != b".":
+        sys.exit("nobody opened the gate")
 def is_told(name):
-    return os.path.exists(os.path.join(${JSON.stringify(this.#folder)}, name))
+    return _say("told " + name) == b"."
 def tell(name):
-    open(os.path.join(${JSON.stringify(this.#folder)}, name), "w").close()
+    _say("tell " + name)
 `;
   }
 
   open(name = 'open'): Promise<void> {
-    return writeFile(join(this.#folder, name), '');
+    this.#opened.add(name);
+    for (const [socket, awaited] of this.#waiting) if (awaited === name) socket.end('.');
+    return Promise.resolve();
   }
 
   /** Resolves once scripts have called `tell` with so many different names that begin with `prefix`. */
   async told(prefix: string, count = 1): Promise<void> {
     await poll(
-      async () => (await readdir(this.#folder)).filter((name) => name.startsWith(prefix)),
+      () => [...this.#told].filter((name) => name.startsWith(prefix)),
       (names) => names.length >= count,
       JOB_LIMIT_MS,
     );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.open();
-    await rm(this.#folder, { recursive: true, force: true });
+    for (const socket of this.#waiting.keys()) socket.end('.');
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #take(socket: Socket, line: string): void {
+    const name = line.slice('wait '.length);
+    if (line.startsWith('told ')) {
+      socket.end(this.#told.has(name) ? '.' : '-');
+      return;
+    }
+    const isTold = line.startsWith('tell ');
+    if (isTold) this.#told.add(name);
+    if (isTold || this.#opened.has(name)) socket.end('.');
+    else this.#waiting.set(socket, name);
   }
 }

@@ -208,6 +208,7 @@ test('the platform status has the fields of the guide, and readiness names what 
     registeredModels: 0,
     activeExperiments: 0,
     featureViews: 0,
+    isolation: 'namespaces' as const,
     jobs: { queued: 1, running: 2 },
     ready: false,
     notReady: ['mlflow: is starting'],
