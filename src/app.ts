@@ -190,8 +190,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const settings = {
     databaseUrl,
     mlflowUrl: upstream,
-    // This port rather than the API's: the links that MLflow's client prints lead to its UI.
-    gatewayUrl: mlflowUrl,
+    // That port rather than the API's: the links that MLflow's client prints lead to its UI.
+    gatewayUrl: config.gatewayUrl ?? mlflowUrl,
     jobsFolder,
     isolation: isolation.level,
     hiddenFolder: home,

@@ -69,6 +69,11 @@ const s3Endpoint = z
   .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold a user or a password')
   .optional();
 
+const gatewayUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold a user or a password')
+  .transform((url) => url.replace(/\/+$/, ''));
+
 const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
@@ -103,6 +108,7 @@ const variables = z.object({
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
+  ASGARD_GATEWAY_URL: gatewayUrl.optional(),
   ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
   ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
@@ -196,6 +202,8 @@ export interface Config {
   readonly workerSlots: number;
   /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
   readonly launchers: number;
+  /** What scripts are given as their MLflow tracking server; absent: the platform's own MLflow port. */
+  readonly gatewayUrl: string | undefined;
   /** Jobs that may wait at once; what is handed in beyond them is refused. */
   readonly maxQueued: number;
   /** How long the machine of a running job may be silent before the job is given up. */
@@ -260,6 +268,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     s3: s3Settings(value),
     workerSlots: value.ASGARD_WORKER_SLOTS,
     launchers: value.ASGARD_LAUNCHERS,
+    gatewayUrl: value.ASGARD_GATEWAY_URL,
     maxQueued: value.ASGARD_MAX_QUEUED,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     outputLimitBytes: value.ASGARD_OUTPUT_LIMIT * 1024 * 1024,

@@ -41,6 +41,9 @@ usage: npm start            (all settings are environment variables)
   ASGARD_GRAPHIQL      on, off                                               on
   ASGARD_INTROSPECTION on, off: whether the GraphQL schema may be asked for  on
   ASGARD_WORKER_SLOTS  jobs that run at once                                 number of cores
+  ASGARD_GATEWAY_URL   where scripts reach MLflow through Asgard: one address in
+                       front of all platforms on one database, so that a
+                       script outlives the platform that started it          http://HOST:MLFLOW_PORT
   ASGARD_MAX_QUEUED    jobs that may wait at once; more are refused          10000
   ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
                        each, so that their scripts start at once             2
