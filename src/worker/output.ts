@@ -20,11 +20,26 @@ export async function storeFrames(
     if (!(await appendGap(database, claim, gap, limit))) return false;
   }
   // A gap is the first of its list.
-  return appendOutput(database, claim, frames.flatMap(outputLine), limit);
+  const momentOf = momentsOf();
+  return appendOutput(
+    database,
+    claim,
+    frames.flatMap((frame) => outputLine(frame, momentOf)),
+    limit,
+  );
 }
 
-function outputLine(frame: Frame): OutputLine[] {
+function outputLine(frame: Frame, momentOf: (at: Date) => string): OutputLine[] {
   if (!('text' in frame)) return [];
   const { stream, text, isContinued } = frame;
-  return [{ type: 'log', at: frame.at.toISOString(), stream, text, ...(isContinued && { isContinued }) }];
+  return [{ type: 'log', at: momentOf(frame.at), stream, text, ...(isContinued && { isContinued }) }];
+}
+
+/** Writes moments as text. The lines of one write of the runner have the same, of which there are thousands. */
+function momentsOf(): (at: Date) => string {
+  let last = { time: Number.NaN, text: '' };
+  return (at) => {
+    if (at.getTime() !== last.time) last = { time: at.getTime(), text: at.toISOString() };
+    return last.text;
+  };
 }

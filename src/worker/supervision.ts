@@ -9,6 +9,7 @@ import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } f
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endAttempt, type JobEnd, moveJob } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
+import { Pace } from '../platform/pace.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
@@ -29,6 +30,14 @@ const RUNNER_LIMIT_MS = 3000;
 const END_PAUSE_MS = 1000;
 /** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
 const TAKEN_OVER_MS = 60_000;
+
+/**
+ * A script that prints again and again has its lines stored so often at most: each batch costs the database a transaction,
+ * and every subscriber a payload. The first few go at once, and so does a batch that is large enough.
+ */
+const BATCH_MS = 20;
+const BATCHES_AT_ONCE = 5;
+const MANY_FRAMES = 500;
 
 /**
  * One attempt at a job, from claim to end: environment, script, outcome. It may have been begun by another supervision
@@ -173,10 +182,12 @@ export class Supervision {
     const { database, executor, outputLimitBytes } = this.#context;
     // Not the interruption's signal: a script that is being ended still prints, and its end is in the frames.
     const { signal } = this.#reading;
+    const pace = new Pace(BATCH_MS, BATCHES_AT_ONCE);
     for await (const frames of executor.frames(this.#handle, framesStored, signal)) {
       if (!(await storeFrames(database, this.#claim, frames, outputLimitBytes))) await this.#mustHold();
       const last = frames.at(-1);
       if (last !== undefined && 'exit' in last) return last.exit;
+      if (frames.length < MANY_FRAMES) await pace.turn();
     }
     throw new RunnerLostError(this.#handle);
   }
