@@ -45,6 +45,7 @@ export async function proveHostile(
   const outside = await stress.meetingPlace();
   await using platform = await folder.start({ ASGARD_WORKER_SLOTS: String(AT_ONCE) });
   await platform.ready();
+  const limit = GRACE_SECONDS + counts.slackSeconds;
   const names = Object.keys(HOSTILE_SCRIPTS);
   const outcomes: Outcome[] = [];
   let next = 0;
@@ -53,7 +54,7 @@ export async function proveHostile(
       const number = next++;
       const name = names[number % names.length] ?? '';
       using lifeLine = await LifeLine.make(outside, `${number}`);
-      outcomes.push(await cancelled(stress, platform, { name, number, lifeLine }));
+      outcomes.push(await cancelled(stress, platform, { name, number, lifeLine, limit }));
       stress.say(`${outcomes.length} of ${counts.scripts}: ${name}`);
     }
   };
@@ -61,7 +62,6 @@ export async function proveHostile(
   const isHealthy = (await fetch(`${platform.url}/readyz`)).ok;
   await platform.end('SIGTERM');
   const sum = (pick: (outcome: Outcome) => number) => outcomes.reduce((total, each) => total + pick(each), 0);
-  const limit = GRACE_SECONDS + counts.slackSeconds;
   const slowest = outcomes.reduce((worst, each) => (each.seconds > worst.seconds ? each : worst));
   return {
     counts: [
@@ -93,12 +93,14 @@ interface HostileRun {
   readonly name: string;
   readonly number: number;
   readonly lifeLine: LifeLine;
+  /** Seconds after the cancel at which none of its processes may be left. */
+  readonly limit: number;
 }
 
 async function cancelled(
   stress: Stress,
   { client }: TestPlatform,
-  { name, number, lifeLine }: HostileRun,
+  { name, number, lifeLine, limit }: HostileRun,
 ): Promise<Outcome> {
   const { id } = await client.submit({
     scriptName: `${name}-${number}.py`,
@@ -138,5 +140,6 @@ async function cancelled(
     faults.push(messageOf(error));
   }
   const seconds = await gone;
+  if (seconds > limit) faults.push(`its last process ended ${seconds.toFixed(1)} s after the cancel`);
   return { name, born: lifeLine.look().born, seconds, faults };
 }

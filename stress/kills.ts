@@ -121,8 +121,6 @@ class Trial implements AsyncDisposable {
     this.#platform = await this.#folder.start(this.#variables);
     await this.#platform.ready();
     await busy?.[Symbol.asyncDispose]();
-    // An environment takes long: the next kills meet the build too.
-    if (phase.name === 'building') return phaseAt(job.events, killedAt);
     await this.#checks.at(-1);
     return phaseAt(job.events, killedAt);
   }

@@ -10,7 +10,7 @@ const HELP = `usage: npm run stress [-- [NAME…] [--seed N]]
 
 Tries hard to break what the platform promises, on real platforms with data folders of their own, and prints what it counted.
 
-${PROOFS.map(({ name, title }) => `  ${name.padEnd(13)} ${title}`).join('\n')}
+${PROOFS.map(({ name, title }) => `  ${name.padEnd(14)} ${title}`).join('\n')}
 
   --seed N      the same random choices as a run that printed this seed
   --help        this text
