@@ -349,6 +349,38 @@ time.sleep(60)
     expect((await ended).job).toMatchObject({ status: 'LOST', error: expect.stringContaining('shut down') });
   });
 
+  it.each([
+    ['ignores SIGTERM', ''],
+    ['forks', 'os.fork()\n'],
+    [
+      'double-forks into a new session',
+      'if os.fork() == 0:\n    os.setsid()\n    if os.fork() > 0:\n        os._exit(0)\n',
+    ],
+    ['closes its output', 'os.fork()\nos.close(1)\nos.close(2)\n'],
+  ])(
+    'whose script %s and that is cancelled has no process left half a second after its grace',
+    { retry: 2 },
+    async (_how, code) => {
+      const script = `import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+${code}time.sleep(600)
+`;
+      const { id, control, ended } = await supervise(script, { graceSeconds: 1 });
+      await printed(id, 'ready');
+      const asked = performance.now();
+      control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
+      const gone = poll(
+        () => processesWith(`${id}.py`),
+        (pids) => pids.length === 0,
+      ).then(() => performance.now() - asked);
+      const milliseconds = await gone;
+      expect(milliseconds).toBeGreaterThan(900);
+      expect(milliseconds).toBeLessThan(1500);
+      expect((await ended).job).toMatchObject({ status: 'CANCELLED' });
+    },
+  );
+
   it('whose runner is stopped cannot hold a cancel up', async () => {
     const { id, control, ended } = await supervise(STUBBORN);
     await printed(id, 'ready');
