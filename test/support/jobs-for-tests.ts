@@ -139,7 +139,7 @@ export class Gate implements AsyncDisposable {
     });
   }
 
-  /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, `tell(name)` and `is_told(name)`. */
+  /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, `tell(name)` and `is_told(name)`, also of what was opened here. */
   get python(): string {
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('the gate is gone');
@@ -183,7 +183,7 @@ def tell(name):
   #take(socket: Socket, line: string): void {
     const name = line.slice('wait '.length);
     if (line.startsWith('told ')) {
-      socket.end(this.#told.has(name) ? '.' : '-');
+      socket.end(this.#told.has(name) || this.#opened.has(name) ? '.' : '-');
       return;
     }
     const isTold = line.startsWith('tell ');
