@@ -1,8 +1,8 @@
 """The launcher in a sandbox: a warm process of one Python environment, which forks scripts into sandboxes in its own.
 
-    python -u confined_launcher.py MODULE...
+    python -u confined_launcher.py MODULE... [-- MODULE...]
 
-It imports the modules (those that it has), with one thread and no secret. Standard input is a socket of messages: it
+It imports the modules (`preloaded.py`), with one thread and no secret. Standard input is a socket of messages: it
 says first that it is ready, and then takes what runners ask for (`warm_start.py`). What it imports is not trusted: it
 sees and can do no more than a script, and a runner believes it nothing about others' runs.
 """

@@ -1,11 +1,11 @@
 """The launcher where scripts cannot be set apart: a warm process of one Python environment, which forks runners.
 
-    python -u launcher.py MODULE...
+    python -u launcher.py MODULE... [-- MODULE...]
 
-It imports the modules (those that it has), with one thread and no secret, and then reads requests from standard input,
+It imports the modules (`preloaded.py`), with one thread and no secret, and then reads requests from standard input,
 one JSON object a line: `{"id": 1, "spec": {...}}`, the spec as `runner.py` describes it. On standard output it writes
 one line for each thing that happens:
-    {"ready": true, "modules": 1234, "seconds": 3.2}                first: everything is imported
+    {"ready": true, "loaded": ["json"], "seconds": 3.2}             first: it has these top-level modules
     {"id": 1, "pid": 77, "identity": "..."}                         the runner is up and handles signals
     {"id": 1, "refused": "why"}                                     start this one cold: a fork would not be safe
 It ends when its standard input does, or what started it is gone; the runners go on. A runner is in a session of its

@@ -9,7 +9,7 @@ It reads requests from standard input, one JSON object a line:
 and writes what happens to standard output, likewise:
     {"id": 1, "pid": 77, "identity": "..."}        the runner is up and handles signals
     {"id": 2, "launcher": 7}                       the launcher is importing
-    {"launcher": 7, "ready": true, "modules": 1234, "seconds": 3.2}
+    {"launcher": 7, "ready": true, "loaded": ["json"]}   it has these top-level modules, so it says: it is not trusted
     {"launcher": 7, "ended": true}
     {"id": 1, "refused": "why"}
 The blanks make room for what is shown as the arguments of its runners. No code of an environment ever runs in it, nor
@@ -105,7 +105,7 @@ class Starter:
         with contextlib.suppress(OSError, EOFError, ValueError):
             record = receive(channel)
             if channel is self._links[launcher].requests and "ready" in record:
-                _say({**record, "launcher": launcher})
+                _say({"launcher": launcher, "ready": True, "loaded": record.get("loaded")})
                 return
         self._end(launcher)
 

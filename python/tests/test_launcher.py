@@ -213,7 +213,7 @@ def test_a_module_beside_the_script_is_found_and_none_of_ours(launcher: Launcher
 def test_cancel_and_the_time_limit_reach_the_script_and_all_that_it_started(launcher: Launcher) -> None:
     script = (
         "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nif os.fork() == 0: os.setsid()\n"
-        "print(os.getpid())\ntime.sleep(60)"
+        "os.write(1, b'%d\\n' % os.getpid())\ntime.sleep(60)"
     )
     spec = launcher.spec(script)
     pid = launcher.launch(spec)["pid"]
@@ -252,6 +252,39 @@ def test_a_launcher_with_a_foreign_thread_refuses(tmp_path: Path) -> None:
     launcher = Launcher(tmp_path, "threaded")
     try:
         assert "thread" in launcher.launch(launcher.spec("print(1)"))["refused"]
+    finally:
+        launcher.close()
+
+
+TRACES = {
+    "thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    "file": "import os\nfile = open(os.devnull)",
+    "output": "print('Hello from the module')",
+    "error_output": "import os\nos.write(2, b'hello')",
+    "variable": "import os\nos.environ['MARK'] = '1'",
+    "folder": "import os\nos.chdir('/')",
+    "handler": "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+    "hook": "import sys\nsys.excepthook = print",
+    "path": "import sys\nsys.path.append('/nowhere')",
+    "logs": "import logging\nlogging.basicConfig()",
+    "builtin": "import builtins\nbuiltins.mark = 1",
+}
+
+
+def test_what_would_be_noticed_by_scripts_that_do_not_import_it_is_not_imported_for_them(tmp_path: Path) -> None:
+    for name, code in TRACES.items():
+        (tmp_path / f"leaves_{name}.py").write_text(code)
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(3)")
+    (tmp_path / "good.py").write_text("")
+    launcher = Launcher(
+        tmp_path, "json", "--", *(f"leaves_{name}" for name in TRACES), "ends", "no_such_module", "good"
+    )
+    try:
+        assert launcher.ready["ready"] and {"json", "good"} <= set(launcher.ready["loaded"])
+        run = launcher.run("import sys\nprint([name for name in sys.modules if name.startswith('leaves')])\nprint('é')")
+        assert (run.stdout, run.stderr, run.exit["code"]) == (["[]", "é"], [], 0)
+        assert "good" in launcher.run("import sys\nprint(*sys.modules)").stdout[0].split()
+        assert launcher.run(PROBE).stdout == run_cold(launcher, PROBE).stdout
     finally:
         launcher.close()
 

@@ -36,6 +36,8 @@ export interface Executor {
   reserve(handle: RunHandle): Promise<void>;
   /** How far an execution has come. `gone`: nothing is left of it, or it was never reserved. */
   stateOf(handle: RunHandle): Promise<'reserved' | 'started' | 'gone'>;
+  /** Makes ready, before any script needs it, what lets those of an environment start at once. */
+  warmUp(environmentFolder: string): Promise<void>;
   /** Starts the script of a reserved execution. */
   submit(handle: RunHandle, spec: RunSpec): Promise<void>;
   /**

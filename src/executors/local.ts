@@ -11,6 +11,7 @@ import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
 import type { RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
+import { importsOf } from '../python/script-imports.ts';
 import type { Starter } from '../python/starter.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
 import type { Isolation } from './isolation.ts';
@@ -95,6 +96,10 @@ export class LocalExecutor implements Executor {
     return spool.size > 0 ? 'started' : 'reserved';
   }
 
+  async warmUp(environmentFolder: string): Promise<void> {
+    await this.#launchers?.warmUp(environmentFolder);
+  }
+
   async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
     const folder = folderOf(handle);
     const work = join(folder, 'work');
@@ -114,7 +119,12 @@ export class LocalExecutor implements Executor {
       environment_lock: environmentLockPath(spec.environmentFolder),
       ...this.#confinement(folder, spec.environmentFolder),
     };
-    const warm = await this.#launchers?.launch(spec.environmentFolder, spec.variables, runnerSpec);
+    const warm = await this.#launchers?.launch(
+      spec.environmentFolder,
+      spec.variables,
+      runnerSpec,
+      importsOf(spec.script, spec.scriptName),
+    );
     const record = warm ?? (await this.#starter?.run(runnerSpec, null)) ?? (await this.#startCold(folder, runnerSpec));
     this.#started.set(folder, record);
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../config.ts';
 import type { StartRecord } from './frames.ts';
-import { launcherVariables, PRELOADED, type RunnerSpec, type WarmProcess } from './launcher.ts';
+import { launcherCommand, launcherVariables, type RunnerSpec, type WarmProcess } from './launcher.ts';
 import type { Starter } from './starter.ts';
 
 const PACKAGE = join(PROJECT_ROOT, 'python');
@@ -12,31 +12,33 @@ export class ConfinedLauncher implements WarmProcess {
   readonly ended: Promise<void>;
   readonly #starter: Starter;
   readonly #number: Promise<number | null>;
-  #isReady = false;
+  #loaded: ReadonlySet<string> | null = null;
 
   /**
    * @param options.folder an existing folder of its own with a folder `tmp`: its working directory and home
    * @param options.hidden what it does not see
+   * @param options.modules what it imports beside what all do
    */
   constructor(options: {
     starter: Starter;
     environmentFolder: string;
     folder: string;
     hidden: readonly string[];
+    modules: readonly string[];
   }) {
-    const { starter, environmentFolder, folder, hidden } = options;
+    const { starter, environmentFolder, folder, hidden, modules } = options;
     this.#starter = starter;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
-    const ready = () => {
-      this.#isReady = true;
+    const ready = (loaded: readonly string[]) => {
+      this.#loaded = new Set(loaded);
     };
     const ended = () => {
-      this.#isReady = false;
+      this.#loaded = null;
       resolve();
     };
     const program = {
-      argv: [join(environmentFolder, 'bin', 'python'), '-u', PROGRAM, ...PRELOADED],
+      argv: launcherCommand(environmentFolder, PROGRAM, modules),
       env: launcherVariables(environmentFolder, folder),
       cwd: folder,
       confinement: {
@@ -51,16 +53,16 @@ export class ConfinedLauncher implements WarmProcess {
     void this.#number.then((number) => number ?? ended());
   }
 
-  get isReady(): boolean {
-    return this.#isReady;
+  get loaded(): ReadonlySet<string> | null {
+    return this.#loaded;
   }
 
   async launch(spec: RunnerSpec): Promise<StartRecord | null> {
-    return this.#isReady ? this.#starter.run(spec, await this.#number) : null;
+    return this.#loaded === null ? null : this.#starter.run(spec, await this.#number);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isReady = false;
+    this.#loaded = null;
     const number = await this.#number;
     if (number !== null) this.#starter.end(number);
     await this.ended;

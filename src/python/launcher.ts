@@ -11,7 +11,7 @@ const PROGRAM = join(PROJECT_ROOT, 'python', 'asgard', 'launcher.py');
 const ANSWER_LIMIT_MS = 5_000;
 
 /** What the guide's scripts import, and what gives libraries their threads back after a fork. */
-export const PRELOADED = [
+const ALWAYS = [
   'mlflow',
   'mlflow.pyfunc',
   'mlflow.sklearn',
@@ -36,6 +36,14 @@ const ONE_THREAD = {
   JE_ARROW_MALLOC_CONF: 'background_thread:false',
 };
 
+/**
+ * What a launcher executes.
+ * @param modules what it imports beside what all do, unless it would be noticed by scripts that do not import it
+ */
+export function launcherCommand(environmentFolder: string, program: string, modules: readonly string[]): string[] {
+  return [join(environmentFolder, 'bin', 'python'), '-u', program, ...ALWAYS, '--', ...modules];
+}
+
 /** The environment of a launcher: no secret is in it. */
 export function launcherVariables(environmentFolder: string, folder: string): Record<string, string> {
   return { ...pythonVariables(environmentFolder, folder), ...ONE_THREAD };
@@ -45,8 +53,8 @@ export function launcherVariables(environmentFolder: string, folder: string): Re
 export interface WarmProcess extends AsyncDisposable {
   /** Resolves when the process has ended, for whatever reason. */
   readonly ended: Promise<void>;
-  /** Whether it has imported everything and can fork. */
-  readonly isReady: boolean;
+  /** The top-level modules that it has; null until it has imported everything, and when it cannot fork any more. */
+  readonly loaded: ReadonlySet<string> | null;
   /**
    * Starts a runner, which handles signals when this resolves. Null when it cannot: the caller starts one cold. Should a
    * fork come after that all the same, the spool, which takes one run only, ends the later of the two.
@@ -55,7 +63,7 @@ export interface WarmProcess extends AsyncDisposable {
 }
 
 const answer = z.union([
-  z.object({ ready: z.literal(true), modules: z.int(), seconds: z.number() }),
+  z.object({ ready: z.literal(true), loaded: z.array(z.string()) }),
   z.object({ id: z.int(), pid: z.int(), identity: z.string() }),
   z.object({ id: z.int(), refused: z.string() }),
 ]);
@@ -72,11 +80,15 @@ export class Launcher implements WarmProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (started: StartRecord | null) => void>();
   #lastId = 0;
-  #isReady = false;
+  #loaded: ReadonlySet<string> | null = null;
 
-  /** @param folder an existing folder of its own: its working directory and home */
-  constructor(environmentFolder: string, folder: string) {
-    this.#child = spawn(join(environmentFolder, 'bin', 'python'), ['-u', PROGRAM, ...PRELOADED], {
+  /**
+   * @param folder an existing folder of its own: its working directory and home
+   * @param modules what it imports beside what all do
+   */
+  constructor(environmentFolder: string, folder: string, modules: readonly string[]) {
+    const [python = '', ...words] = launcherCommand(environmentFolder, PROGRAM, modules);
+    this.#child = spawn(python, words, {
       cwd: folder,
       detached: true,
       env: launcherVariables(environmentFolder, folder),
@@ -85,7 +97,7 @@ export class Launcher implements WarmProcess {
     this.#child.stdin?.on('error', () => {});
     this.ended = new Promise((resolve) => {
       const end = () => {
-        this.#isReady = false;
+        this.#loaded = null;
         for (const settle of this.#waiting.values()) settle(null);
         this.#waiting.clear();
         resolve();
@@ -100,12 +112,12 @@ export class Launcher implements WarmProcess {
     this.#child.unref();
   }
 
-  get isReady(): boolean {
-    return this.#isReady;
+  get loaded(): ReadonlySet<string> | null {
+    return this.#loaded;
   }
 
   launch(spec: RunnerSpec): Promise<StartRecord | null> {
-    if (!this.#isReady) return Promise.resolve(null);
+    if (this.#loaded === null) return Promise.resolve(null);
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<StartRecord | null>();
@@ -119,7 +131,7 @@ export class Launcher implements WarmProcess {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isReady = false;
+    this.#loaded = null;
     this.#child.kill('SIGKILL');
     await this.ended;
   }
@@ -130,7 +142,7 @@ export class Launcher implements WarmProcess {
     if (!parsed.success) return;
     const record = parsed.data;
     if ('ready' in record) {
-      this.#isReady = true;
+      this.#loaded = new Set(record.loaded);
       return;
     }
     this.#waiting.get(record.id)?.('pid' in record ? { pid: record.pid, identity: record.identity } : null);

@@ -17,7 +17,8 @@ const said = z.union([
   z.object({ id: z.int(), pid: z.int(), identity: z.string() }),
   z.object({ id: z.int(), launcher: z.int() }),
   z.object({ id: z.int(), refused: z.string() }),
-  z.object({ launcher: z.int(), ready: z.literal(true) }),
+  // A launcher is not trusted to say what it has.
+  z.object({ launcher: z.int(), ready: z.literal(true), loaded: z.array(z.string()).catch([]) }),
   z.object({ launcher: z.int(), ended: z.literal(true) }),
 ]);
 type Answer = Extract<z.infer<typeof said>, { id: number }>;
@@ -27,7 +28,8 @@ export type SandboxedProgram = Readonly<Record<string, unknown>>;
 
 /** Is told what becomes of a launcher. */
 export interface LauncherEvents {
-  ready(): void;
+  /** @param loaded the top-level modules that it has, so it says */
+  ready(loaded: readonly string[]): void;
   ended(): void;
 }
 
@@ -132,7 +134,7 @@ export class Starter implements AsyncDisposable {
       return;
     }
     const events = this.#launchers.get(record.launcher);
-    if ('ready' in record) events?.ready();
+    if ('ready' in record) events?.ready(record.loaded);
     else {
       this.#launchers.delete(record.launcher);
       events?.ended();

@@ -64,6 +64,8 @@ export class Claimer implements AsyncDisposable {
     this.#pool = new Piscina({
       filename: new URL('./supervise-job.ts', import.meta.url).href,
       workerData: options.settings,
+      // Otherwise a thread without a job stands still: its launchers are to be started, replaced and ended then too.
+      atomics: 'disabled',
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: Math.ceil(options.slots / threads),

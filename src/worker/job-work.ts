@@ -99,7 +99,8 @@ export class JobWork implements AsyncDisposable {
         };
         this.#base ??= await environments.prepare({ requirements: [], signal, onLine });
         readiness.clear(BASE_ENVIRONMENT);
-        this.#claimer = await Claimer.start(this.#options);
+        const settings = { ...this.#options.settings, baseEnvironmentFolder: this.#base.folder };
+        this.#claimer = await Claimer.start({ ...this.#options, settings });
         this.#refreshing = this.#refresh();
         return;
       } catch (error) {

@@ -20,6 +20,8 @@ export interface SupervisorSettings {
   readonly launchers: number;
   readonly environmentsFolder: string;
   readonly environmentsLimitBytes: number;
+  /** Of jobs that name no requirement; absent: not known. */
+  readonly baseEnvironmentFolder?: string;
   readonly toolchain: string;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;

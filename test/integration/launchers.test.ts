@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { RunHandle } from '../../src/executors/executor.ts';
@@ -16,7 +18,7 @@ import { uniqueName } from '../support/unique-name.ts';
 
 const LIMIT_MS = 60_000;
 const { toolchain } = parseConfig(inheritedEnvironment(), false);
-const environmentFolder = join(toolchain, 'python');
+const BASE = join(toolchain, 'python');
 
 let folder: string;
 let starter: Starter | undefined;
@@ -37,6 +39,7 @@ function start(isolation: Isolation['level']): void {
   launchers = new Launchers({
     folder: join(folder, `launchers ${count}`),
     limit: 1,
+    quietMs: 50,
     apart: starter === undefined ? undefined : { starter, hidden },
   });
   executor = new LocalExecutor({ folder: join(folder, 'jobs'), python, launchers, starter, isolation, hidden });
@@ -47,7 +50,11 @@ afterEach(async () => {
 });
 
 /** Runs a script and gives the lines that it printed. */
-async function run(script: string, variables: Record<string, string> = {}): Promise<string[]> {
+async function run(
+  script: string,
+  variables: Record<string, string> = {},
+  environmentFolder = BASE,
+): Promise<string[]> {
   const handle: RunHandle = { jobId: uniqueName('job'), attempt: 1, place: executor.place };
   await executor.reserve(handle);
   const scriptName = `${handle.jobId}.py`;
@@ -113,7 +120,7 @@ describe.each(levels)('a run with isolation %s', { timeout: 2 * LIMIT_MS }, (lev
     await executor.submit(handle, {
       scriptName,
       script,
-      environmentFolder,
+      environmentFolder: BASE,
       variables: {},
       timeoutSeconds: 60,
       graceSeconds: 1,
@@ -129,10 +136,55 @@ describe.each(levels)('a run with isolation %s', { timeout: 2 * LIMIT_MS }, (lev
     expect(await run(WARM)).toEqual(['False']);
   });
 
+  it('finds ready what scripts of its environment import, also what they began to import later', async () => {
+    const has = (name: string) => `import sys\nprint(${JSON.stringify(name)} in sys.modules)\nimport ${name}\n`;
+    const finds = (name: string) =>
+      poll(
+        () => run(has(name)),
+        ([isThere]) => isThere === 'True',
+        LIMIT_MS,
+      );
+    await run(has('colorsys'));
+    await finds('colorsys');
+    await finds('plistlib');
+    await finds('colorsys');
+  });
+
+  it.each([
+    ['starts a thread', 'import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()'],
+    ['ends the process', 'import os\nos._exit(3) if "launcher" in open("/proc/self/cmdline").read() else None'],
+  ])('is warm again where a module that scripts import %s', async (_, text) => {
+    const own = join(folder, uniqueName('own'));
+    await promisify(execFile)(toolchainPython(toolchain), ['-m', 'venv', '--without-pip', own]);
+    const [version = ''] = await readdir(join(own, 'lib'));
+    const packages = join(own, 'lib', version, 'site-packages');
+    // Every launcher imports it, where there is one.
+    await writeFile(join(packages, 'pandas.py'), '');
+    await writeFile(join(packages, 'awkward.py'), text);
+    const script = 'import sys\nprint("pandas" in sys.modules, "awkward" in sys.modules)\nimport awkward\n';
+    expect(await run(script, {}, own)).toEqual(['False False']);
+    await poll(
+      () => run(script, {}, own),
+      ([line]) => line === 'True False',
+      LIMIT_MS,
+    );
+  });
+
+  it('is warm the first time where a launcher was started before', async () => {
+    await launchers.warmUp(BASE);
+    await poll(
+      () => run(WARM),
+      ([isWarm]) => isWarm === 'True',
+      LIMIT_MS,
+    );
+    await launchers.warmUp(BASE);
+    expect(launcherPids()).toHaveLength(1);
+  });
+
   it('finds no launcher where there shall be none', async () => {
     const none = new Launchers({ folder: join(folder, 'none'), limit: 0 });
-    expect(await none.launch(environmentFolder, {}, {})).toBeNull();
-    expect(await none.launch(environmentFolder, {}, {})).toBeNull();
+    expect(await none.launch(BASE, {}, {})).toBeNull();
+    expect(await none.launch(BASE, {}, {})).toBeNull();
     await none[Symbol.asyncDispose]();
   });
 });

@@ -1,11 +1,15 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT, parseConfig } from '../../src/config.ts';
 import { DataFolder, type Finished, MAIN } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
+import { poll } from '../support/poll.ts';
+import type { FoundProcess } from '../support/processes.ts';
 
 const SETUP = join(PROJECT_ROOT, 'scripts', 'setup.mjs');
 const quiet = { ASGARD_LOG_LEVEL: 'warn' };
@@ -194,3 +198,24 @@ test('a second start answers while MLflow still starts, says so, and keeps jobs 
   expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
   expect(folder.processes()).toEqual([]);
 });
+
+test.runIf(process.platform === 'linux')('the first job of a platform that had a moment is started warm', async () => {
+  await using platform = await folder.start();
+  await platform.ready();
+  await poll(
+    () => folder.processes().some(isWarmLauncher),
+    (isThere) => isThere,
+  );
+  const job = await submit(platform.client, 'import sys\nprint("mlflow" in sys.modules)');
+  const events = await eventsOf(platform.client, job);
+  expect(events).toContainEqual(expect.objectContaining({ __typename: 'LogLine', text: 'True' }));
+  expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+  expect(folder.processes()).toEqual([]);
+});
+
+/** A launcher that has imported everything ignores SIGCHLD. */
+function isWarmLauncher({ pid, command }: FoundProcess): boolean {
+  if (!command.includes('launcher.py')) return false;
+  const [, ignored = '0'] = /^SigIgn:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return (BigInt(`0x${ignored}`) & (1n << BigInt(constants.signals.SIGCHLD - 1))) !== 0n;
+}
