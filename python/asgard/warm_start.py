@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
@@ -119,6 +120,9 @@ def fork_into_sandbox(request: Request, preloaded: PRELOADED) -> None:
     if os.fork() != 0:
         return
     try:
+        # The launcher ignores it: the kernel would do away with a script that ends while its parent is still about to,
+        # and init would wait for its end for ever.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         request.namespaces.enter()
         if os.fork() == 0 and os.fork() == 0:
             _become_requested(request, preloaded)

@@ -24,6 +24,16 @@ NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 # Signals reach it, and it holds a secret.
 VICTIM = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(120)"]
+# What a launcher forks on the way to a script, and is no session's leader, lasts longer than the script.
+SLOW_TO_END = """
+import os, time
+end = os._exit
+def end_later(code):
+    if os.getsid(0) != os.getpid():
+        time.sleep(0.5)
+    end(code)
+os._exit = end_later
+"""
 OTHER = """
 import os, time
 open('own', 'w').write('x')
@@ -120,6 +130,7 @@ class World:
             folder / "with_a_thread.py",
             "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n",
         )
+        self.file(folder / "slow_to_end.py", SLOW_TO_END)
         program = {
             "argv": [sys.executable, "-u", str(PACKAGE / "asgard" / "confined_launcher.py"), *modules],
             "env": {"PATH": os.environ["PATH"], "HOME": str(folder)},
@@ -356,6 +367,13 @@ def test_a_launcher_that_has_a_thread_lets_the_script_start_cold(world: World) -
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
+def test_the_end_of_a_script_is_seen_however_soon_it_comes(world: World) -> None:
+    run = world.run("print('short')", world.launcher("slow_to_end"))
+    record = run.exit()
+    assert run.lines() == ["short"]
+    assert (record["code"], record["reason"]) == (0, "exited")
+
+
 def test_where_there_are_no_namespaces_root_gives_each_script_a_user_of_its_own() -> None:
     own = World(_open_folders)
     try:
