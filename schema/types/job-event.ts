@@ -163,39 +163,14 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
   }),
 });
 
-builder.objectRef<Numbered<'attempt'>>('AttemptEnded').implement({
+const ScriptEnd = builder.interfaceRef<Numbered<'attempt' | 'end'>>('ScriptEnd').implement({
   description:
-    'An attempt has ended, and another one follows after a pause. `lines` and what comes after it are of the output of this ' +
-    'attempt alone, and mean what they mean in `JobEnded`.',
-  interfaces: [JobEventInterface],
-  fields: (t) => ({
-    attempt: t.exposeInt('attempt', { description: 'Its number, from 1.' }),
-    status: t.expose('status', { type: JobStatusType, description: 'How it ended.' }),
-    error: t.exposeString('error', { description: 'Why it did not complete, for people to read.' }),
-    exitCode: t.exposeInt('exitCode', { nullable: true, description: 'How the script exited; null when it did not.' }),
-    signal: t.exposeString('signal', { nullable: true, description: 'The signal that ended the script, if one did.' }),
-    lines: t.exposeInt('lines', { description: 'How many lines the script printed in it.' }),
-    bytes: t.exposeFloat('bytes', { description: 'How many bytes those are, a whole number.' }),
-    sha256: t.exposeString('sha256', { description: 'Their SHA-256 in hexadecimal.' }),
-    keptLines: t.int({ description: 'How many lines are still there.', resolve: (end) => keptOf(end).lines }),
-    keptBytes: t.float({
-      description: 'How many bytes those are, a whole number.',
-      resolve: (end) => keptOf(end).bytes,
-    }),
-    keptSha256: t.string({ description: 'Their SHA-256 in hexadecimal.', resolve: (end) => keptOf(end).sha256 }),
-  }),
-});
-
-builder.objectRef<Numbered<'end'>>('JobEnded').implement({
-  description:
-    'The last event of a job. `lines`, `bytes` and `sha256` are of all that the script printed in the last attempt (the ' +
+    'How the script of an attempt ended, and the proof of what it printed. `lines`, `bytes` and `sha256` are of all of it (the ' +
     'texts of both its streams in the order of their numbers, each followed by a line feed, in UTF-8); `keptLines`, ' +
     '`keptBytes` and `keptSha256` of what the output limit left, which is the same when there is no `OutputOmitted`. So a ' +
     'reader can prove that it has all. When the end of the script was not seen, as of a job that was lost, both are of ' +
     'what was kept.',
-  interfaces: [JobEventInterface],
   fields: (t) => ({
-    status: t.expose('status', { type: JobStatusType, description: 'The status it ended with.' }),
     exitCode: t.exposeInt('exitCode', { nullable: true, description: 'How the script exited; null when it did not.' }),
     signal: t.exposeString('signal', { nullable: true, description: 'The signal that ended the script, if one did.' }),
     lines: t.exposeInt('lines', { description: 'How many lines the script printed.' }),
@@ -207,6 +182,26 @@ builder.objectRef<Numbered<'end'>>('JobEnded').implement({
       resolve: (end) => keptOf(end).bytes,
     }),
     keptSha256: t.string({ description: 'Their SHA-256 in hexadecimal.', resolve: (end) => keptOf(end).sha256 }),
+  }),
+});
+
+builder.objectRef<Numbered<'attempt'>>('AttemptEnded').implement({
+  description:
+    'An attempt has ended, and another one follows after a pause. `lines` and what comes after it are of the output of this ' +
+    'attempt alone.',
+  interfaces: [JobEventInterface, ScriptEnd],
+  fields: (t) => ({
+    attempt: t.exposeInt('attempt', { description: 'Its number, from 1.' }),
+    status: t.expose('status', { type: JobStatusType, description: 'How it ended.' }),
+    error: t.exposeString('error', { description: 'Why it did not complete, for people to read.' }),
+  }),
+});
+
+builder.objectRef<Numbered<'end'>>('JobEnded').implement({
+  description: 'The last event of a job. `lines` and what comes after it are of the output of its last attempt.',
+  interfaces: [JobEventInterface, ScriptEnd],
+  fields: (t) => ({
+    status: t.expose('status', { type: JobStatusType, description: 'The status it ended with.' }),
   }),
 });
 

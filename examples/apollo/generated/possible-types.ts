@@ -36,6 +36,10 @@
       "Prediction",
       "UnavailableError"
     ],
+    "ScriptEnd": [
+      "AttemptEnded",
+      "JobEnded"
+    ],
     "SubmitTrainingJobResult": [
       "InvalidInputError",
       "QueueFullError",
