@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { resolve, run, shared } from './vitest.config.ts';
 
-/** What `npm run test:full` runs beside `npm test`: tests that need more of the machine than Node and Python. */
+/** What `npm run test:full` runs beside `npm test`: tests that need more than Node and Python, or some minutes. */
 export default defineConfig({
   test: {
     ...run,
@@ -15,6 +15,7 @@ export default defineConfig({
           globalSetup: ['test/support/global-platform.ts'],
         },
       },
+      { resolve, test: { ...shared, name: 'survival', include: ['test/survival/**/*.test.ts'] } },
       // The bucket's suite on a real S3 server; `npm test` runs it on moto's.
       { resolve, test: { ...shared, name: 's3', include: ['test/s3-full/**/*.test.ts'] } },
     ],
