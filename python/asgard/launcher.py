@@ -27,7 +27,7 @@ from asgard.process_tree import end_with_parent  # noqa: E402
 from asgard.runner_process import fork_runner  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
 from asgard.script_process import fork_script  # noqa: E402
-from asgard.warm_script import PRELOADED, run_script  # noqa: E402
+from asgard.warm_script import Preloaded, run_script  # noqa: E402
 
 sys.path[0] = os.getcwd()
 
@@ -43,7 +43,7 @@ def main() -> None:
     os._exit(0)  # at once: there is nothing to take down
 
 
-def _launch(given: Any, preloaded: PRELOADED) -> dict[str, Any]:
+def _launch(given: Any, preloaded: Preloaded) -> dict[str, Any]:
     reason = why_no_fork()
     if reason is not None:
         return {"refused": reason}

@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from asgard.warm_script import PRELOADED
+from asgard.warm_script import Preloaded
 
 _IMPORT_SECONDS = 120  # a launcher that is not ready by then has a module that waits for something
 
 
-def preload(names: list[str]) -> tuple[PRELOADED, dict[str, Any]]:
+def preload(names: list[str]) -> tuple[Preloaded, dict[str, Any]]:
     """Imports the modules, as far as there are any. Returns all that are there now, and a record that says so.
 
     Those after `--` only some scripts import: none of the others may notice. When one of them leaves a trace this
@@ -37,12 +37,13 @@ def preload(names: list[str]) -> tuple[PRELOADED, dict[str, Any]]:
         os.chdir(folder)
         os.execve(sys.orig_argv[0], [word for word in sys.orig_argv if word != culprit], environment)
     signal.alarm(0)
-    preloaded = frozenset(sys.modules)
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    preloaded = Preloaded(frozenset(sys.modules), threadpoolctl and threadpoolctl.ThreadpoolController())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the platform to act on
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what was forked and has ended is not kept as a zombie
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of what is shared
-    loaded = sorted(name for name in preloaded if "." not in name)
+    loaded = sorted(name for name in preloaded.modules if "." not in name)
     return preloaded, {"ready": True, "loaded": loaded, "seconds": round(time.monotonic() - started, 3)}
 
 

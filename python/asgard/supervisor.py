@@ -127,6 +127,9 @@ class Supervisor:
         )
         is_first = True
         self._reap()
+        look_at = time.monotonic() + (0.0 if self._control is None else _SCAN_SECONDS)
+        while time.monotonic() < look_at and not tree.is_empty():
+            self._turn(look_at)  # init is ending, unless something is left in there
         while not tree.is_empty():
             now = time.monotonic()
             if is_first:

@@ -14,21 +14,27 @@ import sys
 import threading
 import time
 import types
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from asgard.process_title import show_as
 from asgard.runner_spec import Spec
 
-PRELOADED = frozenset[str]
-"""Names of the modules that were imported before the fork."""
+
+class Preloaded(NamedTuple):
+    """What was there before the fork."""
+
+    modules: frozenset[str]
+    """Names of the modules that were imported."""
+    thread_pools: Any
+    """threadpoolctl's controller of the numerical libraries among them; to find them takes long. None without it."""
 
 
-def run_script(spec: Spec, preloaded: PRELOADED) -> NoReturn:
+def run_script(spec: Spec, preloaded: Preloaded) -> NoReturn:
     """Runs `spec.argv[-1]`, a file in the working directory, to its end, and ends this process as Python would."""
     _reopen_streams()
     time.tzset()
     _reseed()
-    _restore_threads()
+    _restore_threads(preloaded.thread_pools)
     # What marks the run goes first: it must not be what there is no room for.
     show_as(spec.argv, dict(reversed(spec.env.items())))
     name = spec.argv[-1]
@@ -79,7 +85,7 @@ def _code_of(exit_: SystemExit) -> int:
     return 1
 
 
-def _finish(main: types.ModuleType, code: int, preloaded: PRELOADED) -> NoReturn:
+def _finish(main: types.ModuleType, code: int, preloaded: Preloaded) -> NoReturn:
     """What Python does at its end, for what the script made: to take down what was there before would take long.
 
     Threads are waited for, exit handlers called, and the modules of the script emptied, so that files that it left open
@@ -87,7 +93,7 @@ def _finish(main: types.ModuleType, code: int, preloaded: PRELOADED) -> NoReturn
     """
     threading._shutdown()
     atexit._run_exitfuncs()
-    own = [module for name, module in list(sys.modules.items()) if name not in preloaded and module is not main]
+    own = [module for name, module in list(sys.modules.items()) if name not in preloaded.modules and module is not main]
     for module in [main, *own]:
         _empty(module)
     gc.collect()
@@ -137,10 +143,9 @@ def _reseed() -> None:
         torch.seed()
 
 
-def _restore_threads() -> None:
+def _restore_threads(pools: Any) -> None:
     """Numerical libraries were loaded with one thread; they get as many as they would have taken by themselves."""
-    threadpoolctl = sys.modules.get("threadpoolctl")
-    if threadpoolctl is None:
+    if pools is None:
         return
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    threadpoolctl.threadpool_limits(int(asked) if asked.isdigit() else len(os.sched_getaffinity(0)))
+    pools.limit(limits=int(asked) if asked.isdigit() else len(os.sched_getaffinity(0)))

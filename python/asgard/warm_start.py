@@ -20,7 +20,7 @@ from asgard.process_tree import SandboxTree
 from asgard.runner_spec import Spec
 from asgard.sandbox import Namespaces, Program, Sandbox, make_sandbox, receive, receive_with_fds, send
 from asgard.script_process import Pipes, StartedScript, become_script, exec_script
-from asgard.warm_script import PRELOADED, run_script
+from asgard.warm_script import Preloaded, run_script
 
 _ANSWER_SECONDS = 5.0  # a fork takes some milliseconds
 
@@ -115,7 +115,7 @@ class Request:
             os.close(fd)
 
 
-def fork_into_sandbox(request: Request, preloaded: PRELOADED) -> None:
+def fork_into_sandbox(request: Request, preloaded: Preloaded) -> None:
     """Forks the script's process. Whether it came that far, the runner hears from it."""
     if os.fork() != 0:
         return
@@ -130,7 +130,7 @@ def fork_into_sandbox(request: Request, preloaded: PRELOADED) -> None:
         os._exit(0)
 
 
-def _become_requested(request: Request, preloaded: PRELOADED) -> NoReturn:
+def _become_requested(request: Request, preloaded: Preloaded) -> NoReturn:
     try:
         spec = request.spec()
         give_up_privileges()

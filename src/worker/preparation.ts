@@ -29,8 +29,12 @@ export async function prepare(
 ): Promise<PythonEnvironment> {
   const environment = await prepareEnvironment(context, job, options);
   try {
-    await awaitMlflow(context.mlflow, options);
-    await makeExperiment(context.mlflow, job.experimentName, options.signal);
+    const make = () => makeExperiment(context.mlflow, job.experimentName, options.signal);
+    await make().catch(async (error: unknown) => {
+      if (!hasCode(error, 'UNAVAILABLE')) throw error;
+      await awaitMlflow(context.mlflow, options);
+      await make();
+    });
     return environment;
   } catch (error) {
     environment[Symbol.dispose]();
