@@ -34,7 +34,7 @@ async function postmasterPid(): Promise<number> {
   return Number.parseInt(await readFile(join(options().folder, 'postmaster.pid'), 'utf8'), 10);
 }
 
-test('a cluster is made in a folder that only its owner can enter, keeps its data, and starts again in less than a second', async () => {
+test('a cluster is made in a folder that only its owner can enter, and keeps its data', async () => {
   await chmod(home, 0o700);
   {
     await using first = await EmbeddedPostgres.start(options());
@@ -42,13 +42,10 @@ test('a cluster is made in a folder that only its owner can enter, keeps its dat
     expect((await stat(`${options().folder}.json`)).mode & 0o777).toBe(0o600);
     expect((await stat(options().folder)).mode & 0o777).toBe(0o700);
   }
-  const started = performance.now();
   await using second = await EmbeddedPostgres.start(options());
-  const milliseconds = performance.now() - started;
   expect(await query(second.url('asgard'), 'SELECT word, upper(word) AS loud FROM kept')).toEqual([
     { word: 'grün ✓', loud: 'GRÜN ✓' },
   ]);
-  expect(milliseconds).toBeLessThan(1_000);
 });
 
 test('each database has an owner that cannot enter the other, and a wrong password is refused', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Pace } from '../../src/platform/pace.ts';
 
 test('a few turns pass at once, later ones one in a while, and after a rest a few again', async () => {
-  const EVERY_MS = 40;
+  const EVERY_MS = 100;
   const pace = new Pace(EVERY_MS, 3);
   const timeOf = async (turns: number) => {
     const startedAt = performance.now();
