@@ -100,8 +100,8 @@ async function takeSteps(platform: StartedPlatform, config: Config, signal: Abor
   await untilReady(client, signal);
 
   step('Making the data set: 2,000 customers, six features, a fixed seed');
-  const dataPath = join(home, 'demo', 'customers.csv');
-  await mkdir(join(home, 'demo'), { recursive: true });
+  const dataPath = join(home, 'data', 'customers.csv');
+  await mkdir(join(home, 'data'), { recursive: true });
   const python = join(toolchain, 'python', 'bin', 'python');
   await promisify(execFile)(python, [join(CHURN, 'make_data.py'), dataPath], { signal });
   print(dataPath);

@@ -20,6 +20,9 @@ import { readSpool } from './spool.ts';
 
 const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
 
+/** What is in there, in the data folder, jobs may read. */
+const DATA_FOLDER = 'data';
+
 const RUNNER_START_MS = 30_000;
 const FORGET_TRIES = 100;
 const FORGET_PAUSE_MS = 20;
@@ -136,7 +139,7 @@ export class LocalExecutor implements Executor {
     const confinement = {
       level: this.#level,
       hidden: this.#hidden,
-      readable: [environmentFolder],
+      readable: [environmentFolder, ...this.#hidden.map((hidden) => join(hidden, DATA_FOLDER))],
       writable: [work, home],
       tmp,
     };

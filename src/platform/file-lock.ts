@@ -22,6 +22,8 @@ export class FileLock implements Disposable {
 
   /** Takes the lock if nobody stands in its way; null otherwise. Makes the file's folder when it is missing. */
   static async tryAcquire(path: string, mode: LockMode): Promise<FileLock | null> {
+    // What the folder is in need not be its owner's alone.
+    await mkdir(dirname(dirname(path)), { recursive: true });
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const database = new DatabaseSync(path, { timeout: 0 });
     try {

@@ -53,7 +53,7 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
   test('counts each end of a job once, by how it ended, and what is under way meanwhile', async () => {
     const before = await metrics();
     await using gate = await Gate.create();
-    const waits = `${gate.python}\ntell(f"up-{os.getpid()}")\nwait()\n`;
+    const waits = `${gate.python}\ntell("up-" + os.environ["ASGARD_JOB_ID"])\nwait()\n`;
     const completed = await submit(waits);
     const cancelled = await submit(waits);
     await gate.told('up', 2);
