@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type JobEvent, jobEvent, type NumberedJobEvent } from './events.ts';
+import { type JobEvent, jobEvent, logStream, type NumberedJobEvent } from './events.ts';
 
 /*
  * How events stand in a row: as a list, in which consecutive log lines of one stream and moment are one entry. A chatty
@@ -14,7 +14,7 @@ const storedEntries = z.array(
     z.object({
       type: z.literal('lines'),
       at: z.string(),
-      stream: z.enum(['stdout', 'stderr', 'platform']),
+      stream: logStream,
       text: z.string(),
     }),
     ...jobEvent.options,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type DatabaseClient, lengthOf, readEvents, readEventsBefore } from './event-store.ts';
-import { jobEvent, type NumberedJobEvent } from './events.ts';
+import { jobEvent, logStream, type NumberedJobEvent } from './events.ts';
 import { LOG_LEVELS, levelOf } from './log-level.ts';
 
 /** About how many characters one search looks at, 100 for each event beside its text: half a second's work. */
@@ -14,7 +14,7 @@ export const eventFilter = z.object({
   /** Events with a text that contains this, in any case. */
   contains: z.string().min(1).max(MAX_CONTAINS).optional(),
   /** Log lines of any of these. */
-  streams: z.array(z.enum(['stdout', 'stderr', 'platform'])).optional(),
+  streams: z.array(logStream).optional(),
   /** At this moment or later. */
   from: z.date().optional(),
   before: z.date().optional(),

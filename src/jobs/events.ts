@@ -4,6 +4,9 @@ import { JobStatus } from '../database/generated/enums.ts';
 const at = z.iso.datetime();
 const status = z.enum(JobStatus);
 
+/** Who says a line of a job's log. */
+export const logStream = z.enum(['stdout', 'stderr', 'platform']);
+
 const proof = z.object({ lines: z.int(), bytes: z.int(), sha256: z.string() });
 
 /** How much output there is, and its SHA-256: of each line followed by a line feed, in UTF-8. */
@@ -47,7 +50,7 @@ export const jobEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('log'),
     at,
-    stream: z.enum(['stdout', 'stderr', 'platform']),
+    stream: logStream,
     text: z.string(),
     isContinued: z.literal(true).optional(),
   }),

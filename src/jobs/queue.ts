@@ -24,7 +24,8 @@ export interface Worker {
 }
 
 /**
- * Takes up to `limit` queued jobs, those of the highest priority and of these the oldest first, each with a new attempt and its lease, in one transaction.
+ * Takes up to `limit` queued jobs, those of the highest priority and of these the oldest first, each with a new attempt and its
+ * lease, in one transaction.
  *
  * `FOR UPDATE SKIP LOCKED` lets any number of workers claim at once without waiting for each other or taking the same
  * job: a row that another worker is claiming is passed over. The partial index on queued jobs keeps the scan to rows

@@ -1,5 +1,4 @@
 import type { MessagePort } from 'node:worker_threads';
-
 import type { TrainingJob } from '../database/generated/client.ts';
 import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
@@ -13,10 +12,8 @@ import { Pace } from '../platform/pace.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
-
 import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
 import { logLock } from './lock-artifact.ts';
-
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { storeFrames } from './output.ts';
 import { prepare } from './preparation.ts';
