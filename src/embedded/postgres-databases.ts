@@ -5,7 +5,11 @@ import pg from 'pg';
 export const SUPERUSER = 'postgres';
 
 /** Each has a role of the same name as its owner, and no other role but the superuser can enter it. */
-const DATABASES = ['asgard', 'mlflow'];
+const DATABASES = ['asgard', 'mlflow', 'features'];
+/** They make roles for scripts, which may read some of their database. */
+const MAKES_ROLES = ['features'];
+/** Of PostgreSQL's own, which everybody may enter otherwise: also the roles of scripts. */
+const SYSTEM_DATABASES = ['postgres', 'template1'];
 
 /** How to reach a database of the server on `port`: as its owner for our own databases, as the superuser for any other. */
 export function databaseUrl(port: number, superuserPassword: string, database: string): string {
@@ -28,7 +32,7 @@ export async function isAnswering(port: number, superuserPassword: string): Prom
   }
 }
 
-/** Makes the databases `asgard` and `mlflow` with their roles, where they are missing. May be cut short and repeated. */
+/** Makes the databases `asgard`, `mlflow` and `features` with their roles, where they are missing. May be cut short and repeated. */
 export async function ensureDatabases(port: number, superuserPassword: string): Promise<void> {
   const client = clientOf(port, superuserPassword);
   await client.connect();
@@ -39,9 +43,11 @@ export async function ensureDatabases(port: number, superuserPassword: string): 
     const has = (kind: string, name: string) => found.rows.some((row) => row.kind === kind && row.name === name);
     for (const name of DATABASES) {
       const password = client.escapeLiteral(rolePassword(superuserPassword, name));
-      if (!has('role', name)) await client.query(`CREATE ROLE ${name} LOGIN PASSWORD ${password}`);
-      if (has('database', name)) continue;
-      await client.query(`CREATE DATABASE ${name} OWNER ${name}`);
+      const rights = MAKES_ROLES.includes(name) ? 'LOGIN CREATEROLE' : 'LOGIN';
+      if (!has('role', name)) await client.query(`CREATE ROLE ${name} ${rights} PASSWORD ${password}`);
+      if (!has('database', name)) await client.query(`CREATE DATABASE ${name} OWNER ${name}`);
+    }
+    for (const name of [...DATABASES, ...SYSTEM_DATABASES]) {
       await client.query(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
     }
   } finally {

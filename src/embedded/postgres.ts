@@ -38,7 +38,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
   readonly #password: string;
 
   /**
-   * Resolves when the server answers and the databases `asgard` and `mlflow` exist. A cluster is made on the first start.
+   * Resolves when the server answers and the databases `asgard`, `mlflow` and `features` exist. A cluster is made on the first start.
    * A server that a killed Asgard left behind is ended first.
    * @throws AsgardError `UNAVAILABLE` when it cannot run on this machine; Error with the server's own words otherwise
    */
@@ -80,7 +80,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
     this.exited = server.exited;
   }
 
-  /** The address of a database: as its owner for `asgard` and `mlflow`, as the superuser for any other name. */
+  /** The address of a database: as its owner for those three, as the superuser for any other name. */
   url(database: string): string {
     return databaseUrl(this.port, this.#password, database);
   }

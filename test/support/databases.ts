@@ -37,6 +37,11 @@ export class DatabasesForTests implements AsyncDisposable {
     this.#home = home;
   }
 
+  /** The feature store's database, as its owner enters it. */
+  get featuresUrl(): string {
+    return this.#postgres.url('features');
+  }
+
   /** A new database. Disposing closes its clients; the database goes with the server. */
   async create(): Promise<TestDatabase> {
     this.#count += 1;

@@ -1,0 +1,63 @@
+"""How a method of the bridge says that it could not do what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
+
+ErrorCode = Literal["INVALID_INPUT", "NOT_FOUND", "CONFLICT", "UNAVAILABLE", "INTERNAL"]
+
+
+class Issue(TypedDict):
+    """One thing that is wrong with an input. `path` leads to it from the input's root: `["source", "table_name"]`."""
+
+    path: list[str | int]
+    message: str
+    type: str
+
+
+class BridgeError(Exception):
+    """A failure that a caller can expect and act on; its message is safe to show.
+
+    `UNAVAILABLE` says that the same request may succeed later. Whatever else is raised is a fault of ours.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.issues = list(issues)
+
+
+def invalid_input(path: list[str | int], message: str, kind: str = "value_error") -> BridgeError:
+    """An `INVALID_INPUT` about one field."""
+    return BridgeError("INVALID_INPUT", message, [{"path": path, "message": message, "type": kind}])
+
+
+def answer_of(error: BaseException) -> dict[str, Any]:
+    """What the other side is told of an exception: `{"code", "message", "issues"}`."""
+    if isinstance(error, BridgeError):
+        return {"code": error.code, "message": str(error), "issues": error.issues}
+    away = _away(error)
+    if away is not None:
+        return {"code": "UNAVAILABLE", "message": away, "issues": []}
+    return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}", "issues": []}
+
+
+def _away(error: BaseException) -> str | None:
+    """Why a server that the store stands on could not be reached; None when that is not what happened."""
+    from sqlalchemy.exc import DBAPIError, OperationalError
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    seen: BaseException | None = error
+    for _ in range(10):  # causes, which Feast wraps
+        if seen is None:
+            return None
+        if isinstance(seen, OperationalError) or (isinstance(seen, DBAPIError) and seen.connection_invalidated):
+            reason = str(seen.orig).strip().split("\n")[0]
+            return f"the feature store's database does not answer: {reason}"
+        if isinstance(seen, PoolTimeoutError):
+            return "the feature store's database is busy: no connection came free in time"
+        if isinstance(seen, ConnectionError):
+            return f"the feature store's catalog or warehouse does not answer: {seen}"
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return None

@@ -1,0 +1,61 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FeastBridge } from '../../src/feast/bridge.ts';
+import { FeaturesDatabase } from '../../src/feast/database.ts';
+import type { FeatureStoreSettings } from '../../src/feast/settings.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { TOOLCHAIN } from './data-folder.ts';
+import { DatabasesForTests } from './databases.ts';
+
+/**
+ * A feature store of a test file's own: a real PostgreSQL, an empty warehouse folder, and a bridge that starts with its first
+ * request (2 s; some 4 until Feast is loaded). Make one for a whole file. Disposing ends all of it and removes its files.
+ */
+export class FeaturesForTests implements AsyncDisposable {
+  readonly databases: DatabasesForTests;
+  /** Holds the warehouse, the bridge's files and whatever else a test needs. */
+  readonly folder: string;
+  readonly settings: FeatureStoreSettings;
+  readonly database: FeaturesDatabase;
+  readonly bridge: FeastBridge;
+  readonly #stack: AsyncDisposableStack;
+
+  /** @param changes of the settings, for a warehouse that is elsewhere */
+  static async start(changes: Partial<FeatureStoreSettings> = {}): Promise<FeaturesForTests> {
+    await using stack = new AsyncDisposableStack();
+    const databases = stack.use(await DatabasesForTests.start());
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'asgard-features-')));
+    stack.defer(() => rm(folder, { recursive: true, force: true }));
+    const { featuresUrl: databaseUrl } = databases;
+    const settings = { databaseUrl, warehouse: join(folder, 'warehouse'), files: {}, catalog: {}, ...changes };
+    const database = stack.use(new FeaturesDatabase(databaseUrl));
+    await database.ensureSchemas();
+    const features = new FeaturesForTests({ databases, folder, settings, database }, stack.move());
+    return features;
+  }
+
+  private constructor(
+    parts: Pick<FeaturesForTests, 'databases' | 'folder' | 'settings' | 'database'>,
+    stack: AsyncDisposableStack,
+  ) {
+    this.databases = parts.databases;
+    this.folder = parts.folder;
+    this.settings = parts.settings;
+    this.database = parts.database;
+    this.#stack = stack;
+    this.bridge = this.otherBridge();
+  }
+
+  /** Another process on the same store, as another platform has. Disposed of with the rest. */
+  otherBridge(settings = this.settings): FeastBridge {
+    const logger = createLogger('silent', false);
+    const python = toolchainPython(TOOLCHAIN);
+    return this.#stack.use(new FeastBridge({ python, settings, folder: join(this.folder, 'bridge'), logger }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
