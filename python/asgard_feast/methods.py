@@ -13,7 +13,17 @@ Method = Callable[[Context, dict[str, Any]], Any]
 """Takes the request's `params`; what it returns becomes the `result`, as JSON. Runs in a thread, beside others."""
 
 METHODS: dict[str, str] = {
+    "entities.list": "asgard_feast.entities:list_page",
+    "services.apply": "asgard_feast.services:apply",
+    "services.delete": "asgard_feast.services:delete",
+    "services.find": "asgard_feast.services:find",
+    "services.list": "asgard_feast.services:list_page",
     "store.status": "asgard_feast.store_status:status",
+    "views.apply": "asgard_feast.views:apply",
+    "views.delete": "asgard_feast.views:delete",
+    "views.find": "asgard_feast.views:find",
+    "views.list": "asgard_feast.views:list_page",
+    "views.plan": "asgard_feast.views:plan",
 }
 """Each method's function as `module:function`: a module is imported when it is first needed, as it may import Feast."""
 
