@@ -195,6 +195,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     jobsFolder,
     isolation: isolation.level,
     hiddenFolder: home,
+    // Where a user puts what jobs shall read; the demo does.
+    readableFolders: [join(home, 'data')],
     launchersFolder,
     launchers: config.launchers,
     environmentsFolder: config.environments,

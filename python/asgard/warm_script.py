@@ -41,7 +41,7 @@ def run_script(spec: Spec, preloaded: Preloaded) -> NoReturn:
     path = os.path.join(os.getcwd(), name)
     sys.argv[:] = [name]
     sys.orig_argv[:] = spec.argv
-    sys.path[0] = os.getcwd()
+    sys.path[:1] = [os.getcwd(), *_python_path()]
     main = types.ModuleType("__main__")
     main.__dict__.update(
         {
@@ -55,6 +55,12 @@ def run_script(spec: Spec, preloaded: Preloaded) -> NoReturn:
     sys.modules["__main__"] = main
     code = _execute(path, main)
     _finish(main, code, preloaded)
+
+
+def _python_path() -> list[str]:
+    """What Python makes of PYTHONPATH at its start."""
+    given = os.environ.get("PYTHONPATH", "")
+    return [os.path.abspath(path) for path in given.split(os.pathsep)] if given else []
 
 
 def _execute(path: str, main: types.ModuleType) -> int:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ class Launcher:
 
     def __init__(self, folder: Path, *modules: str) -> None:
         self.folder = folder
-        self.environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(folder)}
+        self.environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)}
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        one_thread |= {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
         self.process = subprocess.Popen(
             [sys.executable, "-u", str(LAUNCHER), *modules],
             cwd=folder,
-            env=self.environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "SECRET": "of the launcher"},
+            env=self.environment | one_thread | {"SECRET": "of the launcher"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -208,6 +211,26 @@ def test_a_module_beside_the_script_is_found_and_none_of_ours(launcher: Launcher
     Path(spec["cwd"], "launcher_own.py").write_text("")
     launcher.launch(spec)
     assert ended(spec).stdout == ["work"]
+
+
+def test_python_path_is_heeded_as_by_a_new_interpreter(launcher: Launcher) -> None:
+    script = "import os, sys\nprint([path.replace(os.getcwd(), 'work') for path in sys.path])"
+    warm, cold = (run(script, PYTHONPATH="/one:relative") for run in (launcher.run, partial(run_cold, launcher)))
+    assert warm.stdout == cold.stdout
+    assert warm.stdout[0].startswith("['work', '/one', 'work/relative', ")
+
+
+def test_feast_is_ready_in_a_fork_and_has_left_no_trace(tmp_path: Path) -> None:
+    launcher = Launcher(tmp_path, "mlflow", "--", "asgard.preload_feast", "feast")
+    try:
+        assert {"feast", "asgard_feast", "pyiceberg", "duckdb"} <= set(launcher.ready["loaded"])
+        script = "import os, time\nstart = time.monotonic()\nimport feast\nfrom asgard_feast import offline\n"
+        script += "print(time.monotonic() - start < 1, [name for name in os.environ if name.startswith('PROM')])"
+        package = str(LAUNCHER.parent.parent)
+        assert launcher.run(script, PYTHONPATH=package).stdout == ["True []"]
+        assert not [name for name in os.listdir(tmp_path) if name.startswith("feast_metrics_")]
+    finally:
+        launcher.close()
 
 
 def test_cancel_and_the_time_limit_reach_the_script_and_all_that_it_started(launcher: Launcher) -> None:

@@ -1,5 +1,13 @@
 import type { Frame } from '../python/frames.ts';
 
+/** How a script reaches the feature store. */
+export interface FeatureStoreAccess {
+  /** The content of its `feature_store.yaml`, which holds a secret of this run's. */
+  readonly yaml: string;
+  /** Folders of this machine that it reads: a warehouse's. */
+  readonly folders: readonly string[];
+}
+
 /** A script and all that its process is given. */
 export interface RunSpec {
   readonly scriptName: string;
@@ -8,6 +16,8 @@ export interface RunSpec {
   readonly environmentFolder: string;
   /** Variables beside those that every script gets. */
   readonly variables: Readonly<Record<string, string>>;
+  /** For a script that uses the feature store; absent: it does not, or there is none. */
+  readonly featureStore?: FeatureStoreAccess | undefined;
   /** The runner ends the script by itself when they are over. */
   readonly timeoutSeconds: number;
   /** Between asking the script to end and killing it. */

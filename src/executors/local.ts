@@ -11,17 +11,14 @@ import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
 import type { RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
-import { importsOf } from '../python/script-imports.ts';
 import type { Starter } from '../python/starter.ts';
 import { type Executor, type RunHandle, RunnerLostError, type RunSpec } from './executor.ts';
+import { preloadsOf, writeFeatureStoreFiles } from './feature-store.ts';
 import type { Isolation } from './isolation.ts';
 import { killOrphans, RUN_VARIABLE, runMark } from './orphans.ts';
 import { readSpool } from './spool.ts';
 
 const RUNNER = join(PROJECT_ROOT, 'python', 'asgard', 'runner.py');
-
-/** What is in there, in the data folder, jobs may read. */
-const DATA_FOLDER = 'data';
 
 const RUNNER_START_MS = 30_000;
 const FORGET_TRIES = 100;
@@ -46,6 +43,7 @@ export class LocalExecutor implements Executor {
   readonly #starter: Starter | undefined;
   readonly #level: Isolation['level'];
   readonly #hidden: readonly string[];
+  readonly #readable: readonly string[];
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, StartRecord>();
   /** Executions whose exit frame was read here: their runners saw to it that nothing is left. */
@@ -58,6 +56,7 @@ export class LocalExecutor implements Executor {
    * @param options.starter forks runners that are started cold; absent: each is a new process
    * @param options.isolation how far scripts are set apart; absent: not at all
    * @param options.hidden folders that scripts which are set apart do not see, apart from what is their own in them
+   * @param options.readable folders that they may read all the same
    */
   constructor(options: {
     folder: string;
@@ -66,6 +65,7 @@ export class LocalExecutor implements Executor {
     starter?: Starter | undefined;
     isolation?: Isolation['level'] | undefined;
     hidden?: readonly string[] | undefined;
+    readable?: readonly string[] | undefined;
   }) {
     this.place = options.folder;
     this.#python = options.python;
@@ -73,6 +73,7 @@ export class LocalExecutor implements Executor {
     this.#starter = options.starter;
     this.#level = options.isolation ?? 'none';
     this.#hidden = options.hidden ?? [options.folder];
+    this.#readable = options.readable ?? [];
   }
 
   async handles(): Promise<RunHandle[]> {
@@ -107,11 +108,14 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     const work = join(folder, 'work');
     await writeFile(join(work, spec.scriptName), spec.script);
+    const { featureStore } = spec;
+    const features = featureStore && (await writeFeatureStoreFiles(folder, featureStore));
     const runnerSpec = {
       argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
       env: {
         ...pythonVariables(spec.environmentFolder, join(folder, 'home')),
         ...spec.variables,
+        ...features?.variables,
         [RUN_VARIABLE]: runMark(handle),
       },
       cwd: work,
@@ -120,26 +124,26 @@ export class LocalExecutor implements Executor {
       grace_seconds: spec.graceSeconds,
       output_limit_bytes: spec.outputLimitBytes,
       environment_lock: environmentLockPath(spec.environmentFolder),
-      ...this.#confinement(folder, spec.environmentFolder),
+      ...this.#confinement(folder, [spec.environmentFolder, ...(features?.readable ?? [])]),
     };
     const warm = await this.#launchers?.launch(
       spec.environmentFolder,
       spec.variables,
       runnerSpec,
-      importsOf(spec.script, spec.scriptName),
+      preloadsOf(spec.script, spec.scriptName),
     );
     const record = warm ?? (await this.#starter?.run(runnerSpec, null)) ?? (await this.#startCold(folder, runnerSpec));
     this.#started.set(folder, record);
   }
 
   /** `python/asgard/confinement.py` describes it. */
-  #confinement(folder: string, environmentFolder: string) {
+  #confinement(folder: string, readable: readonly string[]) {
     if (this.#level === 'none') return {};
     const [work, home, tmp] = OWN_FOLDERS.map((name) => join(folder, name));
     const confinement = {
       level: this.#level,
       hidden: this.#hidden,
-      readable: [environmentFolder, ...this.#hidden.map((hidden) => join(hidden, DATA_FOLDER))],
+      readable: [...readable, ...this.#readable],
       writable: [work, home],
       tmp,
     };

@@ -13,9 +13,12 @@ const IDLE_MS = 30 * 60_000;
 /** Environments of which it is remembered what their scripts import. */
 const MAX_ENVIRONMENTS = 100;
 
-/** Variables that Python and libraries read while they are imported: a warm process has read them already. */
+/**
+ * Variables that Python and libraries read while they are imported: a warm process has read them already. PYTHONPATH is
+ * heeded all the same (`python/asgard/warm_script.py`).
+ */
 const READ_AT_IMPORT =
-  /^(PYTHON|LANG$|LC_|OMP_|KMP_|GOMP_|OPENBLAS_|MKL_|BLIS_|NVPL_|NUMEXPR_|NUMBA_|VECLIB_|CUDA_|NVIDIA_|TORCH|PYTORCH_|TF_|XLA_|JAX_|KERAS_|HF_|TRANSFORMERS_|ARROW_|JE_|MALLOC_|GLIBC_|LD_|MPL|SKLEARN_|SCIPY_|PANDAS_|MLFLOW_(?!TRACKING_|EXPERIMENT_|HTTP_)|GIT_PYTHON_|JOBLIB_|LOKY_)/;
+  /^(PYTHON(?!PATH$)|LANG$|LC_|OMP_|KMP_|GOMP_|OPENBLAS_|MKL_|BLIS_|NVPL_|NUMEXPR_|NUMBA_|VECLIB_|CUDA_|NVIDIA_|TORCH|PYTORCH_|TF_|XLA_|JAX_|KERAS_|HF_|TRANSFORMERS_|ARROW_|JE_|MALLOC_|GLIBC_|LD_|MPL|SKLEARN_|SCIPY_|PANDAS_|MLFLOW_(?!TRACKING_|EXPERIMENT_|HTTP_)|GIT_PYTHON_|JOBLIB_|LOKY_)/;
 
 /** A launcher that lacks what scripts import is replaced when nothing was started from it for so long. */
 const QUIET_MS = 5_000;

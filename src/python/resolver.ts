@@ -9,6 +9,8 @@ import { runUv, UvError } from './uv.ts';
 
 /** The packages that every environment has, so that the guide's scripts run without naming any. */
 const BASE_REQUIREMENTS = join(PROJECT_ROOT, 'python', 'job-base.in');
+/** What scripts that use the feature store have beside them. */
+export const FEAST_REQUIREMENTS = join(PROJECT_ROOT, 'python', 'job-feast.in');
 const FRESH_MS = 24 * 3_600_000;
 /** An index that could not be reached is not asked again for so long, when there is an older answer of it. */
 const RETRY_MS = 10 * 60_000;
@@ -26,6 +28,8 @@ export interface Resolution {
 export interface ResolveOptions {
   /** PEP 508 requirements beside the base packages. */
   readonly requirements: readonly string[];
+  /** Whether what reads the feature store is among the base packages. */
+  readonly usesFeast?: boolean;
   /** Called for each line that tells what is being done. */
   readonly onLine?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -46,8 +50,9 @@ export class Resolver {
   }
 
   /** @throws UvError when they cannot be resolved; uv's own words went to `onLine` */
-  async resolve({ requirements, onLine, signal }: ResolveOptions): Promise<Resolution> {
-    const base = await readFile(BASE_REQUIREMENTS, 'utf8');
+  async resolve({ requirements, usesFeast = false, onLine, signal }: ResolveOptions): Promise<Resolution> {
+    const files = [BASE_REQUIREMENTS, ...(usesFeast ? [FEAST_REQUIREMENTS] : [])];
+    const base = (await Promise.all(files.map((path) => readFile(path, 'utf8')))).join('\n');
     const wanted = [...new Set(requirements.map((line) => line.trim()))].sort();
     const pythonVersion = await this.#pythonVersion();
     signal?.throwIfAborted();
@@ -60,7 +65,8 @@ export class Resolver {
     using _turn = await FileLock.acquire(`${path}.lock`, 'exclusive', { signal });
     const older = await read(path);
     if (older !== null && isFresh(older)) return { lock: older.lock, pythonVersion };
-    onLine?.(`Resolving ${wanted.length === 0 ? 'the base packages' : wanted.join(', ')}`);
+    const named = [...(usesFeast ? ['feast'] : []), ...wanted];
+    onLine?.(`Resolving ${named.length === 0 ? 'the base packages' : named.join(', ')}`);
     try {
       const lock = await this.#compile(lines, older !== null, onLine, signal);
       const now = Date.now();
@@ -143,11 +149,14 @@ function indexSettings(): string[] {
     .toSorted();
 }
 
-/** The base packages, without those of which the job names a version itself. */
+/** The base packages. Of those of which the job names a version itself, their extras alone are asked for. */
 function withoutReplaced(base: string, wanted: readonly string[]): string[] {
   const replaced = new Set(wanted.filter((line) => /[=<>~!]/.test(line.split(';', 1)[0] ?? '')).map(packageName));
   const lines = base.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return lines.filter((line) => !replaced.has(packageName(line)));
+  return lines.flatMap((line) => {
+    if (!replaced.has(packageName(line))) return [line];
+    return /^[^=<>~!;]+\[[^\]]*\]/.exec(line)?.slice(0, 1) ?? [];
+  });
 }
 
 /** As PEP 503 normalizes it. */

@@ -21,6 +21,16 @@ export function importsOf(script: string, scriptName: string): string[] {
   return [...new Set(names.filter(isGood))].slice(0, MAX_MODULES);
 }
 
+/**
+ * Whether a script uses the feature store: imports `feast`, at its top level or in a function. A text that only looks so
+ * costs its environment some packages.
+ */
+export function usesFeast(script: string): boolean {
+  return script.split(/[\n;]/).some((line) => {
+    return importsOfLine(line.trimStart()).some((name) => name === 'feast' || name.startsWith('feast.'));
+  });
+}
+
 function importsOfLine(line: string): string[] {
   const plain = /^import\s+([^#;\\]+)/.exec(line)?.[1];
   if (plain !== undefined) return plain.split(',').map(withoutAlias);

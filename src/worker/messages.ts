@@ -15,6 +15,8 @@ export interface SupervisorSettings {
   readonly isolation: Isolation['level'];
   /** What scripts do not see then: the data folder. */
   readonly hiddenFolder: string;
+  /** What they see of it all the same, and only read. */
+  readonly readableFolders: readonly string[];
   readonly launchersFolder: string;
   /** Warm Python processes that a thread may hold. */
   readonly launchers: number;

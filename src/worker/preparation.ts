@@ -3,6 +3,8 @@ import type { JobEvent } from '../jobs/events.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
 import { hasCode } from '../platform/errors.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
+import { noteOfFeast } from '../python/feast-version.ts';
+import { usesFeast } from '../python/script-imports.ts';
 import { EventWriter } from './event-writer.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
@@ -49,8 +51,10 @@ async function prepareEnvironment(
 ): Promise<PythonEnvironment> {
   await using writer = new EventWriter(append);
   const onLine = (text: string) => writer.add({ type: 'environment', at: new Date().toISOString(), text });
-  const resolution = await environments.resolve({ requirements: job.requirements, signal, onLine });
-  const { hash, lock, pythonVersion: python } = resolution;
+  const options = { requirements: job.requirements, usesFeast: usesFeast(job.script), signal, onLine };
+  const { hash, lock, pythonVersion: python } = await environments.resolve(options);
+  const note = options.usesFeast ? await noteOfFeast(lock) : null;
+  if (note !== null) onLine(note);
   // Before it is built: whoever looks at the job sees what is being built for it.
   await database.environment.createMany({ data: [{ hash, lock, python }], skipDuplicates: true });
   await database.trainingJob.update({ where: { id: job.id }, data: { environmentHash: hash } });

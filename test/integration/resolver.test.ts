@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
+import { noteOfFeast } from '../../src/python/feast-version.ts';
 import { Resolver } from '../../src/python/resolver.ts';
 import { PackageIndex } from '../support/package-index.ts';
 
@@ -21,6 +22,8 @@ beforeEach(async () => {
     'scikit-learn': ['1.9.0'],
     pandas: ['3.0.0'],
     numpy: ['2.4.0'],
+    feast: ['0.66.0', '0.67.0'],
+    pyiceberg: ['0.12.0'],
     tiny: ['1.0'],
   });
   process.env['UV_DEFAULT_INDEX'] = index.url;
@@ -77,6 +80,17 @@ it('asks uv once for a set of requirements, however it is written and whoever as
   index.versions['tiny'] = ['1.0', '1.1'];
   expect(await resolve(['tiny', 'pandas'])).toEqual({ lock: first.lock, lines: [] });
   expect(await uvCalls()).toBe(1);
+});
+
+it('adds what reads the feature store, of which a job may name another version', async () => {
+  const lockOf = async (requirements: string[]) => (await resolver.resolve({ requirements, usesFeast: true })).lock;
+  const lock = await lockOf([]);
+  expect(lock).toMatch(/^feast==0\.67\.0$/m);
+  expect(await noteOfFeast(lock)).toBeNull();
+  const own = await lockOf(['Feast==0.66.0']);
+  expect(own).toMatch(/^feast==0\.66\.0$/m);
+  expect(own).toMatch(/^pyiceberg==0\.12\.0$/m);
+  expect(await noteOfFeast(own)).toMatch(/^feast 0\.66\.0 of the requirements is used instead of 0\.67\.0, /);
 });
 
 it('asks again of other requirements and of another index', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Preloads } from '../../src/python/preloads.ts';
-import { importsOf } from '../../src/python/script-imports.ts';
+import { importsOf, usesFeast } from '../../src/python/script-imports.ts';
 
 describe('the imports of a script', () => {
   it('are those at its top level, by the names of modules', () => {
@@ -40,6 +40,25 @@ def f():
       importsOf(`import ${'a'.repeat(500)}\nimport a-b, 1x, ../etc\nfrom x import ${'y,'.repeat(1e5)}`, 's.py'),
     ).toEqual(['x', 'x.y']);
   });
+});
+
+describe('a script uses the feature store', () => {
+  it.each([
+    'import feast',
+    'import os, feast as f',
+    'from feast import FeatureStore',
+    'def f():\n    from feast.types import Int64',
+    'import os; import feast',
+  ])('when it imports feast anywhere: %j', (script) => {
+    expect(usesFeast(script)).toBe(true);
+  });
+
+  it.each(['import feasting', '# import feast', 'from . import feast', 'x = "feast"', 'import mlflow.feast'])(
+    'and not when it does not: %j',
+    (script) => {
+      expect(usesFeast(script)).toBe(false);
+    },
+  );
 });
 
 describe('what a launcher has ready', () => {
