@@ -24,6 +24,9 @@ METHODS: dict[str, str] = {
     "views.find": "asgard_feast.views:find",
     "views.list": "asgard_feast.views:list_page",
     "views.plan": "asgard_feast.views:plan",
+    "tables.list": "asgard_feast.tables:list_tables",
+    "tables.get": "asgard_feast.tables:get",
+    "tables.write": "asgard_feast.table_write:write",
 }
 """Each method's function as `module:function`: a module is imported when it is first needed, as it may import Feast."""
 

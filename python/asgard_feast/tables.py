@@ -1,0 +1,73 @@
+"""What there is in the catalog: tables, their columns, snapshots and first rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asgard_feast.context import Context
+from asgard_feast.errors import BridgeError
+from asgard_feast.table_names import all_tables, load
+from asgard_feast.table_values import columns_of, json_value, snapshot_of
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+MAX_SNAPSHOTS = 100
+
+
+def list_tables(context: Context, _params: dict[str, Any]) -> dict[str, Any]:
+    """`{"tables": [{"schema": "gold", "name": "customers"}]}`, by schema and name."""
+    return {"tables": [{"schema": schema, "name": name} for schema, name in all_tables(context.catalog())]}
+
+
+def get(context: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """A table, as `{"schema", "name"}` names it, with its newest 100 snapshots, the newest first.
+
+    `rows`: how many of its rows to show. `snapshot`: the id of the snapshot whose columns and rows are meant, else the
+    current one. Raises BridgeError NOT_FOUND for a table or a snapshot that is not there.
+    """
+    table = load(context.catalog(), params["schema"], params["name"])
+    snapshot = _snapshot(table, params.get("snapshot"))
+    scan = table.scan(snapshot_id=None if snapshot is None else snapshot.snapshot_id)
+    current = table.current_snapshot()
+    newest = sorted(table.snapshots(), key=lambda each: (each.sequence_number or 0, each.timestamp_ms), reverse=True)
+    return {
+        "schema": params["schema"],
+        "name": params["name"],
+        "columns": columns_of(scan.projection()),
+        "row_count": 0 if snapshot is None else _row_count(table, snapshot),
+        "snapshot_id": None if snapshot is None else str(snapshot.snapshot_id),
+        "current_snapshot_id": None if current is None else str(current.snapshot_id),
+        "snapshots": [snapshot_of(each) for each in newest[:MAX_SNAPSHOTS]],
+        "rows": _rows(table, snapshot, params.get("rows", 0)),
+    }
+
+
+def _snapshot(table: Table, asked: str | None) -> Snapshot | None:
+    if asked is None:
+        return table.current_snapshot()
+    found = table.snapshot_by_id(int(asked)) if asked.isdecimal() and len(asked) < 20 else None
+    if found is None:
+        name = ".".join(table.name())
+        raise BridgeError("NOT_FOUND", f"table {name} has no snapshot {asked!r}: it may have expired")
+    return found
+
+
+def _row_count(table: Table, snapshot: Snapshot) -> int:
+    """By the snapshot's own summary; only where others left files of deleted rows they are counted."""
+    counts = {} if snapshot.summary is None else snapshot.summary.additional_properties
+    if "total-records" in counts and counts.get("total-delete-files", "0") == "0":
+        return int(counts["total-records"])
+    return table.scan(snapshot_id=snapshot.snapshot_id).count()
+
+
+def _rows(table: Table, snapshot: Snapshot | None, limit: int) -> list[dict[str, Any]]:
+    if snapshot is None or limit == 0:
+        return []
+    rows: list[dict[str, Any]] = []
+    for batch in table.scan(snapshot_id=snapshot.snapshot_id, limit=limit).to_arrow_batch_reader():
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
+        if len(rows) == limit:
+            break
+    return [{name: json_value(value) for name, value in row.items()} for row in rows]
