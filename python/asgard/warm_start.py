@@ -1,12 +1,14 @@
 """How a script gets from a launcher into the sandbox that a runner has made for it.
 
-A runner sends the launcher a request, with the namespaces and the script's streams. A fork of the launcher enters the
-namespaces and forks twice, so that the script's process becomes an orphan in there: init's, which trusted code runs. It
-says which one it is and waits for the runner's word: a runner that has given up lets it end.
+A runner sends the launcher a request, with the namespaces and the script's streams. A fork of the launcher that has
+waited for it enters the namespaces and forks twice, so that the script's process becomes an orphan in there: init's,
+which trusted code runs. It says which one it is and waits for the runner's word: a runner that has given up lets it
+end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -16,13 +18,14 @@ from typing import Any, NamedTuple, NoReturn
 
 from asgard.confinement import Confinement
 from asgard.linux import give_up_privileges, set_dumpable
-from asgard.process_tree import SandboxTree
+from asgard.process_tree import SandboxTree, end_with_parent
 from asgard.runner_spec import Spec
 from asgard.sandbox import Namespaces, Program, Sandbox, make_sandbox, receive, receive_with_fds, send
 from asgard.script_process import Pipes, StartedScript, become_script, exec_script
 from asgard.warm_script import Preloaded, run_script
 
 _ANSWER_SECONDS = 5.0  # a fork takes some milliseconds
+_TAKEN = b"."
 
 
 class LauncherLink(NamedTuple):
@@ -83,7 +86,7 @@ def _has_answer(channel: socket.socket) -> bool:
 
 
 class Request:
-    """The launcher's side of a request. To be closed, as a context, once it was served."""
+    """The launcher's side of a request."""
 
     def __init__(self, fds: list[int]) -> None:
         self.answers = socket.socket(fileno=fds[0])
@@ -96,38 +99,50 @@ class Request:
         """Raises EOFError when nobody can ask any more."""
         return Request(receive_with_fds(requests)[1])
 
-    def refuse(self, reason: str) -> None:
-        """Lets the runner start its script cold."""
-        send(self.answers, {"refused": reason})
-
     def spec(self) -> Spec:
         """What of a spec concerns the script's process."""
         size = os.fstat(self.words).st_size
         given: dict[str, Any] = json.loads(os.pread(self.words, size, 0))
         return Spec(given["argv"], given["env"], given["cwd"], "", 0, 0, 0)
 
-    def __enter__(self) -> Request:
-        return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.answers.close()
-        for fd in (self.words, *self.streams, *self.namespaces):
-            os.close(fd)
+def refuse_one(requests: socket.socket, reason: str) -> None:
+    """Lets the runner that asks next start its script cold. This process then holds its descriptors until it ends."""
+    with contextlib.suppress(OSError, EOFError):
+        send(Request.receive(requests).answers, {"refused": reason})
 
 
-def fork_into_sandbox(request: Request, preloaded: Preloaded) -> None:
-    """Forks the script's process. Whether it came that far, the runner hears from it."""
-    if os.fork() != 0:
-        return
+def serve_one_by_fork(requests: socket.socket, preloaded: Preloaded) -> bool:
+    """Forks a process that waits for a request and forks the script's. Whether it came that far, the runner hears.
+
+    Returns once that process has its request; False when it ended without one, as nobody can ask any more.
+    """
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.close(reader)
+            _serve_one(requests, writer, preloaded)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as word:
+        return word.read() == _TAKEN
+
+
+def _serve_one(requests: socket.socket, taken: int, preloaded: Preloaded) -> None:
+    end_with_parent()
     try:
-        # The launcher ignores it: the kernel would do away with a script that ends while its parent is still about to,
-        # and init would wait for its end for ever.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        request.namespaces.enter()
-        if os.fork() == 0 and os.fork() == 0:
-            _become_requested(request, preloaded)
-    finally:
-        os._exit(0)
+        request = Request.receive(requests)
+    except EOFError:
+        return
+    os.write(taken, _TAKEN)
+    os.close(taken)
+    # The launcher ignores it: the kernel would do away with a script that ends while its parent is still about to,
+    # and init would wait for its end for ever.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request.namespaces.enter()
+    if os.fork() == 0 and os.fork() == 0:
+        _become_requested(request, preloaded)
 
 
 def _become_requested(request: Request, preloaded: Preloaded) -> NoReturn:

@@ -44,7 +44,7 @@ export function parseStatusChange(payload: string): JobStatusChange {
 }
 
 /**
- * Appends events to a job's sequence and wakes its readers, in one statement for each row.
+ * Appends events to a job's sequence and wakes its readers, and those of all jobs' transitions, in one statement for each row.
  * @param guard when given, nothing is written unless this attempt is still the job's open one, and still that worker's
  * @returns whether all was written; false when the attempt is no longer the caller's or the job has ended
  */
@@ -57,14 +57,12 @@ export async function appendEvents(
   for (const row of rowsOf(events, MAX_ROW_CHARACTERS)) {
     const written = await appendRow(database, jobId, row, guard);
     if (written === undefined) return false;
-    await notifyTransitions(database, jobId, row, written.firstSequence);
   }
   return true;
 }
 
 /** What the attempt has among the job's events, with what was just appended. */
 export interface AppendedRow {
-  readonly firstSequence: number;
   readonly keptLines: number;
   readonly keptBytes: bigint;
 }
@@ -108,8 +106,10 @@ export async function appendRow(
         CASE WHEN ${frames}::int > 0 THEN ${attempt}::bigint END, ${outputBytes}::int FROM numbered
       RETURNING first_sequence, last_sequence
     )
-    SELECT first_sequence AS "firstSequence", coalesce(kept_lines, 0) AS "keptLines", coalesce(kept_bytes, 0) AS "keptBytes",
-      pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified
+    SELECT coalesce(kept_lines, 0) AS "keptLines", coalesce(kept_bytes, 0) AS "keptBytes",
+      pg_notify(${EVENTS_CHANNEL}, ${jobId} || ':' || last_sequence)::text AS notified,
+      (SELECT count(pg_notify(${STATUS_CHANNEL}, (change || jsonb_build_object('sequence', first_sequence + index))::text))
+        FROM jsonb_to_recordset(${transitionsIn(jobId, row)}::jsonb) AS transitions (index int, change jsonb))::int AS transitions
     FROM inserted LEFT JOIN counted ON true`;
   return written;
 }
@@ -168,13 +168,15 @@ export function isOfTypes(event: JobEvent, types: readonly JobEventType[] | unde
   return types === undefined || types.includes(event.type);
 }
 
-async function notifyTransitions(database: DatabaseClient, jobId: string, row: readonly JobEvent[], first: number) {
-  for (const [index, event] of row.entries()) {
-    if (event.type !== 'status') continue;
-    const change: JobStatusChange = { jobId, sequence: first + index, status: event.status, at: event.at };
-    const payload = JSON.stringify({ ...change, reason: event.reason?.slice(0, MAX_NOTIFIED_REASON) });
-    await database.$queryRaw`SELECT pg_notify(${STATUS_CHANNEL}, ${payload})::text`;
-  }
+/** The transitions among events, as JSON: each with its place in the row, and without the number that it will have. */
+function transitionsIn(jobId: string, row: readonly JobEvent[]): string {
+  const transitions = row.flatMap((event, index) => {
+    if (event.type !== 'status') return [];
+    const { status, at, reason } = event;
+    const change: Omit<JobStatusChange, 'sequence'> = { jobId, status, at };
+    return [{ index, change: { ...change, ...(reason && { reason: reason.slice(0, MAX_NOTIFIED_REASON) }) } }];
+  });
+  return JSON.stringify(transitions);
 }
 
 /** Events divided into rows of a bounded length. */

@@ -11,7 +11,7 @@ import { type JobSummary, readSummaries } from './job-summary.ts';
 import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
-import { endJob } from './transitions.ts';
+import { endQueuedJob } from './transitions.ts';
 
 /** Channel of "cancel was asked for", payload the job's id. */
 export const CANCEL_CHANNEL = 'asgard_job_cancel';
@@ -89,7 +89,7 @@ export class JobService {
       data: { cancelRequestedAt: new Date(), cancelReason: reason },
     });
     // False when a worker has claimed the job: then that worker ends it.
-    const wasQueued = await endJob(this.#database, id, null, { status: 'CANCELLED', error: reason });
+    const wasQueued = await endQueuedJob(this.#database, id, { status: 'CANCELLED', error: reason });
     if (wasQueued) this.#options.observer?.ended('CANCELLED');
     else await this.#database.$queryRaw`SELECT pg_notify(${CANCEL_CHANNEL}, ${id})::text`;
     const job = await this.get(id);

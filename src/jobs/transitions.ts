@@ -34,8 +34,8 @@ export interface JobEnd {
 export type NamedAttempt = AttemptGuard & Pick<JobAttempt, 'number'>;
 
 /**
- * Moves a job and its attempt on, with the event, in one transaction. This, `endAttempt`, `endJob` and the claim are the only
- * places that write a status.
+ * Moves a job and its attempt on, with the event, in one transaction. This, `endAttempt`, `endQueuedJob` and the claim are
+ * the only places that write a status.
  * @returns whether the move was made; false when the job's status does not allow it, or the attempt is not the caller's
  */
 export async function moveJob(
@@ -44,10 +44,19 @@ export async function moveJob(
   status: JobStatus,
   attempt: NamedAttempt,
 ): Promise<boolean> {
+  const worker = attempt.workerId ?? null;
   return database.$transaction(async (transaction) => {
-    const moved = await writeStatus(transaction, jobId, status, attempt, {});
-    if (!moved) return false;
-    await transaction.jobAttempt.update({ where: { id: attempt.id }, data: { status } });
+    // The attempt is locked before the job's row, as when events are appended: two that lock both cannot deadlock.
+    const moved = await transaction.$executeRaw`
+      WITH held AS (
+        SELECT FROM job_attempts WHERE id = ${attempt.id} AND ended_at IS NULL
+          AND (${worker}::text IS NULL OR worker_id = ${worker}::text) FOR UPDATE
+      ), moved AS (
+        UPDATE training_jobs SET status = ${status}::"JobStatus"
+        WHERE id = ${jobId} AND status::text = ANY(${sourcesOf(status)}) AND EXISTS (SELECT FROM held) RETURNING id
+      )
+      UPDATE job_attempts SET status = ${status}::"JobStatus" FROM moved WHERE job_attempts.id = ${attempt.id}`;
+    if (moved === 0) return false;
     const event: JobEvent = { type: 'status', at: new Date().toISOString(), status, attempt: attempt.number };
     return appendEvents(transaction, jobId, [event], attempt);
   });
@@ -64,12 +73,9 @@ export async function endAttempt(
   end: JobEnd,
 ): Promise<'ended' | 'retried' | null> {
   return database.$transaction(async (transaction) => {
-    if (!(await holdAttempt(transaction, attempt))) return null;
-    // Locked, so that a cancel comes before the look or finds the job in the queue.
-    const [job] = await transaction.$queryRaw<Pick<TrainingJob, 'retries' | 'retryOn' | 'cancelRequestedAt'>[]>`
-      SELECT retries, retry_on AS "retryOn", cancel_requested_at AS "cancelRequestedAt" FROM training_jobs
-      WHERE id = ${jobId} FOR NO KEY UPDATE`;
-    if (job !== undefined && isRetried(job, attempt.number, end)) {
+    const job = await holdAttempt(transaction, attempt);
+    if (job === undefined) return null;
+    if (isRetried(job, attempt.number, end)) {
       return (await putBack(transaction, jobId, attempt, end, job.retries)) ? 'retried' : null;
     }
     return (await finish(transaction, jobId, attempt, end)) ? 'ended' : null;
@@ -77,19 +83,14 @@ export async function endAttempt(
 }
 
 /**
- * Ends a job for good: its terminal status, its last two events, and its open attempt, in one transaction.
- * @param attempt as for `moveJob`; null for a queued job
+ * Ends a queued job for good: its terminal status and its last two events, in one transaction.
  * @returns whether it was ended by this call
  */
-export async function endJob(
-  database: PrismaClient,
-  jobId: string,
-  attempt: NamedAttempt | null,
-  end: JobEnd,
-): Promise<boolean> {
-  return database.$transaction((transaction) => finish(transaction, jobId, attempt, end));
+export async function endQueuedJob(database: PrismaClient, jobId: string, end: JobEnd): Promise<boolean> {
+  return database.$transaction((transaction) => finish(transaction, jobId, null, end));
 }
 
+/** @param attempt the caller holds it; null for a queued job */
 async function finish(
   transaction: DatabaseClient,
   jobId: string,
@@ -99,9 +100,11 @@ async function finish(
   const now = new Date();
   const at = now.toISOString();
   const { status, error = null, runId = null, modelVersion = null } = end;
-  if (!(await writeStatus(transaction, jobId, status, attempt, { error, runId, modelVersion, notBefore: null }))) {
-    return false;
-  }
+  // PostgreSQL checks the row itself anew after waiting for another writer, not what it is joined to: a job without an
+  // attempt is told by its own status, else one that was just claimed could be ended with its attempt left open.
+  const sources: JobStatus[] = attempt === null ? ['QUEUED'] : sourcesOf(status);
+  const data = { error, runId, modelVersion, notBefore: null };
+  if (!(await writeStatus(transaction, jobId, sources, { ...data, status }))) return false;
   const script = end.script ?? (await unseenEnd(transaction, jobId, attempt));
   const number = attempt?.number ?? (await transaction.jobAttempt.count({ where: { jobId } }));
   await appendEvents(
@@ -114,8 +117,8 @@ async function finish(
     ],
     attempt ?? undefined,
   );
-  await transaction.trainingJob.update({ where: { id: jobId }, data: { completedAt: now } });
-  if (attempt !== null) await close(transaction, jobId, attempt, { ...end, script }, now);
+  await transaction.trainingJob.updateMany({ where: { id: jobId }, data: { completedAt: now } });
+  if (attempt !== null) await close(transaction, attempt, { ...end, script }, now);
   return true;
 }
 
@@ -131,7 +134,7 @@ async function putBack(
   const at = now.toISOString();
   const { status, error = 'it failed' } = end;
   const { number } = attempt;
-  if (!(await writeStatus(transaction, jobId, 'QUEUED', attempt, {}))) return false;
+  if (!(await writeStatus(transaction, jobId, sourcesOf('QUEUED'), { status: 'QUEUED' }))) return false;
   const script = end.script ?? (await unseenEnd(transaction, jobId, attempt));
   const seconds = pauseSecondsAfter(number);
   await transaction.$executeRaw`
@@ -147,7 +150,7 @@ async function putBack(
     ],
     attempt,
   );
-  await close(transaction, jobId, attempt, { ...end, script }, now);
+  await close(transaction, attempt, { ...end, script }, now);
   await transaction.$queryRaw`SELECT pg_notify(${QUEUED_CHANNEL}, ${jobId})::text`;
   return true;
 }
@@ -159,20 +162,17 @@ function linesAt(at: string, lines: readonly string[] = []): JobEvent[] {
 /** After the attempt's last event. */
 async function close(
   transaction: DatabaseClient,
-  jobId: string,
   { id }: NamedAttempt,
   end: JobEnd & Required<Pick<JobEnd, 'script'>>,
   endedAt: Date,
 ): Promise<void> {
   const { status, error = null, usage } = end;
   const { exitCode, signal } = end.script;
-  const { lastSequence } = await transaction.trainingJob.findUniqueOrThrow({
-    where: { id: jobId },
-    select: { lastSequence: true },
-  });
-  const used = usage && { maxRssBytes: BigInt(usage.maxRssBytes), cpuSeconds: usage.cpuSeconds };
-  const data = { endedAt, status, error, exitCode, signal, lastSequence, ...used };
-  await transaction.jobAttempt.update({ where: { id }, data });
+  await transaction.$executeRaw`
+    UPDATE job_attempts SET ended_at = ${endedAt}::timestamptz, status = ${status}::"JobStatus", error = ${error}, exit_code = ${exitCode}::int,
+      signal = ${signal}, max_rss_bytes = ${usage?.maxRssBytes ?? null}::bigint, cpu_seconds = ${usage?.cpuSeconds ?? null}::float8,
+      last_sequence = training_jobs.last_sequence
+    FROM training_jobs WHERE job_attempts.id = ${id} AND training_jobs.id = job_id`;
 }
 
 async function unseenEnd(transaction: DatabaseClient, jobId: string, attempt: NamedAttempt | null): Promise<ScriptEnd> {
@@ -182,30 +182,30 @@ async function unseenEnd(transaction: DatabaseClient, jobId: string, attempt: Na
 
 async function writeStatus(
   transaction: DatabaseClient,
-  jobId: string,
-  status: JobStatus,
-  attempt: AttemptGuard | null,
+  id: string,
+  sources: JobStatus[],
   data: Prisma.TrainingJobUncheckedUpdateManyInput,
 ): Promise<boolean> {
-  // Before the job's own row, as when events are appended: two that lock both in the same order cannot deadlock.
-  if (attempt !== null && !(await holdAttempt(transaction, attempt))) return false;
-  const { count } = await transaction.trainingJob.updateMany({
-    where: {
-      id: jobId,
-      // PostgreSQL checks the row itself anew after waiting for another writer, not what it is joined to: a job without an
-      // attempt is told by its own status, else one that was just claimed could be ended with its attempt left open.
-      ...(attempt === null ? { status: 'QUEUED' } : { status: { in: sourcesOf(status) } }),
-    },
-    data: { ...data, status },
-  });
+  const { count } = await transaction.trainingJob.updateMany({ where: { id, status: { in: sources } }, data });
   return count === 1;
 }
 
-/** Locks the attempt, so that no other worker takes it over meanwhile. @returns whether it is open, and the caller's */
-async function holdAttempt(transaction: DatabaseClient, { id, workerId }: AttemptGuard): Promise<boolean> {
+/**
+ * Locks the attempt, so that no other worker takes it over meanwhile, and then its job, so that a cancel comes before the
+ * look or finds the job in the queue.
+ * @returns undefined when it is not open, or not the caller's
+ */
+async function holdAttempt(
+  transaction: DatabaseClient,
+  { id, workerId }: AttemptGuard,
+): Promise<Pick<TrainingJob, 'retries' | 'retryOn' | 'cancelRequestedAt'> | undefined> {
   const worker = workerId ?? null;
-  const held = await transaction.$queryRaw<unknown[]>`
-    SELECT FROM job_attempts WHERE id = ${id} AND ended_at IS NULL
-      AND (${worker}::text IS NULL OR worker_id = ${worker}::text) FOR UPDATE`;
-  return held.length > 0;
+  const [job] = await transaction.$queryRaw<Pick<TrainingJob, 'retries' | 'retryOn' | 'cancelRequestedAt'>[]>`
+    WITH held AS (
+      SELECT job_id FROM job_attempts WHERE id = ${id} AND ended_at IS NULL
+        AND (${worker}::text IS NULL OR worker_id = ${worker}::text) FOR UPDATE
+    )
+    SELECT retries, retry_on AS "retryOn", cancel_requested_at AS "cancelRequestedAt" FROM training_jobs
+    WHERE id = (SELECT job_id FROM held) FOR NO KEY UPDATE`;
+  return job;
 }

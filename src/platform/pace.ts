@@ -15,8 +15,13 @@ export class Pace {
 
   /** Resolves when it is time for the next turn; never later than a pause from now, if turns are taken one by one. */
   async turn(): Promise<void> {
-    const now = performance.now();
+    const pauseMs = this.take(performance.now());
+    if (pauseMs > 0) await delay(pauseMs);
+  }
+
+  /** Takes a turn at `now`, in milliseconds of any clock. @returns how long it has to wait; 0: it need not */
+  take(now: number): number {
     this.#dueAt = Math.max(this.#dueAt, now - this.#burst * this.#everyMs) + this.#everyMs;
-    if (this.#dueAt > now) await delay(this.#dueAt - now);
+    return Math.max(0, this.#dueAt - now);
   }
 }

@@ -7,7 +7,6 @@ const PATH = 'asgard/requirements.lock.txt';
 const LIMIT_MS = 3_000;
 
 interface Logged {
-  readonly runId: string | null;
   readonly hash: string;
   readonly lock: string;
   readonly python: string;
@@ -16,24 +15,21 @@ interface Logged {
 /**
  * Keeps the lock of a job's environment as an artifact of its run, so that who has the run alone can make the environment
  * again. Never rejects: a job is not worth less for it. Safe to repeat.
- * @param runId absent: the attempt's last run, if it has one
  */
 export async function logLock(
   { database, mlflow, logger }: SupervisorContext,
   claim: Claim,
-  runId: string | null | undefined,
+  runId: string,
 ): Promise<void> {
   const { jobId } = claim;
   try {
     const [found] = await database.$queryRaw<Logged[]>`
-      SELECT e.hash, e.lock, e.python, coalesce(${runId ?? null}::text,
-        (SELECT run_id FROM job_runs WHERE job_id = j.id AND attempt_id = a.id ORDER BY id DESC LIMIT 1)) AS "runId"
-      FROM training_jobs j JOIN environments e ON e.hash = j.environment_hash
+      SELECT e.hash, e.lock, e.python FROM training_jobs j JOIN environments e ON e.hash = j.environment_hash
       JOIN job_attempts a ON a.id = ${claim.id}::bigint
       WHERE j.id = ${jobId} AND NOT a.has_no_artifacts`;
-    if (found === undefined || found.runId === null) return;
+    if (found === undefined) return;
     const text = `# Python ${found.python}, environment ${found.hash}\n${found.lock}`;
-    await mlflow.logText(found.runId, PATH, text, AbortSignal.timeout(LIMIT_MS));
+    await mlflow.logText(runId, PATH, text, AbortSignal.timeout(LIMIT_MS));
   } catch (error) {
     logger.warn({ jobId, err: error }, 'job.lock_not_logged');
   }

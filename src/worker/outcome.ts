@@ -35,11 +35,16 @@ export async function concludeSuccess(
 ): Promise<JobEnd> {
   let saved: SavedModel | null = null;
   try {
-    if (await hasNoArtifacts(context, claim)) {
-      return { status: 'COMPLETED', modelVersion: null, lastLines: [NOT_SAVED, SUCCEEDED] };
-    }
-    saved = await untilAborted(lastSavedModel(context, claim, signal), signal);
-    const modelVersion = await untilAborted(versionOf(context, job, claim, saved, signal), signal);
+    const [isDiscarded, own, seen] = await Promise.all([
+      hasNoArtifacts(context, claim),
+      lastOwnVersion(context, job, claim),
+      lastSeenModel(context, claim),
+    ]);
+    signal.throwIfAborted();
+    if (isDiscarded) return { status: 'COMPLETED', modelVersion: null, lastLines: [NOT_SAVED, SUCCEEDED] };
+    saved = seen ?? (await untilAborted(lastUnseenModel(context, claim, signal), signal));
+    const modelVersion =
+      own?.version ?? (saved && (await untilAborted(register(context, job, claim, saved, signal), signal)));
     const lastLines = [savedLine(saved, modelVersion), SUCCEEDED];
     return { status: 'COMPLETED', runId: saved?.runId ?? null, modelVersion, lastLines };
   } catch (error) {
@@ -63,16 +68,13 @@ function savedLine(saved: SavedModel | null, modelVersion: string | null): strin
   return `✓ Model artifact saved to MLflow${saved === null ? '' : ` (${saved.path})`}`;
 }
 
-async function versionOf(
+async function register(
   context: SupervisorContext,
   job: TrainingJob,
   claim: Claim,
-  saved: SavedModel | null,
+  saved: SavedModel,
   signal: AbortSignal,
-): Promise<string | null> {
-  const own = await lastOwnVersion(context, job, claim);
-  if (own !== null) return own.version;
-  if (saved === null) return null;
+): Promise<string> {
   const runId = saved.runId === null ? {} : { runId: saved.runId };
   const request = { name: job.modelName, source: saved.source, tags: mlflowTags(job), ...runId };
   const version =
@@ -133,18 +135,23 @@ function lastOwnVersion(
   });
 }
 
+/** The gateway saw models being saved. What an earlier attempt saved is not this one's. */
+function lastSeenModel(
+  { database }: SupervisorContext,
+  { jobId, id: attemptId }: Claim,
+): Promise<JobSavedModel | null> {
+  return database.jobSavedModel.findFirst({ where: { jobId, attemptId }, orderBy: { id: 'desc' } });
+}
+
 /**
- * The gateway saw models being saved. What it cannot see is a pickle that a client sent straight to the object store of
- * an external MLflow: that one is looked for among the artifacts of the attempt's runs, the last run first. What an earlier
- * attempt saved is not this one's.
+ * What the gateway cannot see is a pickle that a client sent straight to the object store of an external MLflow: that one is
+ * looked for among the artifacts of the attempt's runs, the last run first.
  */
-async function lastSavedModel(
+async function lastUnseenModel(
   { database, mlflow }: SupervisorContext,
   { jobId, id: attemptId }: Claim,
   signal: AbortSignal,
 ): Promise<SavedModel | null> {
-  const seen = await database.jobSavedModel.findFirst({ where: { jobId, attemptId }, orderBy: { id: 'desc' } });
-  if (seen !== null) return seen;
   const runs = await database.jobRun.findMany({ where: { jobId, attemptId }, orderBy: { id: 'desc' }, take: 20 });
   for (const { runId } of runs) {
     const artifacts = await retry(() => mlflow.listArtifacts(runId, 'model', signal), {

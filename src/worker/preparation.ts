@@ -20,8 +20,8 @@ export interface PreparationOptions {
 }
 
 /**
- * All that a job's script needs before it starts: its environment, a tracking server that answers, and its experiment.
- * Safe to repeat. The caller disposes of the environment, once its runner keeps it.
+ * All that a job's script needs before it starts: its environment, and meanwhile a tracking server that answers and its
+ * experiment. Safe to repeat. The caller disposes of the environment, once its runner keeps it.
  * @throws the signal's reason; AsgardError INVALID_INPUT when the requirements cannot be met, or what MLflow refuses
  */
 export async function prepare(
@@ -29,19 +29,33 @@ export async function prepare(
   job: TrainingJob,
   options: PreparationOptions,
 ): Promise<PythonEnvironment> {
-  const environment = await prepareEnvironment(context, job, options);
+  const calledOff = new AbortController();
+  const signal = AbortSignal.any([options.signal, calledOff.signal]);
+  const tracking = prepareTracking(context.mlflow, job.experimentName, { ...options, signal });
+  tracking.catch(() => {}); // looked at below, unless the environment fails before
+  using stack = new DisposableStack();
   try {
-    const make = () => makeExperiment(context.mlflow, job.experimentName, options.signal);
-    await make().catch(async (error: unknown) => {
-      if (!hasCode(error, 'UNAVAILABLE')) throw error;
-      await awaitMlflow(context.mlflow, options);
-      await make();
-    });
+    const environment = stack.use(await prepareEnvironment(context, job, options));
+    await tracking;
+    stack.move();
     return environment;
   } catch (error) {
-    environment[Symbol.dispose]();
+    calledOff.abort(error);
     throw error;
   }
+}
+
+async function prepareTracking(
+  mlflow: MlflowClient,
+  experimentName: string,
+  options: PreparationOptions,
+): Promise<void> {
+  const make = () => makeExperiment(mlflow, experimentName, options.signal);
+  await make().catch(async (error: unknown) => {
+    if (!hasCode(error, 'UNAVAILABLE')) throw error;
+    await awaitMlflow(mlflow, options);
+    await make();
+  });
 }
 
 async function prepareEnvironment(
@@ -56,8 +70,11 @@ async function prepareEnvironment(
   const note = options.usesFeast ? await noteOfFeast(lock) : null;
   if (note !== null) onLine(note);
   // Before it is built: whoever looks at the job sees what is being built for it.
-  await database.environment.createMany({ data: [{ hash, lock, python }], skipDuplicates: true });
-  await database.trainingJob.update({ where: { id: job.id }, data: { environmentHash: hash } });
+  await database.$executeRaw`
+    WITH environment AS (
+      INSERT INTO environments (hash, lock, python) VALUES (${hash}, ${lock}, ${python}) ON CONFLICT DO NOTHING
+    )
+    UPDATE training_jobs SET environment_hash = ${hash} WHERE id = ${job.id}`;
   return environments.prepareLocked(lock, python, { signal, onLine });
 }
 

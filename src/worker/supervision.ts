@@ -24,7 +24,7 @@ import type { SupervisorContext } from './supervisor-context.ts';
 /** A runner that has not ended its script this long after the script's grace is over is ended itself. */
 const RUNNER_LIMIT_MS = 3000;
 /** The end of a job is tried to be written for as long as a lease lasts: after that the job is another's to end. */
-const END_PAUSE_MS = 1000;
+const WRITTEN_END = { isPassing: () => true, tries: LEASE_SECONDS, pauseMs: 1000 };
 /** What an attempt that was taken over gets at least for what follows its script: its time may have passed unwatched. */
 const TAKEN_OVER_MS = 60_000;
 
@@ -83,12 +83,9 @@ export class Supervision {
       }
       // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
       if (this.#exit === undefined && (await this.#isHeld())) await this.#forget();
-      await logLock(this.#context, this.#claim, end.runId);
-      const written = await retry(() => this.#writeEnd(end), {
-        isPassing: () => true,
-        tries: LEASE_SECONDS,
-        pauseMs: END_PAUSE_MS,
-      });
+      const runId = end.runId ?? (await retry(() => this.#lastRunId(), WRITTEN_END));
+      if (runId !== null) await logLock(this.#context, this.#claim, runId);
+      const written = await retry(() => this.#writeEnd({ ...end, runId }), WRITTEN_END);
       const { status, error } = end;
       logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');
       if (written === null && (await this.#isOpen())) return null;
@@ -102,10 +99,12 @@ export class Supervision {
 
   async #attempt(): Promise<JobEnd> {
     const { database, executor } = this.#context;
-    const job = await database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } });
+    const [job, { ageSeconds, framesStored }] = await Promise.all([
+      database.trainingJob.findUniqueOrThrow({ where: { id: this.#claim.jobId } }),
+      attemptSoFar(database, this.#claim.id),
+    ]);
     this.#claimedAt = job.startedAt;
     this.#graceSeconds = job.graceSeconds;
-    const { ageSeconds, framesStored } = await attemptSoFar(database, this.#claim.id);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
     const state = job.status === 'RUNNING' ? await executor.stateOf(this.#handle) : null;
@@ -124,10 +123,18 @@ export class Supervision {
     else await this.#begin(job, environment, state === null, deadline);
     const exit = await this.#followScript(framesStored);
     this.#exit = exit;
+    const end = this.#endOf(job, exit);
+    end.catch(() => {}); // looked at below, once what is left of the script's output is known
     this.#scriptEnd = await this.#scriptEndOf(exit);
-    this.#interruption.signal.throwIfAborted();
     // Awaited here: the deadline covers the registration too.
-    return await endOfScript(this.#context, job, this.#claim, exit, this.#interruption.signal);
+    return await end;
+  }
+
+  /** Of a script that was interrupted the interruption decides, however it ended. */
+  async #endOf(job: TrainingJob, exit: ExitRecord): Promise<JobEnd> {
+    const { signal } = this.#interruption;
+    signal.throwIfAborted();
+    return endOfScript(this.#context, job, this.#claim, exit, signal);
   }
 
   #prepare(job: TrainingJob): Promise<PythonEnvironment> {
@@ -211,14 +218,17 @@ export class Supervision {
     });
   }
 
-  async #writeEnd(end: JobEnd): Promise<'ended' | 'retried' | null> {
-    const { database } = this.#context;
+  async #lastRunId(): Promise<string | null> {
     const { jobId, id: attemptId } = this.#claim;
-    const lastRun = await database.jobRun.findFirst({ where: { jobId, attemptId }, orderBy: { id: 'desc' } });
-    const runId = end.runId ?? lastRun?.runId ?? null;
+    const where = { jobId, attemptId };
+    const run = await this.#context.database.jobRun.findFirst({ where, orderBy: { id: 'desc' } });
+    return run?.runId ?? null;
+  }
+
+  #writeEnd(end: JobEnd): Promise<'ended' | 'retried' | null> {
     const script = this.#scriptEnd && { script: this.#scriptEnd };
     const usage = this.#exit && { usage: usageOf(this.#exit) };
-    return endAttempt(database, jobId, this.#claim, { ...end, ...script, ...usage, runId });
+    return endAttempt(this.#context.database, this.#claim.jobId, this.#claim, { ...end, ...script, ...usage });
   }
 
   /** Removes what the run left; ends it first when it still runs. */

@@ -7,7 +7,7 @@ import type { NumberedJobEvent } from '../../src/jobs/events.ts';
 import { appendGap, appendOutput, keptOutput, type OutputLine } from '../../src/jobs/output-store.ts';
 import { attemptSoFar, type Claim, claimJobs, takeOverAttempts } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
-import { endJob } from '../../src/jobs/transitions.ts';
+import { endAttempt } from '../../src/jobs/transitions.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { omittedOf, outputTexts, proofOf, readAllEvents, unexplainedHoles } from '../support/output.ts';
 import { SUBMISSION } from '../support/submission.ts';
@@ -99,7 +99,7 @@ describe('past the output limit', () => {
       const { lastSequence } = await jobs.get(jobId);
       await expect.poll(() => seen.at(-1)?.sequence).toBe(lastSequence);
     }
-    await endJob(database, jobId, claim, { status: 'FAILED' });
+    await endAttempt(database, jobId, claim, { status: 'FAILED' });
     await following;
     expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, index) => index + 1));
     expect(proofOf(outputTexts(seen))).toEqual(proofOf(textsUpTo(1000)));
@@ -181,14 +181,14 @@ describe('past the output limit', () => {
     await print(upTo(800));
     const all = proofOf(textsUpTo(800));
     const kept = await keptOutput(database, claim, all);
-    await endJob(database, jobId, claim, { status: 'FAILED', script: { exitCode: 0, signal: null, ...all, kept } });
+    await endAttempt(database, jobId, claim, { status: 'FAILED', script: { exitCode: 0, signal: null, ...all, kept } });
     const events = await allEvents();
     expect(events.at(-1)).toMatchObject({ type: 'end', ...all, kept: proofOf(outputTexts(events)) });
   });
 
   it('of a script whose end nobody saw, what is there is proven', async () => {
     await print(upTo(100));
-    await endJob(database, jobId, claim, { status: 'LOST' });
+    await endAttempt(database, jobId, claim, { status: 'LOST' });
     const all = proofOf(textsUpTo(100));
     expect((await allEvents()).at(-1)).toMatchObject({ type: 'end', ...all, kept: all });
   });

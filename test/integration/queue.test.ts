@@ -5,7 +5,7 @@ import { appendOutput, type OutputLine } from '../../src/jobs/output-store.ts';
 import { type Claim, claimJobs, renewLease, silentAttempts, takeOverAttempts } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { issueJobToken, JobTracking } from '../../src/jobs/tracking.ts';
-import { endAttempt, endJob, moveJob } from '../../src/jobs/transitions.ts';
+import { endAttempt, endQueuedJob, moveJob } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { poll } from '../support/poll.ts';
@@ -151,7 +151,7 @@ describe('claimJobs', () => {
       `INSERT INTO job_attempts (job_id, number, worker_id, lease_expires_at) VALUES ($1, 1, 'worker', now() + '30 s')`,
       [id],
     );
-    const ending = endJob(test.connect(1), id, null, { status: 'CANCELLED', error: 'too late' });
+    const ending = endQueuedJob(test.connect(1), id, { status: 'CANCELLED', error: 'too late' });
     await waitingFor(1);
     await claiming.query('COMMIT');
     expect(await ending).toBe(false);
@@ -165,14 +165,14 @@ describe('an attempt that has ended', () => {
     await submitMany(1);
     claim = await claimOne();
     await moveJob(database, claim.jobId, 'RUNNING', claim);
-    await endJob(database, claim.jobId, claim, { status: 'LOST', error: 'the worker fell silent' });
+    await endAttempt(database, claim.jobId, claim, { status: 'LOST', error: 'the worker fell silent' });
   });
 
   it('cannot append, move, end, or renew', async () => {
     const before = await readEvents(database, claim.jobId, 0, 100);
     expect(await appendEvents(database, claim.jobId, [log('late')], claim)).toBe(false);
     expect(await moveJob(database, claim.jobId, 'RUNNING', claim)).toBe(false);
-    expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
+    expect(await endAttempt(database, claim.jobId, claim, { status: 'COMPLETED' })).toBeNull();
     expect(await renewLease(database, claim)).toBeNull();
     expect(await readEvents(database, claim.jobId, 0, 100)).toEqual(before);
     await expect(jobs.get(claim.jobId)).resolves.toMatchObject({ status: 'LOST', error: 'the worker fell silent' });
@@ -185,7 +185,7 @@ describe('an attempt that has ended', () => {
     expect(await issueJobToken(database, { ...next, workerId: 'late' })).toBeNull();
     const tracking = new JobTracking(database, new MlflowClient({ baseUrl: () => 'http://127.0.0.1:1' }));
     expect(await tracking.authenticate(token)).toEqual({ jobId: id, attemptId: next.id, hasNoArtifacts: false });
-    await endJob(database, id, next, { status: 'FAILED', error: 'no' });
+    await endAttempt(database, id, next, { status: 'FAILED', error: 'no' });
     expect(await tracking.authenticate(token)).toBeNull();
   });
 
@@ -198,9 +198,9 @@ describe('an attempt that has ended', () => {
     const second = await claimOne();
     expect(second).toMatchObject({ jobId: id, number: 2 });
     expect(await appendEvents(database, id, [log('late')], first)).toBe(false);
-    expect(await endJob(database, id, first, { status: 'FAILED' })).toBe(false);
+    expect(await endAttempt(database, id, first, { status: 'FAILED' })).toBeNull();
     expect(await appendEvents(database, id, [log('mine')], second)).toBe(true);
-    expect(await endJob(database, id, second, { status: 'FAILED' })).toBe(true);
+    expect(await endAttempt(database, id, second, { status: 'FAILED' })).toBe('ended');
   });
 
   it('adds nothing behind the end, also when its write had begun before', async () => {
@@ -211,12 +211,12 @@ describe('an attempt that has ended', () => {
     await holder.query('BEGIN');
     await holder.query('SELECT id FROM training_jobs WHERE id = $1 FOR UPDATE', [id]);
     // Both wait for the row that the holder has, the end first.
-    const ending = endJob(test.connect(1), id, own, { status: 'COMPLETED' });
+    const ending = endAttempt(test.connect(1), id, own, { status: 'COMPLETED' });
     await waitingFor(1);
     const late = appendEvents(test.connect(1), id, [log('late')], own);
     await waitingFor(2);
     await holder.query('COMMIT');
-    expect(await ending).toBe(true);
+    expect(await ending).toBe('ended');
     expect(await late).toBe(false);
     const events = await readEvents(database, id, 0, 100);
     expect(events.at(-1)).toMatchObject({ type: 'end', status: 'COMPLETED' });
@@ -230,7 +230,7 @@ describe('a terminal status', () => {
     const [id = ''] = await submitMany(1);
     const claim = await claimOne();
     await moveJob(database, id, 'RUNNING', claim);
-    expect(await endJob(database, id, claim, { status })).toBe(true);
+    expect(await endAttempt(database, id, claim, { status })).toBe('ended');
     const sql = await test.sql();
     for (const other of ['QUEUED', 'PREPARING', 'RUNNING', ...TERMINAL.filter((each) => each !== status)]) {
       await expect(
@@ -244,9 +244,11 @@ describe('a terminal status', () => {
     const [id = ''] = await submitMany(1);
     const claim = await claimOne();
     await moveJob(database, id, 'RUNNING', claim);
-    const ends = await Promise.all(TERMINAL.map((status) => endJob(database, id, claim, { status, error: status })));
-    expect(ends.filter((isEnded) => isEnded)).toHaveLength(1);
-    const winner = TERMINAL[ends.indexOf(true)];
+    const ends = await Promise.all(
+      TERMINAL.map((status) => endAttempt(database, id, claim, { status, error: status })),
+    );
+    expect(ends.filter((end) => end === 'ended')).toHaveLength(1);
+    const winner = TERMINAL[ends.indexOf('ended')];
     await expect(jobs.get(id)).resolves.toMatchObject({ status: winner, error: winner });
     const events = await readEvents(database, id, 0, 100);
     expect(events.filter(({ type }) => type === 'end')).toMatchObject([{ status: winner }]);
@@ -285,14 +287,14 @@ describe('a lease', () => {
       expect(await appendEvents(database, claim.jobId, [log('late')], claim)).toBe(false);
       expect(await appendOutput(database, claim, [log('late')], 1024)).toBe(false);
       expect(await renewLease(database, claim)).toBeNull();
-      expect(await endJob(database, claim.jobId, claim, { status: 'COMPLETED' })).toBe(false);
+      expect(await endAttempt(database, claim.jobId, claim, { status: 'COMPLETED' })).toBeNull();
     }
     const [first] = taken.flat();
     if (first === undefined) throw new Error('nothing was taken over');
     // Its run stays where it is.
     expect(first).toMatchObject({ number: 1, place: WORKER.place, isTakenOver: true });
     expect(await appendOutput(database, first, [log('mine')], 1024)).toBe(true);
-    expect(await endJob(database, first.jobId, first, { status: 'COMPLETED' })).toBe(true);
+    expect(await endAttempt(database, first.jobId, first, { status: 'COMPLETED' })).toBe('ended');
   });
 
   it('of a run that may have been started is for workers of its machine alone', async () => {

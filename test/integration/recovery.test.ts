@@ -8,7 +8,7 @@ import { LocalExecutor } from '../../src/executors/local.ts';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
-import { endJob, moveJob } from '../../src/jobs/transitions.ts';
+import { endAttempt, moveJob } from '../../src/jobs/transitions.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { Recovery } from '../../src/worker/recovery.ts';
@@ -153,7 +153,7 @@ describe('recovery', () => {
 
   it('ends and removes what is left here of a job that was given up while this machine was away', async () => {
     const { jobId, id } = await runAbandoned();
-    await endJob(database, jobId, { id, number: 1 }, { status: 'LOST', error: 'given up elsewhere' });
+    await endAttempt(database, jobId, { id, number: 1 }, { status: 'LOST', error: 'given up elsewhere' });
     await sweep();
     expect(await processesWith(`${jobId}.py`)).toEqual([]);
     await expect(stat(join(folder, jobId))).rejects.toMatchObject({ code: 'ENOENT' });

@@ -6,7 +6,7 @@ import { appendEvents, readEvents } from '../../src/jobs/event-store.ts';
 import { type Claim, claimJobs } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { JobTracking } from '../../src/jobs/tracking.ts';
-import { endJob } from '../../src/jobs/transitions.ts';
+import { endAttempt } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import type { JobIdentity } from '../../src/mlflow/gateway.ts';
 import type { LoggedMetric } from '../../src/mlflow/observation.ts';
@@ -152,7 +152,7 @@ describe('notes of calls', () => {
   it('go with the attempt, after which none is made', async () => {
     const notes = new JobCallNotes(database);
     await notes.begin(identity, digest);
-    await endJob(database, claim.jobId, claim, { status: 'FAILED', error: 'no' });
+    await endAttempt(database, claim.jobId, claim, { status: 'FAILED', error: 'no' });
     expect(await database.jobCallNote.count()).toBe(0);
     await expect(notes.begin(identity, digest)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
