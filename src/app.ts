@@ -9,6 +9,7 @@ import { migrate } from './database/migrate.ts';
 import { findIsolation, isolationTrouble } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
+import { buildFeatureStore } from './feature-store.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
@@ -94,6 +95,14 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const { client: database } = shutdown.own('database', 500, createDatabase(databaseUrl, { poolSize: 16 }), CLIENTS);
   const listener = await Listener.start({ url: databaseUrl, logger, onFatal });
   shutdown.own('listener', 500, listener, CLIENTS);
+  const features = buildFeatureStore({
+    config: { ...config, home },
+    databaseUrl: servers.featuresUrl,
+    logger,
+    shutdown,
+    group: CLIENTS,
+    readiness,
+  });
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
     runningHere: () => work.runningJobs,
@@ -155,6 +164,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     experiments,
     models,
     jobs,
+    features: features.health,
     readiness,
     isolation: isolation.level,
   });

@@ -1,6 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
+import {
+  type FeaturesConfig,
+  featuresConfig,
+  featureVariables,
+  isS3,
+  SECRET_FEATURE_VARIABLES,
+} from './config-features.ts';
 import { isLoopback } from './platform/loopback.ts';
 
 /** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
@@ -50,7 +57,8 @@ function list(isGood: (text: string) => boolean, rule: string) {
 }
 
 /** These are or may hold a secret, which a message must not show. */
-const SECRET = new Set([
+const SECRET = new Set<string>([
+  ...SECRET_FEATURE_VARIABLES,
   'ASGARD_API_KEY',
   'DATABASE_URL',
   'MLFLOW_TRACKING_URI',
@@ -106,6 +114,7 @@ const variables = z.object({
   AWS_DEFAULT_REGION: z.string().optional(),
   AWS_ACCESS_KEY_ID: z.string().optional(),
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
+  ...featureVariables,
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_GATEWAY_URL: gatewayUrl.optional(),
@@ -123,17 +132,23 @@ const variables = z.object({
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });
 
+const PAIRS = [
+  ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
+  ['ICEBERG_READ_ACCESS_KEY_ID', 'ICEBERG_READ_SECRET_ACCESS_KEY'],
+] as const;
+
 const environment = variables
   .superRefine(
     (value, context) => {
-      const pair = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
-      const absent = pair.filter((name) => value[name] === undefined);
-      if (absent.length !== 1) return;
-      context.addIssue({
-        code: 'custom',
-        path: absent,
-        message: `must be set too, as ${pair.join(' and ')} go together`,
-      });
+      for (const pair of PAIRS) {
+        const absent = pair.filter((name) => value[name] === undefined);
+        if (absent.length !== 1) continue;
+        context.addIssue({
+          code: 'custom',
+          path: absent,
+          message: `must be set too, as ${pair.join(' and ')} go together`,
+        });
+      }
     },
     { when: () => true },
   )
@@ -154,7 +169,7 @@ const environment = variables
     { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'HOST' || path?.[0] === 'ASGARD_API_KEY') },
   );
 
-/** Where scripts and artifacts are kept in S3. Credentials are not part of it: the SDKs find them, each in the usual places. */
+/** Where something is kept in S3. Credentials are not part of it: the SDKs find them, each in the usual places. */
 export interface S3Settings {
   readonly bucket: string;
   /** Of everything in the bucket: empty, or folder names with `/` between them and none at the ends. */
@@ -198,6 +213,7 @@ export interface Config {
   readonly mlflowTrackingUri: string | undefined;
   /** Absent: artifacts lie in a folder under `home`. */
   readonly s3: S3Settings | undefined;
+  readonly features: FeaturesConfig;
   /** Jobs that run at once in this process. */
   readonly workerSlots: number;
   /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
@@ -232,7 +248,8 @@ export class ConfigError extends Error {
  * @throws ConfigError listing every problem at once
  */
 export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: boolean): Config {
-  const hasBucket = (processEnvironment['AWS_S3_BUCKET'] ?? '') !== '';
+  const hasBucket =
+    (processEnvironment['AWS_S3_BUCKET'] ?? '') !== '' || isS3(processEnvironment['ICEBERG_WAREHOUSE'] ?? '');
   // Without a bucket whatever a machine has of AWS is not for us, and cannot be wrong.
   const isOurs = (name: string) => hasBucket || !/^(AWS_|MLFLOW_S3_)/.test(name);
   const given = Object.fromEntries(
@@ -265,7 +282,11 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     mlflowPort: value.MLFLOW_PORT,
     databaseUrl: value.DATABASE_URL,
     mlflowTrackingUri: value.MLFLOW_TRACKING_URI?.replace(/\/+$/, ''),
-    s3: s3Settings(value),
+    s3:
+      value.AWS_S3_BUCKET === undefined
+        ? undefined
+        : s3Settings(value, value.AWS_S3_BUCKET, (value.ASGARD_S3_PREFIX ?? '').replace(/^\/|\/$/g, '')),
+    features: featuresConfig(value, value.ASGARD_HOME, (bucket, prefix) => s3Settings(value, bucket, prefix)),
     workerSlots: value.ASGARD_WORKER_SLOTS,
     launchers: value.ASGARD_LAUNCHERS,
     gatewayUrl: value.ASGARD_GATEWAY_URL,
@@ -278,13 +299,12 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
   };
 }
 
-function s3Settings(value: z.output<typeof variables>): S3Settings | undefined {
-  if (value.AWS_S3_BUCKET === undefined) return undefined;
+function s3Settings(value: z.output<typeof variables>, bucket: string, prefix: string): S3Settings {
   const endpoint = value.AWS_ENDPOINT_URL_S3 ?? value.AWS_ENDPOINT_URL ?? value.MLFLOW_S3_ENDPOINT_URL;
   const { ASGARD_S3_PATH_STYLE: style } = value;
   return {
-    bucket: value.AWS_S3_BUCKET,
-    prefix: (value.ASGARD_S3_PREFIX ?? '').replace(/^\/|\/$/g, ''),
+    bucket,
+    prefix,
     region: value.AWS_REGION ?? value.AWS_DEFAULT_REGION,
     endpoint,
     isPathStyle: style === undefined ? endpoint !== undefined : style === 'true',

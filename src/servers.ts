@@ -20,6 +20,8 @@ export interface ServersOptions {
 
 export interface Servers {
   readonly databaseUrl: string;
+  /** Of the database that features are kept in, unless the configuration names another. */
+  readonly featuresUrl: string;
   readonly mlflowUrl: string;
   /** Whether artifacts cannot be kept now, as there are no credentials for the bucket. */
   readonly hasNoArtifactStore: () => Promise<boolean>;
@@ -39,7 +41,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     config.mlflowTrackingUri === undefined && (await bucket?.hasNoCredentials()) === true;
   if (config.databaseUrl !== undefined && config.mlflowTrackingUri !== undefined) {
     const { promise: failed } = Promise.withResolvers<AsgardError>();
-    return { databaseUrl: config.databaseUrl, mlflowUrl: config.mlflowTrackingUri, hasNoArtifactStore, failed };
+    const { databaseUrl, mlflowTrackingUri: mlflowUrl } = config;
+    return { databaseUrl, featuresUrl: databaseUrl, mlflowUrl, hasNoArtifactStore, failed };
   }
   const logFile = join(config.home, 'logs', 'postgres.log');
   // A managed MLflow keeps its tables in the embedded PostgreSQL, also when Asgard's own are elsewhere.
@@ -59,7 +62,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   });
   const databaseUrl = config.databaseUrl ?? postgres.url('asgard');
   const mlflowUrl = config.mlflowTrackingUri ?? (await startMlflow(options, postgres.url('mlflow')));
-  return { databaseUrl, mlflowUrl, hasNoArtifactStore, failed };
+  const featuresUrl = config.databaseUrl ?? postgres.url('features');
+  return { databaseUrl, featuresUrl, mlflowUrl, hasNoArtifactStore, failed };
 }
 
 /** The platform starts whatever the bucket is like, and jobs run: what is wrong is told, and looked at again. */

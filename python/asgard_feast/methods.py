@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "services.delete": "asgard_feast.services:delete",
     "services.find": "asgard_feast.services:find",
     "services.list": "asgard_feast.services:list_page",
+    "catalog.check": "asgard_feast.store_status:check_catalog",
     "store.status": "asgard_feast.store_status:status",
     "views.apply": "asgard_feast.views:apply",
     "views.delete": "asgard_feast.views:delete",

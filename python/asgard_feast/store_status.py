@@ -1,4 +1,4 @@
-"""Whether the parts of the feature store answer."""
+"""Whether catalog and registry answer."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def status(context: Context, _params: dict[str, Any]) -> dict[str, Any]:
     """
     namespaces = len(context.catalog().list_namespaces())
     return {"namespaces": namespaces, "feature_views": len(context.store.list_feature_views())}
+
+
+def check_catalog(context: Context, _params: dict[str, Any]) -> None:
+    """Raises what a catalog that does not answer raises."""
+    context.catalog().list_namespaces()

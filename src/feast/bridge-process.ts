@@ -12,8 +12,8 @@ import { type FeatureStoreSettings, featureStoreYaml } from './settings.ts';
 const PROGRAM = join(PROJECT_ROOT, 'python', 'asgard_feast', 'bridge.py');
 /** pyiceberg's import takes 1 s; a machine that is just starting may take many times as long. */
 const START_LIMIT_MS = 60_000;
-/** For what is being written when the bridge is to end. */
-const END_GRACE_MS = 1_000;
+/** For the bridge to end by itself: what it is committing then is done or not done, whichever way it ends. */
+const END_GRACE_MS = 300;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const STDERR_TAIL = 4000;
 const STDERR_LINES = 5;
@@ -131,7 +131,7 @@ export class BridgeProcess implements AsyncDisposable {
     return new AsgardError('UNAVAILABLE', `the feature store's process ended${text}; try again`);
   }
 
-  /** Lets it end by itself, and kills it when that takes more than a second. */
+  /** Lets it end by itself, and kills it when it does not soon. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#killReason ??= 'the platform ends';
     this.#requests.end();

@@ -1,4 +1,5 @@
-import { isAbsolute } from 'node:path';
+import type { S3Settings } from '../config.ts';
+import { type FeaturesConfig, isS3 } from '../config-features.ts';
 
 /** Of Feast's registry, Iceberg's SQL catalog and Feast's online values: the schemas of one database. */
 export const SCHEMAS = { registry: 'feast_registry', catalog: 'iceberg_catalog', online: 'feast_online' } as const;
@@ -12,16 +13,53 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 /** What a PostgreSQL URL may hold for libpq; Node's and Prisma's own parameters are unknown to it. */
 const LIBPQ = new Set(['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslcrl', 'channel_binding', 'gssencmode']);
 
+/** A server without a region of its own minds none, and pyiceberg asks AWS for one that is not named. */
+const ANY_REGION = 'us-east-1';
+const S3_TIMEOUT_SECONDS = { connect: '5', request: '30' };
+/** Names of catalog properties that hold a secret, in any catalog that pyiceberg knows. */
+const SECRET_PROPERTY = /token|credential|secret|password|key|sas|auth|signer/i;
+
 /** What a feature store is configured with. It holds secrets. */
 export interface FeatureStoreSettings {
   /** `postgresql://…` of the database with the three schemas. */
   readonly databaseUrl: string;
   /** A folder, or `s3://bucket/prefix`. */
   readonly warehouse: string;
-  /** How the warehouse's files are reached, when it is not a folder: pyiceberg's names, `s3.endpoint` and so on. */
+  /** How the warehouse's files are reached, by pyiceberg's names (`s3.endpoint` and so on); empty when it is a folder. */
   readonly files: Readonly<Record<string, string>>;
+  /** The same for scripts. */
+  readonly readerFiles: Readonly<Record<string, string>>;
   /** Properties of the catalog beside or in place of ours: `{ type: 'rest', uri: … }`. Empty for the SQL catalog. */
   readonly catalog: Readonly<Record<string, string>>;
+}
+
+/** @param databaseUrl what it comes to when the configuration names none */
+export function featureStoreSettings(config: FeaturesConfig, databaseUrl: string): FeatureStoreSettings {
+  const { warehouse, s3, readKey, catalog } = config;
+  const files = s3 === undefined ? {} : s3Properties(s3);
+  return {
+    databaseUrl: config.databaseUrl ?? databaseUrl,
+    warehouse,
+    files,
+    readerFiles: s3 === undefined ? {} : { ...files, ...readerProperties(readKey) },
+    catalog,
+  };
+}
+
+/**
+ * What scripts are told of the same store: no secret of the platform's.
+ * @param databaseUrl that of a role which may only read
+ */
+export function readersSettings(settings: FeatureStoreSettings, databaseUrl: string): FeatureStoreSettings {
+  const { readerFiles: files } = settings;
+  const open = Object.entries(settings.catalog).filter(([name]) => !SECRET_PROPERTY.test(name));
+  const catalog = Object.fromEntries(open.map(([name, value]) => [name, name === 'uri' ? withoutUser(value) : value]));
+  return { ...settings, databaseUrl, files, catalog };
+}
+
+/** Whether the catalog is the one in the database. */
+export function hasOwnCatalog({ catalog }: FeatureStoreSettings): boolean {
+  return catalog['type'] === undefined && catalog['uri'] === undefined;
 }
 
 type Yaml = { readonly [name: string]: string | number | boolean | Yaml };
@@ -48,20 +86,41 @@ export function featureStoreYaml(settings: FeatureStoreSettings): Yaml {
 }
 
 /** pyiceberg's properties of the catalog. Nothing else knows of which type it is. */
-function catalogProperties({ databaseUrl, warehouse, files, catalog }: FeatureStoreSettings): Record<string, string> {
-  const hasOwnServer = catalog['type'] !== undefined || catalog['uri'] !== undefined;
+function catalogProperties(settings: FeatureStoreSettings): Record<string, string> {
+  const { databaseUrl, warehouse, files, catalog } = settings;
   const sql = {
     type: 'sql',
     uri: schemaUrl(databaseUrl, 'psycopg2', SCHEMAS.catalog),
     pool_pre_ping: 'true',
     warehouse: warehouseLocation(warehouse),
   };
-  return { ...(hasOwnServer ? {} : sql), ...files, ...catalog };
+  return { ...(hasOwnCatalog(settings) ? sql : {}), ...files, ...catalog };
 }
 
-/** A folder as URL, as every tool of Iceberg's reads it; pyiceberg decodes nothing and ends a path at `?` and `#`. */
+/** A folder as URL, as every tool of Iceberg's reads it; pyiceberg decodes nothing, and ends a URL's path at `?` and `#`. */
 function warehouseLocation(warehouse: string): string {
-  return isAbsolute(warehouse) && !/[?#]/.test(warehouse) ? `file://${warehouse}` : warehouse;
+  return isS3(warehouse) || /[?#]/.test(warehouse) ? warehouse : `file://${warehouse}`;
+}
+
+function s3Properties({ region, endpoint, isPathStyle }: S3Settings): Record<string, string> {
+  const usedRegion = region ?? (endpoint === undefined ? undefined : ANY_REGION);
+  return {
+    ...(endpoint === undefined ? {} : { 's3.endpoint': endpoint }),
+    ...(usedRegion === undefined ? {} : { 's3.region': usedRegion }),
+    ...(endpoint === undefined || isPathStyle ? {} : { 's3.force-virtual-addressing': 'true' }),
+    's3.connect-timeout': S3_TIMEOUT_SECONDS.connect,
+    's3.request-timeout': S3_TIMEOUT_SECONDS.request,
+  };
+}
+
+/** Without a key scripts read what everybody may: they must not find another one on the machine. */
+function readerProperties(readKey: FeaturesConfig['readKey']): Record<string, string> {
+  if (readKey === undefined) return { 's3.anonymous': 'true' };
+  return { 's3.access-key-id': readKey.id, 's3.secret-access-key': readKey.secret };
+}
+
+function withoutUser(uri: string): string {
+  return uri.replace(/^([\w+.-]+:\/\/)[^/@]*@/, '$1');
 }
 
 /** SQLAlchemy's URL of one schema of a database, with limits for what waits: `postgresql+psycopg://…?options=…`. */

@@ -1,5 +1,6 @@
 import type { Isolation } from '../executors/isolation.ts';
 import type { ExperimentService } from '../experiments/service.ts';
+import type { FeatureStoreHealth } from '../feast/health.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
 import type { ModelService } from '../models/service.ts';
@@ -39,6 +40,7 @@ export interface PlatformStatusOptions {
   readonly experiments: ExperimentService;
   readonly models: ModelService;
   readonly jobs: JobService;
+  readonly features: Pick<FeatureStoreHealth, 'current'>;
   readonly readiness: Readiness;
   readonly isolation: Isolation['level'];
 }
@@ -54,12 +56,13 @@ export class PlatformStatusService {
   /** Answers within some seconds also when MLflow does not. */
   async current(): Promise<PlatformStatus> {
     const { mlflowTrackingUri } = this.#options;
-    const [jobs, tracking] = await Promise.all([this.#jobs(), this.#tracking()]);
+    const looks = [this.#jobs(), this.#tracking(), this.#options.features.current()] as const;
+    const [jobs, tracking, features] = await Promise.all(looks);
     return {
       mlflowTrackingUri,
       ...tracking,
-      feastStoreAvailable: false,
-      featureViews: 0,
+      feastStoreAvailable: features.isAvailable,
+      featureViews: features.featureViews,
       isolation: this.#options.isolation,
       jobs: jobs ?? { queued: 0, running: 0 },
       ...this.#readiness(jobs !== null, tracking.mlflowAvailable),

@@ -12,6 +12,7 @@ import { healthRoutes } from '../../src/rest/routes/health.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
+import { FEATURES_AWAY } from '../support/features-for-tests.ts';
 
 /** Answers its health check, and nothing else for as long as it runs. A real one is hard to overload for so long. */
 const fakeOverloadedMlflow = createServer((request, response) => {
@@ -57,6 +58,7 @@ beforeEach(() => {
     experiments: new ExperimentService(client),
     models: new ModelService(client),
     jobs: new JobService(database.client),
+    features: FEATURES_AWAY,
     readiness,
     isolation: 'namespaces',
   });
@@ -105,6 +107,7 @@ test('/readyz tells whether the database answers', async () => {
     experiments: new ExperimentService(client),
     models: new ModelService(client),
     jobs,
+    features: FEATURES_AWAY,
     readiness,
     isolation: 'namespaces',
   });

@@ -3,11 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FeastBridge } from '../../src/feast/bridge.ts';
 import { FeaturesDatabase } from '../../src/feast/database.ts';
+import type { FeatureStoreHealth } from '../../src/feast/health.ts';
 import type { FeatureStoreSettings } from '../../src/feast/settings.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from './data-folder.ts';
 import { DatabasesForTests } from './databases.ts';
+
+const LOOK_LIMIT_MS = 10_000;
+
+/** For tests that are about other parts: a store that is away. */
+export const FEATURES_AWAY: Pick<FeatureStoreHealth, 'current'> = {
+  current: async () => ({ isAvailable: false, featureViews: 0, trouble: 'there is no feature store in this test' }),
+};
 
 /**
  * A feature store of a test file's own: a real PostgreSQL, an empty warehouse folder, and a bridge that starts with its first
@@ -29,9 +37,10 @@ export class FeaturesForTests implements AsyncDisposable {
     const folder = await realpath(await mkdtemp(join(tmpdir(), 'asgard-features-')));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
     const { featuresUrl: databaseUrl } = databases;
-    const settings = { databaseUrl, warehouse: join(folder, 'warehouse'), files: {}, catalog: {}, ...changes };
+    const warehouse = join(folder, 'warehouse');
+    const settings = { databaseUrl, warehouse, files: {}, readerFiles: {}, catalog: {}, ...changes };
     const database = stack.use(new FeaturesDatabase(databaseUrl));
-    await database.ensureSchemas();
+    await database.look(AbortSignal.timeout(LOOK_LIMIT_MS));
     const features = new FeaturesForTests({ databases, folder, settings, database }, stack.move());
     return features;
   }

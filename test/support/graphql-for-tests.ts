@@ -26,6 +26,7 @@ import { PythonEnvironments } from '../../src/python/environments.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
+import { FEATURES_AWAY } from './features-for-tests.ts';
 
 /** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
@@ -79,6 +80,7 @@ export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: strin
     experiments,
     models,
     jobs,
+    features: FEATURES_AWAY,
     readiness: new Readiness(),
     isolation: 'namespaces',
   });

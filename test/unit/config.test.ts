@@ -40,6 +40,14 @@ describe('the configuration', () => {
       databaseUrl: undefined,
       mlflowTrackingUri: undefined,
       s3: undefined,
+      features: {
+        databaseUrl: undefined,
+        warehouse: resolve('.asgard', 'warehouse'),
+        s3: undefined,
+        catalog: {},
+        readKey: undefined,
+        repoPath: '/tmp/feast_repo',
+      },
       workerSlots: Math.max(2, availableParallelism()),
       logLevel: 'info',
       logPretty: false,
@@ -70,6 +78,13 @@ describe('the configuration', () => {
           MLFLOW_PORT: '9001',
           DATABASE_URL: 'postgresql://me:secret@db.example/asgard?sslmode=require',
           MLFLOW_TRACKING_URI: 'https://mlflow.example/base/',
+          FEATURES_DATABASE_URL: 'postgresql://me:secret@db.example/features',
+          ICEBERG_WAREHOUSE: 's3://lake/gold/tables/',
+          ICEBERG_CATALOG: '{"type":"rest","uri":"https://catalog.example","oauth2":true,"depth":3}',
+          ICEBERG_READ_ACCESS_KEY_ID: 'reader',
+          ICEBERG_READ_SECRET_ACCESS_KEY: 'reads',
+          AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:9000',
+          FEAST_REPO_PATH: '/srv/feast',
           ASGARD_WORKER_SLOTS: '12',
           ASGARD_LOG_LEVEL: 'debug',
           ASGARD_LOG_FORMAT: 'json',
@@ -99,6 +114,20 @@ describe('the configuration', () => {
       databaseUrl: 'postgresql://me:secret@db.example/asgard?sslmode=require',
       mlflowTrackingUri: 'https://mlflow.example/base',
       s3: undefined,
+      features: {
+        databaseUrl: 'postgresql://me:secret@db.example/features',
+        warehouse: 's3://lake/gold/tables',
+        s3: {
+          bucket: 'lake',
+          prefix: 'gold/tables',
+          region: undefined,
+          endpoint: 'http://127.0.0.1:9000',
+          isPathStyle: true,
+        },
+        catalog: { type: 'rest', uri: 'https://catalog.example', oauth2: 'true', depth: '3' },
+        readKey: { id: 'reader', secret: 'reads' },
+        repoPath: '/srv/feast',
+      },
       workerSlots: 12,
       logLevel: 'debug',
       logPretty: false,
@@ -272,5 +301,25 @@ describe('the configuration', () => {
     const problems = problemsOf({ [name]: 'ftp//me:top-secret@db/asgard' });
     expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name}: must be an? `))]);
     expect(problems.join()).not.toContain('top-secret');
+  });
+
+  test('of the feature store names what is wrong with it, and shows no secret', () => {
+    const problems = problemsOf({
+      FEATURES_DATABASE_URL: 'mysql://me:hunter2@db.example/features',
+      ICEBERG_WAREHOUSE: 'gs://lake',
+      ICEBERG_CATALOG: '{"token": ["hunter2"]}',
+      ICEBERG_READ_SECRET_ACCESS_KEY: 'hunter2',
+      FEAST_REPO_PATH: 'feast_repo',
+    });
+    expect(problems.join('\n')).not.toContain('hunter2');
+    expect(problems.toSorted()).toEqual([
+      'FEAST_REPO_PATH: must be an absolute path, as scripts name it (it is "feast_repo")',
+      'FEATURES_DATABASE_URL: must be a postgresql:// URL',
+      expect.stringMatching(/^ICEBERG_CATALOG.token: /),
+      expect.stringMatching(/^ICEBERG_READ_ACCESS_KEY_ID: must be set too/),
+      expect.stringMatching(/^ICEBERG_WAREHOUSE: must be a folder, or s3:.*it is "gs:/),
+    ]);
+    expect(problemsOf({ ICEBERG_CATALOG: 'hunter2' })).toEqual(['ICEBERG_CATALOG: must be a JSON object']);
+    expect(problemsOf({ ICEBERG_WAREHOUSE: '/data/a#b' })).toEqual([expect.stringContaining('must not contain')]);
   });
 });

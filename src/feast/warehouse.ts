@@ -1,0 +1,39 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import type { FeaturesConfig } from '../config-features.ts';
+import { AsgardError, messageOf } from '../platform/errors.ts';
+import { makeFolder } from '../platform/folder.ts';
+import { S3Bucket } from '../storage/s3.ts';
+
+/** Where tables' files lie. */
+export class Warehouse {
+  readonly #folder: string;
+  readonly #s3: FeaturesConfig['s3'];
+
+  constructor({ warehouse, s3 }: Pick<FeaturesConfig, 'warehouse' | 's3'>) {
+    this.#folder = warehouse;
+    this.#s3 = s3;
+  }
+
+  /**
+   * Whether it can be read and written. A folder that is not there yet is made, unless there are tables, whose files are
+   * then elsewhere: on a disk that is not mounted, perhaps.
+   * @throws AsgardError UNAVAILABLE, S3Error saying what is wrong; the signal's reason
+   */
+  async check(signal: AbortSignal, hasTables: boolean): Promise<void> {
+    if (this.#s3 !== undefined) {
+      // A client of its own each time: one keeps the credentials that it once found.
+      using bucket = new S3Bucket(this.#s3);
+      return await bucket.check(signal);
+    }
+    const folder = this.#folder;
+    try {
+      if (!hasTables) await makeFolder(folder, 0o700);
+      if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder');
+      await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (cause) {
+      const message = `the warehouse folder ${folder} cannot be used: ${messageOf(cause)}; mend it, or set ICEBERG_WAREHOUSE`;
+      throw new AsgardError('UNAVAILABLE', message, { cause });
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Config } from './config.ts';
+import { FeastBridge } from './feast/bridge.ts';
+import { FeaturesDatabase } from './feast/database.ts';
+import { FeatureStoreHealth } from './feast/health.ts';
+import { type FeatureStoreSettings, featureStoreSettings, hasOwnCatalog } from './feast/settings.ts';
+import { Warehouse } from './feast/warehouse.ts';
+import type { Logger } from './platform/logger.ts';
+import { toolchainPython } from './python/environments.ts';
+import type { Shutdown } from './shutdown.ts';
+import type { Readiness } from './status/readiness.ts';
+import { s3Credentials } from './storage/s3-environment.ts';
+
+export interface FeatureStoreOptions {
+  readonly config: Config;
+  /** Where features are kept when the configuration names no database of theirs. */
+  readonly databaseUrl: string;
+  readonly logger: Logger;
+  readonly shutdown: Shutdown;
+  /** The step of the shutdown that it ends with. */
+  readonly group: string;
+  readonly readiness: Readiness;
+}
+
+/** The parts of the feature store that the platform's services stand on. */
+export interface FeatureStore {
+  readonly settings: FeatureStoreSettings;
+  readonly database: FeaturesDatabase;
+  readonly bridge: FeastBridge;
+  readonly health: FeatureStoreHealth;
+}
+
+/** Builds them. Nothing is waited for: the platform goes on whatever the store is like, and its status says how it is. */
+export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
+  const { config, logger, shutdown, group, readiness } = options;
+  const settings = featureStoreSettings(config.features, options.databaseUrl);
+  const database = new FeaturesDatabase(settings.databaseUrl);
+  shutdown.own('features database', 500, database, group);
+  const bridge = new FeastBridge({
+    python: toolchainPython(config.toolchain),
+    settings,
+    folder: join(config.home, 'features'),
+    variables: config.features.s3 === undefined ? {} : s3Credentials(),
+    logger,
+  });
+  shutdown.own('feast bridge', 500, bridge, group);
+  const health = new FeatureStoreHealth({
+    database,
+    warehouse: new Warehouse(config.features),
+    bridge,
+    checkCatalog: hasOwnCatalog(settings)
+      ? undefined
+      : (signal) => bridge.request('catalog.check', {}, z.null(), { signal }).then(() => undefined),
+    logger,
+    onTrouble: (trouble) => readiness.setTrouble('features', trouble),
+  });
+  shutdown.own('features health', 500, health, group);
+  return { settings, database, bridge, health };
+}
