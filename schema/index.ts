@@ -11,6 +11,8 @@ import './types/job.ts';
 import './types/job-event-connection.ts';
 import './types/job-list.ts';
 import './types/job-links.ts';
+import './types/feature-pins.ts';
+import './types/feature-read.ts';
 import './types/environment.ts';
 import './types/submit-training-job.ts';
 import './types/cancel-training-job.ts';

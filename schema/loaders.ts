@@ -1,5 +1,8 @@
+import type { JobFeatureRead } from '../src/database/generated/client.ts';
+import { readsOfRuns } from '../src/jobs/feature-read-log.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
 import { modelVersionKey, parseModelVersionKey } from '../src/models/version-key.ts';
+import { isStorableText } from '../src/platform/text.ts';
 import type { Context } from './context.ts';
 import { loadPossible } from './database-text.ts';
 
@@ -73,6 +76,42 @@ export async function loadJobsByModelVersion(keys: readonly string[], { database
   });
   const jobs = new Map(rows.map(({ name, version, jobId }) => [modelVersionKey(name, version), { id: jobId }]));
   return keys.map((key): JobReference | null => jobs.get(key) ?? null);
+}
+
+/** What the runs read of the feature store, in that order. */
+export async function loadReadsByRun(runIds: readonly string[], { database }: Context): Promise<JobFeatureRead[][]> {
+  const reads = await readsOfRuns(database, runIds.filter(isStorableText));
+  return runIds.map((runId) => reads.get(runId) ?? []);
+}
+
+/** A model version, as far as its reads of features are found by it. */
+export type ReadVersion = Pick<ModelVersion, 'name' | 'version' | 'runId'>;
+
+/** What the runs of the model versions read of the feature store; where that is nothing, the attempts that made them. */
+export async function loadReadsByModelVersion(
+  versions: readonly ReadVersion[],
+  { database }: Context,
+): Promise<JobFeatureRead[][]> {
+  const keyOf = ({ name, version }: Pick<ReadVersion, 'name' | 'version'>) => modelVersionKey(name, version);
+  const byRun = await readsOfRuns(
+    database,
+    versions.flatMap(({ runId }) => runId ?? []),
+  );
+  const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
+  const rows = await database.jobModelVersion.findMany({
+    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
+    select: { name: true, version: true, attemptId: true },
+  });
+  const reads = await database.jobFeatureRead.findMany({
+    where: { attemptId: { in: rows.flatMap(({ attemptId }) => attemptId ?? []) } },
+    orderBy: { id: 'asc' },
+  });
+  const byAttempt = Map.groupBy(reads, ({ attemptId }) => attemptId);
+  const attemptOf = new Map(rows.map((row) => [keyOf(row), row.attemptId]));
+  return versions.map((version) => {
+    const ofRun = version.runId === null ? undefined : byRun.get(version.runId);
+    return ofRun ?? byAttempt.get(attemptOf.get(keyOf(version)) ?? 0n) ?? [];
+  });
 }
 
 /**

@@ -11,11 +11,13 @@ import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { buildFeatureStore } from './feature-store.ts';
 import { createGraphqlServer } from './http/graphql.ts';
+import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
+import { FeatureReads } from './jobs/feature-reads.ts';
 import { JobService } from './jobs/service.ts';
 import { JobTracking } from './jobs/tracking.ts';
 import { PlatformMetrics } from './metrics/platform-metrics.ts';
@@ -127,6 +129,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const environments = new PythonEnvironments({ folder, toolchain, limitBytes, observer });
   const tracker = new JobTracking(database, mlflow);
   const notes = new JobCallNotes(database);
+  const featureReads = new FeatureReads({ database, mlflow, logger });
   const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
   const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
   const { isKeyDemanded, serviceToken } = access.access;
@@ -143,6 +146,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       isKeyDemanded,
       log: logger,
     });
+    await app.register(jobReports, { observer: tracker, featureReads });
   };
   stop.throwIfAborted();
 

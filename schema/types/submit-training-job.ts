@@ -2,6 +2,7 @@ import { jobSubmission } from '../../src/jobs/submission.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { FeaturePinsInput, type FeatureSnapshotInput } from './feature-pins.ts';
 import { TrainingJob } from './job.ts';
 import { RetryOnType } from './job-attempt.ts';
 import { TagInput } from './tag.ts';
@@ -53,6 +54,10 @@ const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
         'A text of your own choice, 1 to 255 letters, digits and signs of ASCII. Handing in with a key that a job has gives that ' +
         'job as it is now, whatever else is handed in: so a hand-in whose answer was lost can be repeated.',
     }),
+    features: t.field({
+      type: FeaturePinsInput,
+      description: 'What its reads of the feature store are held to; absent: it reads what is current.',
+    }),
     timeoutSeconds: t.int({ description: 'How long the job may take, 60 to 3600; 300 when absent.' }),
     tags: t.field({
       type: [TagInput],
@@ -78,16 +83,25 @@ builder.mutationField('submitTrainingJob', (t) =>
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 function parse(input: typeof SubmitTrainingJobInput.$inferInput) {
-  const { environmentVariables, tags, ...rest } = input;
+  const { environmentVariables, tags, features, ...rest } = input;
   const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
   const labels = (tags ?? []).map(({ key, value }) => [key, value] as const);
   const parsed = jobSubmission.safeParse({
     ...withoutNulls(rest),
-    environmentVars: record('environmentVariables', variables),
-    tags: record('tags', labels),
+    environmentVars: record(['environmentVariables'], variables),
+    tags: record(['tags'], labels),
+    ...(features != null && { features: pinsOf(features) }),
   });
   if (parsed.success) return parsed.data;
   throw invalidInputOf(parsed.error, 'the job was not taken', { environmentVars: 'environmentVariables' });
+}
+
+function pinsOf({ asOf, snapshots }: typeof FeaturePinsInput.$inferInput) {
+  const pair = ({ table, snapshotId }: typeof FeatureSnapshotInput.$inferInput) => [table, snapshotId] as const;
+  return {
+    ...(asOf != null && { asOf: asOf.toISOString() }),
+    ...(snapshots != null && { snapshots: record(['features', 'snapshots'], snapshots.map(pair)) }),
+  };
 }
 
 /** `null` counts as absent. */
@@ -95,10 +109,10 @@ function withoutNulls(input: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 
-function record(field: string, entries: (readonly [string, string])[]): Record<string, string> {
+function record(path: readonly string[], entries: (readonly [string, string])[]): Record<string, string> {
   const found = new Map<string, string>();
   for (const [key, value] of entries) {
-    if (found.has(key)) throw invalidInput([field, key], `${field}: "${key}" is given twice`, 'duplicate');
+    if (found.has(key)) throw invalidInput([...path, key], `${path.join('.')}: "${key}" is given twice`, 'duplicate');
     found.set(key, value);
   }
   return Object.fromEntries(found);

@@ -28,6 +28,7 @@ const SUMMARY = {
   runId: true,
   modelVersion: true,
   environmentHash: true,
+  featurePins: true,
   lastSequence: true,
   createdAt: true,
   startedAt: true,

@@ -64,7 +64,8 @@ export class JobService {
     if (first !== null) return first;
     const error = await this.#options.checkScript?.(submission.script);
     if (error) throw scriptRefusal(submission.scriptName, error);
-    return this.#intake.take({ id: newJobId(), ...submission, idempotencyKey });
+    const { features, ...rest } = submission;
+    return this.#intake.take({ id: newJobId(), ...rest, ...(features && { featurePins: features }), idempotencyKey });
   }
 
   /** @throws AsgardError NOT_FOUND */

@@ -3,6 +3,7 @@ import { RetryOn } from '../database/generated/enums.ts';
 import { modelName, tags } from '../models/naming.ts';
 import { bounded } from '../platform/bounded.ts';
 import { nameText, storableText } from '../platform/text.ts';
+import { featurePins } from './feature-pins.ts';
 import { requirement } from './requirement.ts';
 
 /** The longest script in bytes of UTF-8. */
@@ -62,6 +63,8 @@ export const jobSubmission = z.object({
   modelName,
   requirements: bounded(z.array(requirement).max(MAX_REQUIREMENTS), MAX_REQUIREMENTS).default([]),
   environmentVars: bounded(environmentVars, MAX_VARIABLES).default({}),
+  /** What it reads of the feature store; absent: the newest. */
+  features: featurePins.optional(),
   /** From the claim of an attempt to its end, environment included. */
   timeoutSeconds: z.int().min(60).max(3600).default(300),
   /** How long a script that is asked to end may take before it is killed. */

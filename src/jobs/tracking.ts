@@ -7,8 +7,11 @@ import type { GatewayObserver, JobIdentity } from '../mlflow/gateway.ts';
 import type { Observation } from '../mlflow/observation.ts';
 import { assertNever, messageOf } from '../platform/errors.ts';
 import { appendEvents } from './event-store.ts';
+import { logReads } from './feature-read-log.ts';
 import { LoggedMetrics } from './logged-metrics.ts';
 
+/** The script waits for its run meanwhile. */
+const LOG_READS_LIMIT_MS = 3_000;
 /** It becomes a part of the job's error. */
 const MAX_REASON_CHARACTERS = 500;
 
@@ -59,6 +62,9 @@ export class JobTracking implements GatewayObserver {
           skipDuplicates: true,
         });
         await this.#tagRun(runId, { jobId, attemptId });
+        // At the attempt's end it is done again.
+        const signal = AbortSignal.timeout(LOG_READS_LIMIT_MS);
+        await logReads(this.#database, this.#mlflow, runId, signal).catch(() => {});
         return;
       }
       case 'metrics': {

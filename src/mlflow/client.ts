@@ -41,6 +41,20 @@ export interface NewModelVersion {
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
+/** A data set that a run read. MLflow knows one by its name and digest. */
+export interface DatasetInput {
+  /** Up to 500 characters. */
+  readonly name: string;
+  /** Up to 36 characters. */
+  readonly digest: string;
+  readonly sourceType: string;
+  readonly source: string;
+  /** JSON, as MLflow's pages show it. */
+  readonly profile: string;
+  /** Of the input, not of the data set. */
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /**
  * MLflow's REST API, typed. Every method rejects with AsgardError: NOT_FOUND, CONFLICT or INVALID_INPUT as MLflow
  * answered, UNAVAILABLE when it cannot be reached, TIMEOUT after 30 s, UPSTREAM for any other failure of its own; and
@@ -110,6 +124,15 @@ export class MlflowClient implements AsyncDisposable {
   /** Sets tags of a run; tags of other names stay. */
   async setRunTags(runId: string, tags: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
     await this.#post('runs/log-batch', { run_id: runId, tags: tagList(tags) }, z.object({}), signal);
+  }
+
+  /** Adds data sets to what a run read; one that is there already stays as it is. */
+  async logInputs(runId: string, inputs: readonly DatasetInput[], signal?: AbortSignal): Promise<void> {
+    const datasets = inputs.map(({ name, digest, sourceType, source, profile, tags }) => ({
+      tags: tagList(tags),
+      dataset: { name, digest, source_type: sourceType, source, profile },
+    }));
+    await this.#post('runs/log-inputs', { run_id: runId, datasets }, z.object({}), signal);
   }
 
   /** Files and folders directly in `path` (default: the root) of a run's artifacts. */

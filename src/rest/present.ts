@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { JobStatus } from '../database/generated/client.ts';
 import type { Prediction } from '../inference/service.ts';
+import { storedPins, wirePins } from '../jobs/feature-pins.ts';
 import type { JobSummary } from '../jobs/job-summary.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
@@ -47,6 +48,7 @@ export function wireStatus(status: JobStatus): WireStatus {
 
 /** A job without its log: the answer to an upload and to a cancel. */
 export function presentJob(job: JobSummary): z.infer<typeof trainingJob> {
+  const pins = storedPins(job.featurePins);
   return {
     job_id: job.id,
     script_name: job.scriptName,
@@ -59,6 +61,8 @@ export function presentJob(job: JobSummary): z.infer<typeof trainingJob> {
     created_at: naiveTime(job.createdAt),
     started_at: optionalTime(job.startedAt),
     completed_at: optionalTime(job.completedAt),
+    // Absent otherwise, as in the guide's answers.
+    ...(pins !== null && { features: wirePins(pins) }),
   };
 }
 

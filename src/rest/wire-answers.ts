@@ -32,6 +32,10 @@ export const trainingJob = z
     created_at: time,
     started_at: time.nullable(),
     completed_at: time.nullable(),
+    features: z
+      .object({ as_of: z.iso.datetime().optional(), snapshots: names.optional() })
+      .optional()
+      .describe('What its reads of the feature store are held to, as it was handed in; absent when to nothing.'),
   })
   .describe('A training job.')
   .meta({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type PredictionRequest, predictionRequest } from '../inference/service.ts';
+import { featurePins } from '../jobs/feature-pins.ts';
 import { type JobSubmission, jobSubmission } from '../jobs/submission.ts';
 import { type RegistryRequest, registryRequest } from '../models/registry-request.ts';
 import { components } from './wire-answers.ts';
@@ -62,6 +63,21 @@ const scriptContent = z
   })
   .pipe(submission.script);
 
+const pins = featurePins.shape;
+
+/** `features` of an upload. */
+const featurePinsOnWire = z
+  .preprocess(
+    withoutNulls,
+    z.object({
+      as_of: pins.asOf.describe('Tables are read as they were at this time; without it as they are.'),
+      snapshots: pins.snapshots.describe('Snapshot ids, as text, of tables that are read at those.').meta({
+        examples: [{ 'iceberg.gold.customer_metrics': '8744736658442914487' }],
+      }),
+    }),
+  )
+  .transform(({ as_of: asOf, snapshots }) => ({ ...(asOf && { asOf }), ...(snapshots && { snapshots }) }));
+
 /** The body of an upload → a submission. `timeout` may be a numeric string; for `script_content` see `decodeScript`. */
 export const uploadRequest = z
   .preprocess(
@@ -86,6 +102,9 @@ export const uploadRequest = z
         'Seconds that the job may take, its environment included.',
       ),
       tags: orDefault(submission.tags).describe('Tags of its MLflow runs and its model version.'),
+      features: featurePinsOnWire
+        .nullish()
+        .describe('What its reads of the feature store are held to, so that they give the same rows again.'),
       grace_seconds: orDefault(submission.graceSeconds, looseInteger).describe(
         'Seconds that the script gets to end by itself when it is asked to, before it is killed.',
       ),
@@ -120,6 +139,7 @@ export const uploadRequest = z
       environmentVars: wire.environment_vars,
       timeoutSeconds: wire.timeout,
       tags: wire.tags,
+      features: wire.features ?? undefined,
       graceSeconds: wire.grace_seconds,
       retries: wire.retries,
       retryOn: wire.retry_on === 'any' ? 'ANY' : 'INFRASTRUCTURE',

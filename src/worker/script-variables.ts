@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { TrainingJob } from '../database/generated/client.ts';
+import { storedPins, wirePins } from '../jobs/feature-pins.ts';
 
 /** Where a script finds its feature repository, as the guide names it. */
 const FEAST_REPO_PATH = '/tmp/feast_repo';
@@ -22,6 +23,7 @@ const PATIENCE = {
  * @param token tells the gateway which job is talking
  */
 export function scriptVariables(job: TrainingJob, gatewayUrl: string, token: string): Record<string, string> {
+  const pins = storedPins(job.featurePins);
   return {
     ...PATIENCE,
     ...z.record(z.string(), z.string()).parse(job.environmentVars),
@@ -31,5 +33,6 @@ export function scriptVariables(job: TrainingJob, gatewayUrl: string, token: str
     FEAST_REPO_PATH,
     ASGARD_JOB_ID: job.id,
     ASGARD_MODEL_NAME: job.modelName,
+    ...(pins !== null && { ASGARD_FEATURE_PINS: JSON.stringify(wirePins(pins)) }),
   };
 }

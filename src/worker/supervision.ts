@@ -13,6 +13,7 @@ import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
+import { logFeatureReads } from './feature-read-inputs.ts';
 import { logLock } from './lock-artifact.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { storeFrames } from './output.ts';
@@ -84,7 +85,9 @@ export class Supervision {
       // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
       if (this.#exit === undefined && (await this.#isHeld())) await this.#forget();
       const runId = end.runId ?? (await retry(() => this.#lastRunId(), WRITTEN_END));
-      if (runId !== null) await logLock(this.#context, this.#claim, runId);
+      if (runId !== null) {
+        await Promise.all([logLock(this.#context, this.#claim, runId), logFeatureReads(this.#context, this.#claim)]);
+      }
       const written = await retry(() => this.#writeEnd({ ...end, runId }), WRITTEN_END);
       const { status, error } = end;
       logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');

@@ -24,6 +24,7 @@ const completed: TrainingJob = {
   modelName: 'churn_predictor',
   requirements: [],
   environmentVars: {},
+  featurePins: null,
   timeoutSeconds: 300,
   tags: {},
   graceSeconds: 10,

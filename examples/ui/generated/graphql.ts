@@ -12,6 +12,22 @@ export type EnvironmentVariableInput = {
   readonly value: string;
 };
 
+/** What the reads of the feature store of a job shall be held to, so that they give the same rows again. */
+export type FeaturePinsInput = {
+  /** The time as of which tables are read that `snapshots` does not name; absent: as they are. */
+  readonly asOf?: string | null | undefined;
+  /** Tables that are read at one snapshot, each once, at most 100; `featureSnapshots` of a job gives its own. */
+  readonly snapshots?: ReadonlyArray<FeatureSnapshotInput> | null | undefined;
+};
+
+/** A table that is to be read at one of its snapshots. */
+export type FeatureSnapshotInput = {
+  /** The id of the snapshot, a whole number as text. */
+  readonly snapshotId: string;
+  /** The table, with catalog and schema: `iceberg.gold.customer_metrics`. */
+  readonly table: string;
+};
+
 /** Where a job stands. The last five are written once and stay. */
 export type JobStatus =
   /** It was ended on request, or because the platform was shut down. */
@@ -53,6 +69,8 @@ export type SubmitTrainingJobInput = {
   readonly environmentVariables?: ReadonlyArray<EnvironmentVariableInput> | null | undefined;
   /** The MLflow experiment that its runs go to. */
   readonly experimentName: string;
+  /** What its reads of the feature store are held to; absent: it reads what is current. */
+  readonly features?: FeaturePinsInput | null | undefined;
   /** How many seconds the script may take to end when it is asked to, before it is killed: 0 to 60; 10 when absent. */
   readonly graceSeconds?: number | null | undefined;
   /** A text of your own choice, 1 to 255 letters, digits and signs of ASCII. Handing in with a key that a job has gives that job as it is now, whatever else is handed in: so a hand-in whose answer was lost can be repeated. */
