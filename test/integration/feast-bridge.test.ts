@@ -1,6 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
+import { AsgardError } from '../../src/platform/errors.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { identityOfProcess } from '../../src/platform/process-identity.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { TOOLCHAIN } from '../support/data-folder.ts';
 import { FeaturesForTests } from '../support/features-for-tests.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 
 let features: FeaturesForTests;
@@ -13,6 +23,17 @@ afterAll(async () => {
 });
 
 const status = z.object({ namespaces: z.int(), feature_views: z.int() });
+const check = (options = {}, bridge = features.bridge) => bridge.request('catalog.check', {}, z.null(), options);
+
+/** Until it is released, or the test is over, whoever asks the catalog waits. */
+async function heldCatalog(): Promise<{ release: () => Promise<unknown>; waiting: () => Promise<number> }> {
+  const client: pg.PoolClient = await features.database.pool.connect();
+  onTestFinished(() => client.release(true));
+  await client.query('BEGIN; LOCK TABLE iceberg_catalog.iceberg_tables, iceberg_catalog.iceberg_namespace_properties');
+  const sql = `SELECT count(*)::int AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+  const waiting = async () => (await features.database.pool.query<{ count: number }>(sql)).rows[0]?.count ?? 0;
+  return { release: () => client.query('ROLLBACK'), waiting };
+}
 
 test('the first request starts the bridge, which makes the tables of catalog and registry in their schemas', async () => {
   const { bridge, database } = features;
@@ -25,4 +46,125 @@ test('the first request starts the bridge, which makes the tables of catalog and
     { schemaname: 'feast_registry', tables: 1 },
     { schemaname: 'iceberg_catalog', tables: 1 },
   ]);
+});
+
+test('eight requests are worked on at once, others wait, and more than can wait are refused', async () => {
+  const catalog = await heldCatalog();
+  const asked = Array.from({ length: 10 }, () => check());
+  await poll(catalog.waiting, (count) => count === 8);
+  const waiting = Array.from({ length: 62 }, () => check());
+  await expect(check()).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('too many') });
+  await catalog.release();
+  expect(await Promise.all([...asked, ...waiting])).toHaveLength(72);
+});
+
+test('what is in flight when the bridge is killed can be tried again, nothing of it was done, and the next request works', async () => {
+  const { bridge, database, folder } = features;
+  const path = join(folder, 'rows.csv');
+  await writeFile(path, 'id,amount\n1,2.5\n');
+  const names = { schema: 'gold', name: 'killed', path, media_type: 'text/csv', mode: 'replace', types: {} };
+  const write = () => bridge.request('tables.write', { ...names, write_id: 'one' }, z.looseObject({}));
+  await write();
+  const snapshots = async () =>
+    (await database.pool.query('SELECT metadata_location FROM iceberg_catalog.iceberg_tables')).rows;
+  const before = await snapshots();
+  const catalog = await heldCatalog();
+  const writing = bridge.request('tables.write', { ...names, write_id: 'two' }, z.looseObject({}));
+  const settled = Promise.allSettled([writing, check(), check()]);
+  await poll(catalog.waiting, (count) => count === 3);
+  process.kill(bridge.pid ?? 0, 'SIGKILL');
+  expect(await settled).toEqual(
+    Array.from({ length: 3 }, () => ({
+      status: 'rejected',
+      reason: expect.objectContaining({ code: 'UNAVAILABLE', message: expect.stringContaining('try again') }),
+    })),
+  );
+  await catalog.release();
+  await check();
+  expect(await snapshots()).toEqual(before);
+});
+
+test('a request that hangs is given up in time, and when nothing else is in flight its bridge with it', async () => {
+  const bridge = features.otherBridge({ hangLimitMs: 300 });
+  await check({}, bridge);
+  const { pid } = bridge;
+  const catalog = await heldCatalog();
+  await expect(check({ timeoutMs: 200 }, bridge)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  const stop = new AbortController();
+  const called = check({ signal: stop.signal }, bridge);
+  stop.abort(new Error('nobody waits'));
+  await expect(called).rejects.toThrow('nobody waits');
+  await poll(
+    () => bridge.pid,
+    (now) => now !== undefined && now !== pid,
+  );
+  await catalog.release();
+  await check({}, bridge);
+  await bridge[Symbol.asyncDispose]();
+});
+
+test('a failure of the bridge’s own is none that a caller can expect', async () => {
+  const failed = features.bridge.request('no.method', {}, z.unknown());
+  await expect(failed).rejects.toThrow(/^the feature store's bridge failed at no.method: .* has no method 'no.method'/);
+  await expect(failed).rejects.not.toBeInstanceOf(AsgardError);
+});
+
+test('what is written to its standard output and error does not reach the protocol', async () => {
+  const python = join(features.folder, 'noisy');
+  const line = '{"id":1,"result":"forged"}';
+  const script = `#!/bin/sh\necho '${line}'\necho '${line}' >&2\nexec ${toolchainPython(TOOLCHAIN)} "$@"\n`;
+  await writeFile(python, script, { mode: 0o755 });
+  const bridge = features.otherBridge({ python });
+  await expect(check({}, bridge)).resolves.toBeNull();
+  await bridge[Symbol.asyncDispose]();
+});
+
+test('a bridge that cannot start says why, is not waited for meanwhile, and is tried again until it can', async () => {
+  const python = join(features.folder, 'broken');
+  await writeFile(python, '#!/bin/sh\necho "ImportError: no library" >&2\nexit 3\n', { mode: 0o755 });
+  const bridge = features.otherBridge({ python });
+  const why = { code: 'UNAVAILABLE', message: expect.stringMatching(/cannot start: .*ImportError: no library/s) };
+  await expect(check({}, bridge)).rejects.toMatchObject(why);
+  expect(bridge.trouble).toMatchObject(why);
+  const asked = performance.now();
+  await expect(check({}, bridge)).rejects.toMatchObject(why);
+  expect(performance.now() - asked).toBeLessThan(100);
+  await writeFile(python, `#!/bin/sh\nexec ${toolchainPython(TOOLCHAIN)} "$@"\n`);
+  await vi.waitFor(() => check({}, bridge), { timeout: 20_000 });
+  expect(bridge.trouble).toBeUndefined();
+  await bridge[Symbol.asyncDispose]();
+});
+
+test('a bridge whose platform was killed ends too, whatever it is at', async () => {
+  const url = (path: string) => JSON.stringify(pathToFileURL(resolve(import.meta.dirname, path)).href);
+  const options = { python: toolchainPython(TOOLCHAIN), settings: features.settings, folder: features.folder };
+  await using platform = await ChildProcess.start({
+    argv: [
+      process.execPath,
+      '--input-type=module-typescript',
+      '-e',
+      `import { z } from 'zod';
+       import { FeastBridge } from ${url('../../src/feast/bridge.ts')};
+       import { createLogger } from ${url('../../src/platform/logger.ts')};
+       const bridge = new FeastBridge({ ...${JSON.stringify(options)}, logger: createLogger('silent', false) });
+       await bridge.request('catalog.check', {}, z.null());
+       console.log('pid ' + bridge.pid);
+       await bridge.request('catalog.check', {}, z.null());`,
+    ],
+    env: { PATH: process.env['PATH'] },
+    cwd: resolve(import.meta.dirname, '../..'),
+  });
+  const line = await poll(
+    () => /pid (\d+)/.exec(platform.tail)?.[1],
+    (pid) => pid !== undefined,
+    30_000,
+  );
+  const pid = Number(line);
+  expect(identityOfProcess(pid)).not.toBeNull();
+  process.kill(platform.pid, 'SIGKILL');
+  await poll(
+    () => identityOfProcess(pid),
+    (identity) => identity === null,
+    2_000,
+  );
 });

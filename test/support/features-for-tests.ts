@@ -1,7 +1,7 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FeastBridge } from '../../src/feast/bridge.ts';
+import { FeastBridge, type FeastBridgeOptions } from '../../src/feast/bridge.ts';
 import { FeaturesDatabase } from '../../src/feast/database.ts';
 import type { FeatureStoreHealth } from '../../src/feast/health.ts';
 import type { FeatureStoreSettings } from '../../src/feast/settings.ts';
@@ -58,10 +58,15 @@ export class FeaturesForTests implements AsyncDisposable {
   }
 
   /** Another process on the same store, as another platform has. Disposed of with the rest. */
-  otherBridge(settings = this.settings): FeastBridge {
-    const logger = createLogger('silent', false);
-    const python = toolchainPython(TOOLCHAIN);
-    return this.#stack.use(new FeastBridge({ python, settings, folder: join(this.folder, 'bridge'), logger }));
+  otherBridge(changes: Partial<FeastBridgeOptions> = {}): FeastBridge {
+    const bridge = new FeastBridge({
+      python: toolchainPython(TOOLCHAIN),
+      settings: this.settings,
+      folder: join(this.folder, 'bridge'),
+      logger: createLogger('silent', false),
+      ...changes,
+    });
+    return this.#stack.use(bridge);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
