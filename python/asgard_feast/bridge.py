@@ -11,7 +11,7 @@ One JSON object a line. The first line that it reads is its settings (`context.S
     {"id":1,"error":{"code":"NOT_FOUND","message":"...","issues":[]}}
     {"cancel":1}                               nobody waits for that answer any more; there is one all the same
 
-Standard output and error are nobody's protocol: what Feast prints goes there, and the traceback of an `INTERNAL` error.
+Standard output and error are nobody's protocol: what Feast prints goes there.
 It exits at the end of the requests, when the other end of the responses is gone, and with what started it.
 """
 
@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 # Run with -I, Python looks for modules in its own library alone.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 from asgard.process_tree import end_with_parent
-from asgard_feast.errors import BridgeError, answer_of
+from asgard_feast.errors import answer_of
 
 MAX_THREADS = 8
 """How many requests are worked on at once; the platform sends no more than that."""
@@ -121,9 +121,6 @@ class Bridge:
             context.raise_if_cancelled()
             self._answers.send({"id": request_id, "result": find(method)(context, params)})
         except BaseException as error:  # a thread that let one pass would leave its caller without an answer
-            if not isinstance(error, BridgeError):
-                print(f"{method} failed:", file=sys.stderr)
-                traceback.print_exc()
             self._answers.send({"id": request_id, "error": answer_of(error)})
         finally:
             with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
@@ -34,13 +35,14 @@ def invalid_input(path: list[str | int], message: str, kind: str = "value_error"
 
 
 def answer_of(error: BaseException) -> dict[str, Any]:
-    """What the other side is told of an exception: `{"code", "message", "issues"}`."""
+    """What the other side is told of an exception: `{"code", "message", "issues"}`. Our fault says where."""
     if isinstance(error, BridgeError):
         return {"code": error.code, "message": str(error), "issues": error.issues}
     away = _away(error)
     if away is not None:
         return {"code": "UNAVAILABLE", "message": away, "issues": []}
-    return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}", "issues": []}
+    frames = "".join(traceback.format_tb(error.__traceback__, limit=-5))
+    return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}\n{frames}".strip(), "issues": []}
 
 
 def _away(error: BaseException) -> str | None:

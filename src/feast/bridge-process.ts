@@ -15,8 +15,8 @@ const START_LIMIT_MS = 60_000;
 /** For the bridge to end by itself: what it is committing then is done or not done, whichever way it ends. */
 const END_GRACE_MS = 300;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
-const STDERR_TAIL = 4000;
-const STDERR_LINES = 5;
+const OUTPUT_TAIL = 4000;
+const LAST_LINES = 5;
 const LINE_FEED = 10;
 
 export interface BridgeProcessOptions {
@@ -41,7 +41,7 @@ export class BridgeProcess implements AsyncDisposable {
   #isEnded = false;
   #hasAnswered = false;
   #killReason: string | undefined;
-  #stderr = '';
+  #output = '';
 
   /**
    * Starts a process; resolves when it takes requests.
@@ -80,7 +80,7 @@ export class BridgeProcess implements AsyncDisposable {
     requests.on('error', () => {});
     for (const output of [this.#child.stdout, this.#child.stderr]) {
       output?.on('data', (chunk: Buffer) => {
-        this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_TAIL);
+        this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_TAIL);
       });
     }
     this.ended = new Promise((resolve) => {
@@ -91,7 +91,10 @@ export class BridgeProcess implements AsyncDisposable {
         resolve();
       };
       // What it had started may hold its output open.
-      this.#child.once('exit', () => this.#killGroup());
+      this.#child.once('exit', (_code, signal) => {
+        if (signal !== null) this.#killReason ??= `it was killed (${signal})`;
+        this.#killGroup();
+      });
       this.#child.once('close', () => end());
       this.#child.once('error', end);
     });
@@ -124,11 +127,12 @@ export class BridgeProcess implements AsyncDisposable {
     this.#killGroup();
   }
 
-  /** Why it has ended, for whoever waited for an answer. */
+  /** Why it has ended, for whoever waited for an answer. One that ended by itself said it last; the lines before follow. */
   gone(): AsgardError {
-    const reason = this.#killReason ?? this.#lastWords();
-    const text = reason === '' ? '' : `: ${reason}`;
-    return new AsgardError('UNAVAILABLE', `the feature store's process ended${text}; try again`);
+    const lines = this.#killReason === undefined ? this.#lastLines() : [];
+    const reason = this.#killReason ?? lines.at(-1);
+    const text = `the feature store's process ended${reason === undefined ? '' : `: ${reason}`}; try again`;
+    return new AsgardError('UNAVAILABLE', lines.length > 1 ? [text, ...lines].join('\n') : text);
   }
 
   /** Lets it end by itself, and kills it when it does not soon. */
@@ -140,9 +144,9 @@ export class BridgeProcess implements AsyncDisposable {
     clearTimeout(limit);
   }
 
-  #lastWords(): string {
-    const lines = this.#stderr.split('\n').filter((line) => line.trim() !== '');
-    return lines.slice(-STDERR_LINES).join('\n').trim();
+  #lastLines(): string[] {
+    const lines = this.#output.split('\n').filter((line) => line.trim() !== '');
+    return lines.slice(-LAST_LINES);
   }
 
   /** readline keeps what has no line feed yet, however much it is. */

@@ -86,7 +86,7 @@ export class FeaturesDatabase implements AsyncDisposable {
         await this.#query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
       } catch (error) {
         if (!(error instanceof AsgardError && isRefusal(error.cause))) throw error;
-        const cure = `GRANT CREATE ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(role)}, or FEATURES_DATABASE_URL`;
+        const cure = `GRANT CREATE ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(role)}, or set FEATURES_DATABASE_URL`;
         const message = `the database role ${role} may not make the schema ${name} in ${database}: ${cure}`;
         throw new AsgardError('UNAVAILABLE', message, { cause: error });
       }

@@ -76,7 +76,10 @@ test('what is in flight when the bridge is killed can be tried again, nothing of
   expect(await settled).toEqual(
     Array.from({ length: 3 }, () => ({
       status: 'rejected',
-      reason: expect.objectContaining({ code: 'UNAVAILABLE', message: expect.stringContaining('try again') }),
+      reason: expect.objectContaining({
+        code: 'UNAVAILABLE',
+        message: expect.stringContaining('killed (SIGKILL); try'),
+      }),
     })),
   );
   await catalog.release();
@@ -121,9 +124,10 @@ test('what is written to its standard output and error does not reach the protoc
 
 test('a bridge that cannot start says why, is not waited for meanwhile, and is tried again until it can', async () => {
   const python = join(features.folder, 'broken');
-  await writeFile(python, '#!/bin/sh\necho "ImportError: no library" >&2\nexit 3\n', { mode: 0o755 });
+  await writeFile(python, '#!/bin/sh\necho "Traceback:\nImportError: no library" >&2\nexit 3\n', { mode: 0o755 });
   const bridge = features.otherBridge({ python });
-  const why = { code: 'UNAVAILABLE', message: expect.stringMatching(/cannot start: .*ImportError: no library/s) };
+  const message = expect.stringMatching(/cannot start: .*: ImportError: no library; try again\nTraceback:\n/);
+  const why = { code: 'UNAVAILABLE', message };
   await expect(check({}, bridge)).rejects.toMatchObject(why);
   expect(bridge.trouble).toMatchObject(why);
   const asked = performance.now();

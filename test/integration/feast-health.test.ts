@@ -1,0 +1,171 @@
+import { chmod, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { FeaturesDatabase } from '../../src/feast/database.ts';
+import { FeatureStoreHealth, type FeatureStoreState } from '../../src/feast/health.ts';
+import { Warehouse } from '../../src/feast/warehouse.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { freePort } from '../../src/platform/process.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { TOOLCHAIN } from '../support/data-folder.ts';
+import { FeaturesForTests } from '../support/features-for-tests.ts';
+import { poll } from '../support/poll.ts';
+import { processesOf } from '../support/processes.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+
+/** How soon the status must tell the truth. */
+const SOON_MS = 5_000;
+
+let features: FeaturesForTests;
+let proxy: TcpProxy;
+beforeAll(async () => {
+  features = await FeaturesForTests.start();
+  proxy = await startTcpProxy(features.settings.databaseUrl);
+});
+afterAll(async () => {
+  await proxy?.[Symbol.asyncDispose]();
+  await features[Symbol.asyncDispose]();
+  expect(processesOf(features.folder)).toEqual([]);
+});
+
+interface Watched {
+  readonly health: FeatureStoreHealth;
+  /** Whatever it said was wrong, the first first. */
+  readonly troubles: (string | null)[];
+  readonly becomes: (isAvailable: boolean) => Promise<FeatureStoreState>;
+}
+
+/** Of a store whose database is behind the proxy, unless another is named. */
+function watch(changes: { url?: string; warehouse?: Warehouse; bridge?: FeaturesForTests['bridge'] } = {}): Watched {
+  const url = new URL(features.settings.databaseUrl);
+  url.port = new URL(proxy.url).port;
+  const database = new FeaturesDatabase(changes.url ?? url.href);
+  const troubles: (string | null)[] = [];
+  const health = new FeatureStoreHealth({
+    database,
+    warehouse: changes.warehouse ?? new Warehouse({ warehouse: features.settings.warehouse, s3: undefined }),
+    bridge: changes.bridge ?? features.bridge,
+    checkCatalog: undefined,
+    logger: createLogger('silent', false),
+    onTrouble: (trouble) => void troubles.push(trouble),
+  });
+  onTestFinished(async () => {
+    await health[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+  const becomes = (isAvailable: boolean) =>
+    poll(
+      () => health.current(),
+      (state) => state.isAvailable === isAvailable,
+      SOON_MS,
+    );
+  return { health, troubles, becomes };
+}
+
+test('a store that nobody has used is available, and no process runs for it', async () => {
+  const { becomes, troubles } = watch();
+  await expect(becomes(true)).resolves.toEqual({ isAvailable: true, featureViews: 0, trouble: null });
+  expect(features.bridge.pid).toBeUndefined();
+  expect(troubles).toEqual([]);
+});
+
+describe('is not available soon after a part is away, and available again soon after it is back:', () => {
+  test('the database, whether it refuses or is silent', async () => {
+    const { health, becomes, troubles } = watch();
+    await becomes(true);
+    proxy.breakAfter(0);
+    await expect(becomes(false)).resolves.toMatchObject({ trouble: expect.stringContaining('does not answer') });
+    proxy.release();
+    await becomes(true);
+    proxy.hold();
+    await becomes(false);
+    const asked = performance.now();
+    await Promise.all(Array.from({ length: 50 }, () => health.current()));
+    expect(performance.now() - asked).toBeLessThan(4_000);
+    proxy.release();
+    await becomes(true);
+    expect(troubles.at(-1)).toBeNull();
+  });
+
+  test('the warehouse’s folder', async () => {
+    const { warehouse } = features.settings;
+    const { becomes } = watch();
+    await becomes(true);
+    await rename(warehouse, `${warehouse}.gone`);
+    await writeFile(warehouse, 'something else');
+    await expect(becomes(false)).resolves.toMatchObject({
+      trouble: expect.stringMatching(/^the warehouse folder .* cannot be used: .* or set ICEBERG_WAREHOUSE$/),
+    });
+    await rm(warehouse);
+    await rename(`${warehouse}.gone`, warehouse);
+    await becomes(true);
+  });
+
+  test('the bridge', async () => {
+    const python = join(features.folder, 'broken');
+    await writeFile(python, '#!/bin/sh\necho "ImportError: no library" >&2\nexit 3\n');
+    await chmod(python, 0o755);
+    const bridge = features.otherBridge({ python });
+    const { becomes } = watch({ bridge });
+    await becomes(true);
+    bridge.start();
+    await expect(becomes(false)).resolves.toMatchObject({ trouble: expect.stringContaining('no library') });
+    await writeFile(python, `#!/bin/sh\nexec ${toolchainPython(TOOLCHAIN)} "$@"\n`);
+    await becomes(true);
+    await bridge[Symbol.asyncDispose]();
+  });
+});
+
+test('an S3 server that is away is told of in time', async () => {
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  const s3 = { bucket: 'lake', prefix: '', region: 'us-east-1', endpoint, isPathStyle: true };
+  const { health } = watch({ warehouse: new Warehouse({ warehouse: 's3://lake', s3 }) });
+  const asked = performance.now();
+  await expect(health.current()).resolves.toMatchObject({ isAvailable: false, trouble: expect.any(String) });
+  expect(performance.now() - asked).toBeLessThan(SOON_MS);
+});
+
+test('where there are tables the bridge starts by itself, and a folder that is gone is not made anew', async () => {
+  const { bridge, folder, settings } = features;
+  const path = join(folder, 'rows.csv');
+  await writeFile(path, 'id,amount\n1,2.5\n');
+  const names = { schema: 'gold', name: 'sums', path, media_type: 'text/csv', mode: 'replace', types: {} };
+  await bridge.request('tables.write', { ...names, write_id: 'one' }, z.looseObject({}));
+  const next = features.otherBridge();
+  const { becomes } = watch({ bridge: next });
+  await becomes(true);
+  await poll(
+    () => next.pid,
+    (pid) => pid !== undefined,
+  );
+  await rename(settings.warehouse, `${settings.warehouse}.gone`);
+  await becomes(false);
+  await rename(`${settings.warehouse}.gone`, settings.warehouse);
+  await becomes(true);
+});
+
+test('a role that may not make schemas or roles is told of, with what to do', async () => {
+  const database = await features.databases.create();
+  const admin = await database.sql();
+  onTestFinished(() => database[Symbol.asyncDispose]());
+  const { current_database: name } = (await admin.query('SELECT current_database()')).rows[0];
+  await admin.query(`CREATE ROLE limited LOGIN PASSWORD 'limited'`);
+  const url = new URL(database.url);
+  url.username = 'limited';
+  url.password = 'limited';
+  const { becomes, health } = watch({ url: url.href });
+  await expect(becomes(false)).resolves.toMatchObject({
+    trouble: `the database role limited may not make the schema feast_registry in ${name}: GRANT CREATE ON DATABASE "${name}" TO "limited", or set FEATURES_DATABASE_URL`,
+  });
+  await admin.query(`GRANT CREATE ON DATABASE "${name}" TO "limited"`);
+  await expect(becomes(true)).resolves.toMatchObject({
+    trouble: expect.stringMatching(/^scripts cannot read features, .*: ALTER ROLE "limited" CREATEROLE$/),
+  });
+  await admin.query('ALTER ROLE "limited" CREATEROLE');
+  await poll(
+    () => health.current(),
+    ({ trouble }) => trouble === null,
+    SOON_MS,
+  );
+});
