@@ -22,7 +22,6 @@ _MODULES = (
     "feast.infra.passthrough_provider",
     "feast.infra.online_stores.postgres_online_store.postgres",
     "asgard_feast.offline",
-    "ibis.backends.duckdb",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
     "sqlalchemy.dialects.postgresql.psycopg",

@@ -1,0 +1,77 @@
+"""Tells the platform which features a job read, so that its run and its model can name them.
+
+The platform's gateway takes it with the job's own token. Elsewhere, where the variables below are not set, nothing is
+sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+_PATH = "/api/2.0/asgard/feature-reads"
+_TIMEOUT_SECONDS = 5
+_PAUSES_SECONDS = (0.2, 1.0)
+_logger = logging.getLogger("asgard_feast")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One view of one retrieval."""
+
+    feature_view: str
+    features: list[str]
+    table: str
+    """`iceberg.gold.customer_metrics`."""
+    snapshot_id: str | None
+    """As text: it has more digits than JSON's readers keep. None: the table had no rows yet."""
+    entity_rows: int
+    seconds: float
+
+
+def report(reads: Sequence[Read]) -> None:
+    """Sends it, trying three times. A failure is a warning in the log: the script has its rows all the same."""
+    address, token = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if not reads or not address or not token or not os.environ.get("ASGARD_JOB_ID"):
+        return
+    body = json.dumps({"reads": [asdict(read) for read in reads], "run_id": _active_run()}).encode()
+    request = urllib.request.Request(
+        address.rstrip("/") + _PATH,
+        data=body,
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    try:
+        _send(request)
+    except (OSError, ValueError) as error:
+        views = ", ".join(read.feature_view for read in reads)
+        _logger.warning("what was read of %s could not be reported to %s: %s", views, address, error)
+
+
+def _send(request: urllib.request.Request) -> None:
+    """Raises OSError when the last try failed, or at once when the platform refuses."""
+    for pause in (*_PAUSES_SECONDS, None):
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):
+                return
+        except urllib.error.HTTPError as error:
+            with error:
+                if pause is None or error.code < 500:
+                    raise OSError(f"{error}: {error.read(300).decode(errors='replace')}") from error
+        except OSError:
+            if pause is None:
+                raise
+        time.sleep(pause)
+
+
+def _active_run() -> str | None:
+    """The id of MLflow's run that is open in this thread, when the script uses MLflow."""
+    mlflow = sys.modules.get("mlflow")
+    run = mlflow.active_run() if mlflow is not None else None
+    return None if run is None else run.info.run_id

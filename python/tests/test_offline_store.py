@@ -1,0 +1,432 @@
+"""`IcebergOfflineStore` behind Feast's own FeatureStore, on real Iceberg tables, beside Feast's store on DuckDB."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig, RequestSource
+from feast.infra.data_sources.contrib.iceberg_catalog.iceberg_source import IcebergSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64, Int64, String
+from feast.value_type import ValueType
+from pandas.testing import assert_frame_equal
+from pyiceberg.types import LongType
+
+from tests.iceberg_tables import catalog_properties, delete_positions, new_catalog
+
+DAY = timedelta(days=1)
+START = pd.Timestamp("2025-01-01", tz="UTC")
+FEATURES = ["metrics:total", "metrics:average", "regional:visits", "regional:label"]
+
+
+class Shop:
+    """Two tables that have been appended to, overwritten and deleted from, and the feature views over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.properties = catalog_properties(folder)
+        self.catalog = new_catalog(folder)
+        self.store = self._store(
+            {"type": "asgard_feast.offline.IcebergOfflineStore", "catalogs": {"iceberg": self.properties}}
+        )
+        self.stock = self._store({"type": "duckdb"})
+        self.rows = {"metrics": self._metrics(), "regional": self._regional()}
+        self.customer = Entity(name="customer_id", join_keys=["customer_id"], value_type=ValueType.INT64)
+        self.region = Entity(name="region", join_keys=["region"], value_type=ValueType.STRING)
+        self.metrics = FeatureView(
+            name="metrics",
+            entities=[self.customer],
+            ttl=3 * DAY,
+            source=self.source("metrics", created_timestamp_column="created"),
+            schema=[Field(name="total", dtype=Int64), Field(name="average", dtype=Float64)],
+        )
+        self.regional = FeatureView(
+            name="regional",
+            entities=[self.customer, self.region],
+            source=self.source("regional"),
+            schema=[Field(name="visits", dtype=Int64), Field(name="label", dtype=String)],
+        )
+        self.store.apply([self.customer, self.region, self.metrics, self.regional])
+
+    def _store(self, offline_store: dict) -> FeatureStore:
+        return FeatureStore(
+            config=RepoConfig(
+                project="asgard",
+                provider="local",
+                registry=str(self.folder / "registry.db"),
+                offline_store=offline_store,
+                online_store=None,
+                entity_key_serialization_version=3,
+            )
+        )
+
+    def source(self, table: str, **options: str | dict[str, str]) -> IcebergSource:
+        """Its properties are for Feast's own store: ours has them in its settings."""
+        options = {"timestamp_field": "event_timestamp", **options}
+        return IcebergSource(
+            name=f"iceberg.gold.{table}",
+            warehouse="",
+            namespace="gold",
+            table=table,
+            catalog_type="sql",
+            catalog_name="iceberg",
+            catalog_properties=self.properties,
+            credential_vending=False,
+            **options,
+        )
+
+    def _metrics(self) -> pd.DataFrame:
+        """One key; times with offset, several rows of one time, rows of one table deleted in each way that there is."""
+        random = np.random.default_rng(1)
+        rows = pd.DataFrame(
+            {
+                "customer_id": random.integers(0, 40, 3000),
+                "event_timestamp": START + pd.to_timedelta(random.integers(0, 20 * 24, 3000), "h"),
+                "total": random.integers(0, 1000, 3000),
+                "average": np.where(random.random(3000) < 0.1, np.nan, random.random(3000)),
+                "unused": [f"row {number}" for number in range(3000)],
+            }
+        )
+        rows["created"] = rows.event_timestamp + pd.to_timedelta(random.permutation(3000), "min")
+        table = self.catalog.create_table("gold.metrics", arrow(rows[:0]).schema)
+        for start in range(0, 3000, 1000):
+            table.append(arrow(rows[start : start + 1000]))
+        table.delete("customer_id = 3 or total < 20")
+        rows = rows[(rows.customer_id != 3) & (rows.total >= 20)]
+        again = rows[rows.customer_id == 5].assign(total=lambda frame: frame.total + 5000)
+        table.overwrite(arrow(again), "customer_id = 5")
+        rows = pd.concat([rows[rows.customer_id != 5], again])
+        task = max(table.scan().plan_files(), key=lambda task: task.file.record_count)
+        held = pq.read_table(task.file.file_path.removeprefix("file://")).to_pandas()
+        gone = held.iloc[::3]
+        delete_positions(table, task.file.file_path, gone.index.tolist())
+        return rows[~rows.unused.isin(gone.unused)]
+
+    def _regional(self) -> pd.DataFrame:
+        """Two keys, one of them text; times without offset; no two rows of one key and time."""
+        random = np.random.default_rng(2)
+        rows = pd.DataFrame(
+            {
+                "customer_id": random.integers(0, 30, 1500).astype("int32"),
+                "region": random.choice(["north", "south", "østre"], 1500),
+                "event_timestamp": pd.Timestamp("2025-01-01") + pd.to_timedelta(random.permutation(1500), "min"),
+                "visits": random.integers(0, 9, 1500),
+                "label": random.choice(["a", "b", None], 1500),
+            }
+        )
+        table = self.catalog.create_table("gold.regional", arrow(rows[:0]).schema)
+        table.append(arrow(rows))
+        table.delete("visits = 4")
+        return rows[rows.visits != 4]
+
+    def table(self, name: str, rows: pd.DataFrame) -> None:
+        self.catalog.create_table(f"gold.{name}", arrow(rows[:0]).schema).append(arrow(rows))
+
+    def view(self, name: str, table: str, schema: list[Field], ttl: timedelta | None = None, **source: str) -> None:
+        self.store.apply(
+            [
+                FeatureView(
+                    name=name, entities=[self.customer], ttl=ttl, source=self.source(table, **source), schema=schema
+                )
+            ]
+        )
+
+
+def arrow(frame: pd.DataFrame) -> pa.Table:
+    """As pyiceberg takes it: microseconds."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for index, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.timestamp("us", field.type.tz)))
+        elif pa.types.is_null(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
+    return table
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return Shop(tmp_path_factory.mktemp("shop"))
+
+
+def some_entities(count: int = 700) -> pd.DataFrame:
+    """Known and unknown customers, one missing, rows twice, in no order, and a column that is nobody's."""
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "target": random.random(count),
+            "customer_id": random.integers(0, 45, count).astype(float),
+            "event_timestamp": START.tz_localize(None) + pd.to_timedelta(random.integers(-24, 24 * 24, count), "h"),
+            "region": random.choice(["north", "south", "østre", "west"], count),
+        }
+    )
+    frame.loc[5, "customer_id"] = np.nan
+    return pd.concat([frame, frame[:20]], ignore_index=True)
+
+
+def by_merge_asof(entities: pd.DataFrame, rows: pd.DataFrame, keys: list[str], ttl: timedelta | None) -> pd.DataFrame:
+    """pandas' join of the rows that are in the table, in the entities' order."""
+    left = entities.assign(
+        at=pd.to_datetime(entities.event_timestamp, utc=True).astype("datetime64[us, UTC]"), order=range(len(entities))
+    ).sort_values("at")
+    right = rows.assign(at=pd.to_datetime(rows.event_timestamp, utc=True).astype("datetime64[us, UTC]"), then=0)
+    right["then"] = right["at"]
+    right = right.sort_values(["at", *(["created"] if "created" in rows else [])])
+    right = right.drop_duplicates(["at", *keys], keep="last").drop(columns="event_timestamp")
+    right = right.astype({"customer_id": float})
+    merged = pd.merge_asof(left, right, on="at", by=keys, tolerance=ttl).sort_values("order")
+    return merged.reset_index(drop=True)
+
+
+def test_equals_feasts_own_join_and_pandas_on_random_rows(shop: Shop) -> None:
+    entities = some_entities()
+    ours = shop.store.get_historical_features(entity_df=entities, features=FEATURES).to_df()
+    # The order of rows is the caller's.
+    assert ours.target.tolist() == entities.target.tolist()
+    for view, keys, ttl in (("metrics", ["customer_id"], 3 * DAY), ("regional", ["customer_id", "region"], None)):
+        wanted = by_merge_asof(entities, shop.rows[view], keys, ttl)
+        features = [name.split(":")[1] for name in FEATURES if name.startswith(view)]
+        assert wanted[features[0]].notna().sum() > 100
+        assert_frame_equal(ours[features], wanted[features], check_dtype=False)
+    stock = shop.stock.get_historical_features(entity_df=entities, features=FEATURES).to_df()
+    order = ["target", "customer_id", "event_timestamp", "region"]
+    assert_frame_equal(
+        ours.sort_values(order, ignore_index=True),
+        stock.sort_values(order, ignore_index=True),
+        check_dtype=True,
+    )
+
+
+def test_what_was_created_after_the_entity_rows_time_can_be_left_out(shop: Shop) -> None:
+    entities = some_entities()
+    asked = {"entity_df": entities, "features": FEATURES[:2], "filter_by_created_timestamp": True}
+    ours = shop.store.get_historical_features(**asked).to_df()
+    stock = shop.stock.get_historical_features(**asked).to_df()
+    assert ours.total.notna().sum() > 100
+    order = ["target", "customer_id", "event_timestamp"]
+    assert_frame_equal(ours.sort_values(order, ignore_index=True), stock.sort_values(order, ignore_index=True))
+
+
+def test_a_row_as_old_as_the_ttl_counts_and_one_a_microsecond_older_does_not(shop: Shop) -> None:
+    at = pd.Timestamp("2025-03-01T12:00:00.000001")
+    shop.table("edges", pd.DataFrame({"customer_id": [1], "event_timestamp": [at], "edge": [7]}))
+    shop.view("edges", "edges", [Field(name="edge", dtype=Int64)], ttl=DAY)
+    microsecond = timedelta(microseconds=1)
+    times = [at, at - microsecond, at + DAY, at + DAY + microsecond]
+    paris = [time.tz_localize("UTC").tz_convert("Europe/Paris") for time in times]
+    for given in (
+        times,
+        paris,
+        [time.isoformat(timespec="microseconds") for time in times],
+        [time.to_pydatetime() for time in paris],
+    ):
+        entities = pd.DataFrame({"customer_id": 1, "event_timestamp": given})
+        result = shop.store.get_historical_features(entity_df=entities, features=["edges:edge"]).to_df()
+        assert result.edge.fillna(-1).tolist() == [7, -1, 7, -1]
+        assert str(result.event_timestamp.dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature")
+def test_the_guides_call_has_full_names_services_and_views_on_demand(shop: Shop) -> None:
+    @on_demand_feature_view(
+        sources=[shop.metrics, RequestSource(name="asked", schema=[Field(name="target", dtype=Float64)])],
+        schema=[Field(name="twice", dtype=Float64)],
+    )
+    def derived(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"twice": inputs["total"] * 2.0 + inputs["target"] * 0})
+
+    service = FeatureService(name="churn", features=[shop.metrics[["total"]], derived])
+    shop.store.apply([derived, service])
+    entities = pd.DataFrame({"customer_id": [1, 2, 4], "event_timestamp": pd.to_datetime("2025-01-15"), "target": 0.0})
+    result = shop.store.get_historical_features(entity_df=entities, features=service).to_df()
+    assert result.total.notna().all()
+    assert (result.twice == 2 * result.total).all()
+    full = shop.store.get_historical_features(
+        entity_df=entities, features=["metrics:total", "metrics:average"], full_feature_names=True
+    ).to_df()
+    assert list(full.columns) == [*entities.columns, "metrics__total", "metrics__average"]
+    assert full.metrics__total.tolist() == result.total.tolist()
+
+
+def test_columns_and_keys_may_have_other_names_than_the_tables(shop: Shop) -> None:
+    shop.view(
+        "mapped",
+        "metrics",
+        [Field(name="sum_of_all", dtype=Int64)],
+        created_timestamp_column="created",
+        field_mapping={"total": "sum_of_all"},
+    )
+    entities = pd.DataFrame({"buyer": [1, 2], "customer_id": [9, 9], "event_timestamp": pd.to_datetime("2025-01-15")})
+    buyers = shop.store.get_feature_view("mapped").with_name("buyers").with_join_key_map({"customer_id": "buyer"})
+    own = shop.store.get_feature_view("mapped").with_name("own")
+    service = FeatureService(name="buyers", features=[buyers, own])
+    shop.store.apply([service])
+    result = shop.store.get_historical_features(entity_df=entities, features=service, full_feature_names=True).to_df()
+    of_buyers = shop.store.get_historical_features(
+        entity_df=entities.assign(customer_id=entities.buyer), features=["metrics:total"]
+    ).to_df()
+    assert result.buyers__sum_of_all.tolist() == of_buyers.total.tolist()
+    assert result.own__sum_of_all.nunique() == 1
+
+
+def test_no_entity_rows_give_no_rows_and_what_cannot_be_joined_says_why(shop: Shop) -> None:
+    ask = shop.store.get_historical_features
+    entities = some_entities()
+    empty = ask(entity_df=entities[:0], features=FEATURES).to_arrow()
+    assert (empty.num_rows, empty.schema.field("total").type) == (0, pa.int64())
+    nobody = ask(entity_df=entities.assign(customer_id=None), features=FEATURES).to_df()
+    assert nobody[["total", "visits"]].isna().all(axis=None)
+    with pytest.raises(ValueError, match=r"no column region, by which regional is joined; it has target, customer_id"):
+        ask(entity_df=entities.drop(columns="region"), features=FEATURES)
+    with pytest.raises(ValueError, match=r"customer_id of entity_df is string and customer_id of iceberg.gold.metrics"):
+        ask(entity_df=entities.assign(customer_id="1"), features=FEATURES)
+    with pytest.raises(ValueError, match="total of metrics would be a second column"):
+        ask(entity_df=entities.assign(total=1), features=FEATURES)
+    with pytest.raises(ValueError, match=r"entity_df must be a DataFrame .* and is a str"):
+        ask(entity_df="SELECT 1", features=FEATURES)
+
+
+def test_files_of_an_older_schema_are_read_as_the_table_is_now(shop: Shop) -> None:
+    rows = pd.DataFrame({"customer_id": [1, 2], "event_timestamp": pd.to_datetime("2025-01-01"), "old": [10, 20]})
+    shop.table("evolving", rows.astype({"old": "int32"}))
+    table = shop.catalog.load_table("gold.evolving")
+    with table.update_schema() as update:
+        update.rename_column("old", "new").update_column("old", LongType()).add_column("later", LongType())
+    table.append(arrow(rows[1:].rename(columns={"old": "new"}).assign(new=2**40, later=5)))
+    shop.view("evolving", "evolving", [Field(name="new", dtype=Int64), Field(name="later", dtype=Int64)])
+    entities = pd.DataFrame({"customer_id": [2, 1], "event_timestamp": pd.to_datetime("2025-01-02")})
+    result = shop.store.get_historical_features(entity_df=entities, features=["evolving:new", "evolving:later"])
+    # Of two rows of one time the one that was committed last counts.
+    assert result.to_arrow().select(["new", "later"]).to_pylist() == [
+        {"new": 2**40, "later": 5},
+        {"new": 10, "later": None},
+    ]
+
+
+def test_a_pin_gives_the_rows_of_its_snapshot_or_says_that_it_is_gone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame({"customer_id": [1], "event_timestamp": pd.to_datetime("2025-01-01"), "value": [1]})
+    shop.table("pinned", rows)
+    shop.view("pinned", "pinned", [Field(name="value", dtype=Int64)])
+    table = shop.catalog.load_table("gold.pinned")
+    first = table.current_snapshot()
+    table.overwrite(arrow(rows.assign(value=2)))
+    entities = pd.DataFrame({"customer_id": [1], "event_timestamp": pd.to_datetime("2025-01-02")})
+
+    def value(pins: dict | str | None) -> int:
+        if pins is not None:
+            monkeypatch.setenv("ASGARD_FEATURE_PINS", pins if isinstance(pins, str) else json.dumps(pins))
+        job = shop.store.get_historical_features(entity_df=entities, features=["pinned:value"])
+        return job.to_arrow().column("value")[0].as_py()
+
+    at = datetime.fromtimestamp(first.timestamp_ms / 1000, timezone.utc)
+    assert value(None) == 2
+    assert value({"snapshots": {"iceberg.gold.pinned": str(first.snapshot_id)}}) == 1
+    assert value({"as_of": at.isoformat()}) == 1
+    assert value({"as_of": (at + DAY).replace(tzinfo=None).isoformat()}) == 2
+    with pytest.raises(ValueError, match=r"iceberg.gold.pinned is pinned to 2024-\S+, of which it has no snapshot"):
+        value({"as_of": "2024-01-01T00:00:00Z"})
+    table.maintenance.expire_snapshots().by_id(first.snapshot_id).commit()
+    with pytest.raises(ValueError, match=f"pinned to snapshot {first.snapshot_id}, which it does not have; it has 2"):
+        value({"snapshots": {"iceberg.gold.pinned": str(first.snapshot_id)}})
+    with pytest.raises(ValueError, match=r"ASGARD_FEATURE_PINS cannot be used \(snapshot: Extra inputs"):
+        value({"snapshot": 1})
+
+
+def test_materialization_pulls_the_latest_row_of_each_key_or_all_rows(shop: Shop) -> None:
+    start, end = START + 5 * DAY, START + 10 * DAY
+    provider = shop.store._get_provider()
+    asked = (shop.store.config, shop.metrics.batch_source, ["customer_id"], ["total"], "event_timestamp", "created")
+    rows = shop.rows["metrics"]
+    rows = rows[(rows.event_timestamp >= start) & (rows.event_timestamp <= end)]
+    columns = ["customer_id", "total", "event_timestamp", "created"]
+
+    def same(pulled: pa.Table, wanted: pd.DataFrame) -> None:
+        assert pulled.column_names == columns
+        found = pulled.to_pandas().sort_values(columns, ignore_index=True)
+        assert_frame_equal(found, wanted[columns].sort_values(columns, ignore_index=True), check_dtype=False)
+
+    pull = provider.offline_store
+    same(pull.pull_all_from_table_or_query(*asked, start.to_pydatetime(), end.to_pydatetime()).to_arrow(), rows)
+    latest = rows.sort_values(["event_timestamp", "created"]).drop_duplicates("customer_id", keep="last")
+    naive = (start.tz_localize(None).to_pydatetime(), end.tz_localize(None).to_pydatetime())
+    same(pull.pull_latest_from_table_or_query(*asked, *naive).to_arrow(), latest)
+
+
+class Gateway(HTTPServer):
+    """Takes reports; answers with the statuses of `answers`, then 200."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[int] = []
+        self.taken: list[tuple[str, str | None, dict]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Gateway
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append((self.path, self.headers["Authorization"], body))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_job_tells_what_it_read_and_warns_when_it_cannot(
+    shop: Shop, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read() -> None:
+        job = shop.store.get_historical_features(entity_df=some_entities(50), features=FEATURES[:3])
+        assert job.to_df().equals(job.to_df())
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token of the job")
+    read()
+    assert gateway.taken == []  # not in a job
+    monkeypatch.setenv("ASGARD_JOB_ID", "4f1")
+    gateway.answers = [503]
+    read()
+    _, (path, authorization, body) = gateway.taken
+    assert (path, authorization) == ("/api/2.0/asgard/feature-reads", "Bearer token of the job")
+    snapshots = [shop.catalog.load_table(f"gold.{name}").current_snapshot() for name in ("metrics", "regional")]
+    assert [{**each, "seconds": 0} for each in body["reads"]] == [
+        {
+            "feature_view": view,
+            "features": features,
+            "table": f"iceberg.gold.{view}",
+            "snapshot_id": str(snapshot.snapshot_id),
+            "entity_rows": 70,
+            "seconds": 0,
+        }
+        for view, features, snapshot in zip(
+            ("metrics", "regional"), (["total", "average"], ["visits"]), snapshots, strict=True
+        )
+    ]
+    assert body["run_id"] is None
+    gateway.answers = [403]
+    read()
+    assert len(gateway.taken) == 3  # a refusal is final
+    assert "what was read of metrics, regional could not be reported" in caplog.text
