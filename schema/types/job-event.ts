@@ -1,5 +1,6 @@
 import type { JobStatus } from '../../src/database/generated/enums.ts';
 import type { JobEventType, NumberedJobEvent, OutputProof } from '../../src/jobs/events.ts';
+import type { LineGroup } from '../../src/jobs/line-groups.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
@@ -8,10 +9,11 @@ import { ModelVersion } from './model-version.ts';
 /** One kind of event with its number. */
 type Numbered<Type extends JobEventType> = Extract<NumberedJobEvent, { type: Type }>;
 
-const TYPE_NAMES: Record<JobEventType, string> = {
+const TYPE_NAMES: Record<JobEventType | LineGroup['type'], string> = {
   status: 'StatusChanged',
   environment: 'EnvironmentLine',
   log: 'LogLine',
+  lines: 'LogLines',
   omitted: 'OutputOmitted',
   metric: 'MetricLogged',
   registration: 'ModelRegistered',
@@ -51,7 +53,7 @@ export const JobEventTypeEnum = builder.enumType('JobEventType', {
   } as const satisfies Record<string, { value: JobEventType; description: string }>,
 });
 
-export const JobEventInterface = builder.interfaceRef<NumberedJobEvent>('JobEvent').implement({
+export const JobEventInterface = builder.interfaceRef<NumberedJobEvent | LineGroup>('JobEvent').implement({
   description:
     'Something that happened to a job. All that happens to one is in one sequence, which has no holes but those that an ' +
     '`OutputOmitted` tells of.',
@@ -103,6 +105,21 @@ export const LogLine = builder.objectRef<Numbered<'log'>>('LogLine').implement({
     isContinued: t.boolean({
       description: 'The line is longer, and goes on in the next event of the same stream.',
       resolve: (line) => line.isContinued ?? false,
+    }),
+  }),
+});
+
+builder.objectRef<LineGroup>('LogLines').implement({
+  description:
+    'Log lines with consecutive numbers that were printed at once to one stream, where a caller asked for `grouped` events. ' +
+    '`sequence` is the number of the last one. Each is what a `LogLine` is.',
+  interfaces: [JobEventInterface],
+  fields: (t) => ({
+    firstSequence: t.exposeInt('firstSequence', { description: 'The number of the first line.' }),
+    stream: t.expose('stream', { type: LogStream, description: 'Whether the script or the platform said them.' }),
+    texts: t.stringList({
+      description: 'The lines, without their endings: the one at index i has the number `firstSequence` + i.',
+      resolve: ({ texts }) => [...texts],
     }),
   }),
 });

@@ -1,6 +1,7 @@
 import { clearAllDataLoaders } from '@pothos/plugin-dataloader';
 import type { JobStatusChange as StatusChange } from '../../src/jobs/event-store.ts';
 import type { JobEventType, NumberedJobEvent } from '../../src/jobs/events.ts';
+import { groupLines } from '../../src/jobs/line-groups.ts';
 import { omittedText } from '../../src/jobs/omitted-text.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
@@ -48,9 +49,16 @@ builder.subscriptionFields((t) => ({
     args: {
       ...resumable,
       types: t.arg({ type: [JobEventTypeEnum], required: false, description: 'Only these kinds; absent means all.' }),
+      grouped: t.arg.boolean({
+        defaultValue: false,
+        description:
+          'Whether log lines that were printed at once come together, as `LogLines`: a script that prints much is followed ' +
+          'at a third of the cost.',
+      }),
     },
     subscribe: (_root, { id, after, types }, context) => follow(context, id, after, types ?? undefined),
-    resolve: (events: NumberedJobEvent[], _args, context) => payload(context, events),
+    resolve: (events: NumberedJobEvent[], { grouped }, context) =>
+      payload(context, grouped === true ? groupLines(events) : events),
   }),
   jobLog: t.field({
     type: [LogLine],

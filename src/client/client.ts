@@ -29,7 +29,7 @@ import {
   type TrainingJobFilter,
   TrainingJobsDocument,
 } from './generated/graphql.ts';
-import { type JobEvent, jobEventStream } from './job-event-stream.ts';
+import { type JobEvent, jobEventStream, singleEvents } from './job-event-stream.ts';
 import { allItems, type Page, pageOf } from './pages.ts';
 import { payloadsOf } from './subscription.ts';
 import type {
@@ -156,7 +156,7 @@ export class AsgardClient implements AsyncDisposable {
   ): Promise<readonly JobEvent[]> {
     const { after = 0, first = 100, types = null } = options;
     const { trainingJob } = await this.#request(JobEventPageDocument, { id, after, first, types });
-    return found(trainingJob, `job "${id}"`).events;
+    return [...singleEvents(found(trainingJob, `job "${id}"`).events)];
   }
 
   /**
@@ -165,7 +165,8 @@ export class AsgardClient implements AsyncDisposable {
    */
   async searchJobEvents(id: string, options: JobEventSearchOptions = {}): Promise<Page<JobEvent>> {
     const { trainingJob } = await this.#request(JobEventSearchDocument, { id, ...options });
-    return pageOf(found(trainingJob, `job "${id}"`).eventConnection);
+    const page = pageOf(found(trainingJob, `job "${id}"`).eventConnection);
+    return { ...page, items: [...singleEvents(page.items)] };
   }
 
   /** Every event that has happened and that `filter` chooses, page by page. @throws AsgardRequestError NOT_FOUND */

@@ -4,8 +4,11 @@ import { AsgardRequestError } from './errors.ts';
 import { JobEventsDocument, type JobEventsSubscription, type JobEventType } from './generated/graphql.ts';
 import { ConnectionLostError, payloadsOf } from './subscription.ts';
 
-/** Something that happened to a job; `__typename` says what. */
-export type JobEvent = JobEventsSubscription['jobEvents'][number];
+type SentEvent = JobEventsSubscription['jobEvents'][number];
+type SentLines = Extract<SentEvent, { readonly __typename: 'LogLines' }>;
+
+/** Something that happened to a job; `__typename` says what. Lines that came together are events of their own again. */
+export type JobEvent = Exclude<SentEvent, SentLines>;
 
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
@@ -40,7 +43,7 @@ export async function* jobEventStream(client: Client, options: JobEventStreamOpt
       )) {
         lostSince = undefined;
         attempts = 0;
-        for (const event of jobEvents) {
+        for (const event of singleEvents(jobEvents)) {
           if (event.sequence <= after) continue;
           after = event.sequence;
           yield event;
@@ -56,6 +59,20 @@ export async function* jobEventStream(client: Client, options: JobEventStreamOpt
       }
     }
     await delay(Math.min(FIRST_DELAY_MS * 2 ** attempts, MAX_DELAY_MS), undefined, { signal });
+  }
+}
+
+/** Each line of those that were sent together is an event of its own. */
+export function* singleEvents(events: readonly SentEvent[]): Generator<JobEvent, void> {
+  for (const event of events) {
+    if (event.__typename !== 'LogLines') {
+      yield event;
+      continue;
+    }
+    const { firstSequence, at, stream, texts } = event;
+    for (const [index, text] of texts.entries()) {
+      yield { __typename: 'LogLine', sequence: firstSequence + index, at, stream, text, isContinued: false };
+    }
   }
 }
 

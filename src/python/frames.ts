@@ -83,7 +83,11 @@ function lineFrame({ n: number, t, s: stream, x: text, p }: z.infer<typeof line>
 
 /** What `line` says, in a tenth of the time: a script prints many. */
 function isLine(record: unknown): record is z.infer<typeof line> {
-  if (typeof record !== 'object' || record === null || !('x' in record && 's' in record && 'n' in record && 't' in record)) {
+  if (
+    typeof record !== 'object' ||
+    record === null ||
+    !('x' in record && 's' in record && 'n' in record && 't' in record)
+  ) {
     return false;
   }
   const { n, t, s, x } = record;

@@ -78,6 +78,28 @@ describe.each(['graphql-ws', 'SSE by POST', 'SSE by GET'] as const)('a subscript
     expect(found).toEqual(['3 two', '4 three']);
   });
 
+  it('gives lines that were printed at once together when asked to, and goes on in the middle of them', async () => {
+    const at = new Date().toISOString();
+    const printed = (text: string): StoredEvent => ({ type: 'log', at, stream: 'stdout', text });
+    await appendEvents(api.database, jobId, ['one', 'two', 'three'].map(printed));
+    await end();
+    const GROUPED = `subscription ($id: ID!, $after: Int) { jobEvents(id: $id, after: $after, grouped: true) {
+      __typename sequence ... on LogLine { text } ... on LogLines { firstSequence stream texts } } }`;
+    const found = async (after: number) => {
+      const events: unknown[] = [];
+      for await (const { data } of subscribe(GROUPED, { id: jobId, after })) events.push(...data.jobEvents);
+      return events;
+    };
+    const group = { __typename: 'LogLines', sequence: 4, stream: 'STDOUT' };
+    expect(await found(1)).toEqual([
+      { ...group, firstSequence: 2, texts: ['one', 'two', 'three'] },
+      { __typename: 'StatusChanged', sequence: 5 },
+      { __typename: 'JobEnded', sequence: 6 },
+    ]);
+    expect((await found(2))[0]).toEqual({ ...group, firstSequence: 3, texts: ['two', 'three'] });
+    expect((await found(3))[0]).toEqual({ __typename: 'LogLine', sequence: 4, text: 'three' });
+  });
+
   it('of transitions gives those alone', async () => {
     await append('one');
     await end();

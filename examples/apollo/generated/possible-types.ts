@@ -25,6 +25,7 @@
       "EnvironmentLine",
       "JobEnded",
       "LogLine",
+      "LogLines",
       "MetricLogged",
       "ModelRegistered",
       "OutputOmitted",

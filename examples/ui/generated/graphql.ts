@@ -144,6 +144,7 @@ export type JobEventsSubscription = { readonly jobEvents: ReadonlyArray<
     | { readonly __typename: 'EnvironmentLine', readonly text: string, readonly sequence: number }
     | { readonly __typename: 'JobEnded', readonly status: JobStatus, readonly exitCode: number | null, readonly lines: number, readonly sequence: number }
     | { readonly __typename: 'LogLine', readonly stream: LogStream, readonly text: string, readonly sequence: number }
+    | { readonly __typename: 'LogLines', readonly sequence: number }
     | { readonly __typename: 'MetricLogged', readonly sequence: number }
     | { readonly __typename: 'ModelRegistered', readonly sequence: number }
     | { readonly __typename: 'OutputOmitted', readonly lines: number, readonly sequence: number }
