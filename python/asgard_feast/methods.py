@@ -13,21 +13,24 @@ Method = Callable[[Context, dict[str, Any]], Any]
 """Takes the request's `params`; what it returns becomes the `result`, as JSON. Runs in a thread, beside others."""
 
 METHODS: dict[str, str] = {
+    "catalog.check": "asgard_feast.store_status:check_catalog",
     "entities.list": "asgard_feast.entities:list_page",
+    "online.materialize": "asgard_feast.materialize:materialize",
+    "online.states": "asgard_feast.online_states:states",
+    "online.views": "asgard_feast.online:views",
     "services.apply": "asgard_feast.services:apply",
     "services.delete": "asgard_feast.services:delete",
     "services.find": "asgard_feast.services:find",
     "services.list": "asgard_feast.services:list_page",
-    "catalog.check": "asgard_feast.store_status:check_catalog",
     "store.status": "asgard_feast.store_status:status",
+    "tables.get": "asgard_feast.tables:get",
+    "tables.list": "asgard_feast.tables:list_tables",
+    "tables.write": "asgard_feast.table_write:write",
     "views.apply": "asgard_feast.views:apply",
     "views.delete": "asgard_feast.views:delete",
     "views.find": "asgard_feast.views:find",
     "views.list": "asgard_feast.views:list_page",
     "views.plan": "asgard_feast.views:plan",
-    "tables.list": "asgard_feast.tables:list_tables",
-    "tables.get": "asgard_feast.tables:get",
-    "tables.write": "asgard_feast.table_write:write",
 }
 """Each method's function as `module:function`: a module is imported when it is first needed, as it may import Feast."""
 

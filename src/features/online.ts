@@ -1,0 +1,79 @@
+import type { FeastBridge } from '../feast/bridge.ts';
+import type { OnlineStore, OnlineValue } from '../feast/online-store.ts';
+import type { FeatureValue } from '../feast/value-proto.ts';
+import { type OnlineRequest, type RequestedFeature, resolveOnlineRequest } from './online-request.ts';
+import { OnlineViewCache } from './online-views.ts';
+
+/** `EXPIRED`: there is a value, but it is older than its view's ttl allows. */
+type OnlineStatus = 'PRESENT' | 'MISSING' | 'EXPIRED';
+
+/** One feature of one entity row. */
+interface OnlineCell {
+  /** Null when it is not `PRESENT`; a present value may be null as well. */
+  readonly value: FeatureValue;
+  readonly status: OnlineStatus;
+  /** Milliseconds since 1970; null when missing. */
+  readonly eventAtMs: number | null;
+  /** How long ago that was; null when missing. */
+  readonly ageSeconds: number | null;
+}
+
+/** One feature of all entity rows. */
+interface OnlineColumn {
+  readonly name: string;
+  readonly view: string;
+  readonly feature: string;
+  /** One for each row of the request, in its order. */
+  readonly cells: readonly OnlineCell[];
+}
+
+/** The features of some entities. */
+export interface OnlineFeatures {
+  readonly entities: OnlineRequest['entities'];
+  readonly columns: readonly OnlineColumn[];
+}
+
+const MISSING: OnlineCell = { value: null, status: 'MISSING', eventAtMs: null, ageSeconds: null };
+
+/** Reads the newest values of features, which materialization has brought into the online store. */
+export class OnlineFeatureService {
+  readonly #views: OnlineViewCache;
+  readonly #store: Pick<OnlineStore, 'read'>;
+
+  constructor(bridge: Pick<FeastBridge, 'request'>, store: Pick<OnlineStore, 'read'>) {
+    this.#views = new OnlineViewCache(bridge);
+    this.#store = store;
+  }
+
+  /**
+   * The features of each entity row.
+   * @throws AsgardError INVALID_INPUT for a name that is not known or a value that is no join key's; UNAVAILABLE
+   */
+  async read(request: OnlineRequest): Promise<OnlineFeatures> {
+    const { features, views } = resolveOnlineRequest(request, await this.#views.get());
+    const found = await this.#store.read(views.map(({ view, ...read }) => ({ ...read, table: view.table })));
+    const now = Date.now();
+    const columnOf = ({ name, view, feature }: RequestedFeature): OnlineColumn => {
+      const place = views.findIndex((each) => each.view === view);
+      const values = found[place] ?? [];
+      const cells = (views[place]?.keyOfRow ?? []).map((key) =>
+        cellOf(values[key]?.get(feature), view.ttlSeconds, now),
+      );
+      return { name, view: view.name, feature, cells };
+    };
+    return { entities: request.entities, columns: features.map(columnOf) };
+  }
+
+  /** Call it when a view or service was changed on this platform. */
+  registryChanged(): void {
+    this.#views.invalidate();
+  }
+}
+
+function cellOf(found: OnlineValue | undefined, ttlSeconds: number | null, now: number): OnlineCell {
+  if (found === undefined) return MISSING;
+  const { value, eventAtMs } = found;
+  const ageSeconds = (now - eventAtMs) / 1000;
+  const isExpired = ttlSeconds !== null && ageSeconds > ttlSeconds;
+  return { value: isExpired ? null : value, status: isExpired ? 'EXPIRED' : 'PRESENT', eventAtMs, ageSeconds };
+}
