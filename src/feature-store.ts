@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from './config.ts';
 import { FeastBridge } from './feast/bridge.ts';
+import { FeastByHand } from './feast/by-hand.ts';
 import { FeaturesDatabase } from './feast/database.ts';
 import { FeatureStoreHealth } from './feast/health.ts';
 import { type FeatureStoreSettings, featureStoreSettings, hasOwnCatalog } from './feast/settings.ts';
@@ -37,8 +38,9 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
   const settings = featureStoreSettings(config.features, options.databaseUrl);
   const database = new FeaturesDatabase(settings.databaseUrl);
   shutdown.own('features database', 500, database, group);
+  const python = toolchainPython(config.toolchain);
   const bridge = new FeastBridge({
-    python: toolchainPython(config.toolchain),
+    python,
     settings,
     folder: join(config.home, 'features'),
     variables: config.features.s3 === undefined ? {} : s3Credentials(),
@@ -56,5 +58,15 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
     onTrouble: (trouble) => readiness.setTrouble('features', trouble),
   });
   shutdown.own('features health', 500, health, group);
+  const byHand = new FeastByHand({
+    path: config.features.repoPath,
+    dataFolder: config.home,
+    python,
+    settings,
+    database,
+    logger,
+    onTrouble: (trouble) => readiness.setTrouble('feast by hand', trouble),
+  });
+  shutdown.own('feast by hand', 500, byHand, group);
   return { settings, database, bridge, health };
 }

@@ -24,6 +24,7 @@ export function platformVariables(bench: Bench, home: string, changes: NodeJS.Pr
     ASGARD_LOG_LEVEL: 'error',
     PORT: '0',
     MLFLOW_PORT: '0',
+    FEAST_REPO_PATH: join(home, 'feast_repo'),
     ...changes,
   };
 }

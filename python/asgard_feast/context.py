@@ -52,7 +52,9 @@ class Shared:
             if self._store is None:
                 config = RepoConfig(**self.settings.store)
                 config.repo_path = self.settings.folder
-                self._store = FeatureStore(config=config)
+                store = FeatureStore(config=config)
+                _complete_registry(store)
+                self._store = store
             return self._store
 
 
@@ -88,6 +90,20 @@ class Context:
         """To be called between the steps of long work: raises when nobody waits for the answer any more."""
         if self._cancelled.is_set():
             raise BridgeError("UNAVAILABLE", "the request was cancelled")
+
+
+def _complete_registry(store: FeatureStore) -> None:
+    """Makes the registry's tables and its row of the project.
+
+    Feast would write that row when the next process opens the registry: one that may only read would fail.
+    """
+    from feast.errors import ProjectObjectNotFoundException
+    from feast.project import Project
+
+    try:
+        store.registry.get_project(store.project)
+    except ProjectObjectNotFoundException:
+        store.registry.apply_project(Project(name=store.project))
 
 
 def _import_feast() -> None:

@@ -1,5 +1,6 @@
 import type { S3Settings } from '../config.ts';
 import { type FeaturesConfig, isS3 } from '../config-features.ts';
+import type { Yaml } from './yaml.ts';
 
 /** Of Feast's registry, Iceberg's SQL catalog and Feast's online values: the schemas of one database. */
 export const SCHEMAS = { registry: 'feast_registry', catalog: 'iceberg_catalog', online: 'feast_online' } as const;
@@ -61,8 +62,6 @@ export function readersSettings(settings: FeatureStoreSettings, databaseUrl: str
 export function hasOwnCatalog({ catalog }: FeatureStoreSettings): boolean {
   return catalog['type'] === undefined && catalog['uri'] === undefined;
 }
-
-type Yaml = { readonly [name: string]: string | number | boolean | Yaml };
 
 /**
  * The content of a `feature_store.yaml`, of which JSON is a form.

@@ -72,6 +72,8 @@ export class DataFolder implements AsyncDisposable {
       ASGARD_ENVIRONMENTS: join(TOOLCHAIN, 'environments'),
       PORT: '0',
       MLFLOW_PORT: '0',
+      // Beside the data folder, which need not be one that can be written.
+      FEAST_REPO_PATH: join(this.parent, 'feast_repo'),
       ASGARD_LOG_FORMAT: 'json',
       ...changes,
     };

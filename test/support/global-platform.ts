@@ -25,6 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       ASGARD_ENVIRONMENTS: join(toolchain, 'environments'),
       PORT: '0',
       MLFLOW_PORT: '0',
+      FEAST_REPO_PATH: join(home, 'feast_repo'),
       ASGARD_WORKER_SLOTS: '4',
       ASGARD_LOG_FORMAT: 'json',
       SECRET_OF_THE_PLATFORM: 'must not reach a script',
