@@ -1,6 +1,7 @@
 import { initContextCache } from '@pothos/core';
 import type { PrismaClient } from '../src/database/generated/client.ts';
 import type { ExperimentService } from '../src/experiments/service.ts';
+import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
 import type { JobService } from '../src/jobs/service.ts';
@@ -13,6 +14,7 @@ export interface Services {
   readonly events: JobEventFeed;
   readonly experiments: ExperimentService;
   readonly models: ModelService;
+  readonly tables: TableService;
   readonly inference: InferenceService;
   readonly status: () => Promise<PlatformStatus>;
   /** Read only, by the Prisma plugin and the loaders. */

@@ -18,6 +18,7 @@ import './types/submit-training-job.ts';
 import './types/cancel-training-job.ts';
 import './types/job-subscriptions.ts';
 import './types/prediction.ts';
+import './types/iceberg-table.ts';
 
 let schema: GraphQLSchema | undefined;
 

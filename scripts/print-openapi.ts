@@ -18,6 +18,7 @@ const services: RestServices = {
   events: { follow: uncalled, list: uncalled },
   models: { list: uncalled, get: uncalled, registerRun: uncalled },
   inference: { predict: uncalled },
+  tables: { list: uncalled, get: uncalled, write: uncalled, checkSize: uncalled },
   status: uncalled,
   metrics: { metrics: uncalled, contentType: 'text/plain; version=0.0.4; charset=utf-8' },
   readiness: uncalled,

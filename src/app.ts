@@ -10,6 +10,7 @@ import { findIsolation, isolationTrouble } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { buildFeatureStore } from './feature-store.ts';
+import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
@@ -105,6 +106,11 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     group: CLIENTS,
     readiness,
   });
+  const tables = new TableService({
+    bridge: features.bridge,
+    folder: join(home, 'uploads'),
+    uploadLimitBytes: config.uploadLimitBytes,
+  });
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
     runningHere: () => work.runningJobs,
@@ -173,7 +179,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     isolation: isolation.level,
   });
   const status = () => platform.current();
-  const services = { jobs, events, experiments, models, inference, status, database };
+  const services = { jobs, events, experiments, models, tables, inference, status, database };
   const api = await buildHttpServer({
     log: logger,
     access,

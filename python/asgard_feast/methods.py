@@ -23,6 +23,7 @@ METHODS: dict[str, str] = {
     "services.find": "asgard_feast.services:find",
     "services.list": "asgard_feast.services:list_page",
     "store.status": "asgard_feast.store_status:status",
+    "tables.describe": "asgard_feast.tables:describe",
     "tables.get": "asgard_feast.tables:get",
     "tables.list": "asgard_feast.tables:list_tables",
     "tables.write": "asgard_feast.table_write:write",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 _RULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What no database holds."""
+MAX_NAME = 250
 MAX_TABLES = 10_000
 _MAX_DEPTH = 5
 
@@ -41,6 +44,8 @@ def find(catalog: Catalog, schema: str, name: str) -> Table | None:
     """A table, or None when there is none."""
     from pyiceberg.exceptions import NoSuchTableError
 
+    if any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
+        return None
     try:
         return catalog.load_table((*schema.split("."), name))
     except NoSuchTableError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgard_feast.context import Context
 from asgard_feast.errors import BridgeError
-from asgard_feast.table_names import all_tables, load
+from asgard_feast.table_names import all_tables, find, load
 from asgard_feast.table_values import columns_of, json_value, snapshot_of
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 MAX_SNAPSHOTS = 100
+MAX_ROWS = 1_000
 
 
 def list_tables(context: Context, _params: dict[str, Any]) -> dict[str, Any]:
@@ -21,26 +22,40 @@ def list_tables(context: Context, _params: dict[str, Any]) -> dict[str, Any]:
     return {"tables": [{"schema": schema, "name": name} for schema, name in all_tables(context.catalog())]}
 
 
-def get(context: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A table, as `{"schema", "name"}` names it, with its newest 100 snapshots, the newest first.
+def describe(context: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Several tables, as `{"tables": [{"schema", "name"}]}` names them, as `get` has each; null where there is none."""
+    catalog = context.catalog()
+    found: list[dict[str, Any] | None] = []
+    for asked in params["tables"]:
+        context.raise_if_cancelled()
+        table = find(catalog, asked["schema"], asked["name"])
+        found.append(None if table is None else _described(table, asked, table.current_snapshot()))
+    return {"tables": found}
 
-    `rows`: how many of its rows to show. `snapshot`: the id of the snapshot whose columns and rows are meant, else the
-    current one. Raises BridgeError NOT_FOUND for a table or a snapshot that is not there.
+
+def get(context: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """A table, as `{"schema", "name"}` names it, with its newest 100 snapshots, the newest first, and some `rows`.
+
+    `rows`: how many, at most 1,000. `snapshot`: the id of the one that they and the columns are of; else the current.
+    Raises BridgeError NOT_FOUND for a table or a snapshot that is not there.
     """
     table = load(context.catalog(), params["schema"], params["name"])
     snapshot = _snapshot(table, params.get("snapshot"))
+    return {**_described(table, params, snapshot), "rows": _rows(table, snapshot, min(params["rows"], MAX_ROWS))}
+
+
+def _described(table: Table, named: dict[str, Any], snapshot: Snapshot | None) -> dict[str, Any]:
     scan = table.scan(snapshot_id=None if snapshot is None else snapshot.snapshot_id)
     current = table.current_snapshot()
     newest = sorted(table.snapshots(), key=lambda each: (each.sequence_number or 0, each.timestamp_ms), reverse=True)
     return {
-        "schema": params["schema"],
-        "name": params["name"],
+        "schema": named["schema"],
+        "name": named["name"],
         "columns": columns_of(scan.projection()),
         "row_count": 0 if snapshot is None else _row_count(table, snapshot),
         "snapshot_id": None if snapshot is None else str(snapshot.snapshot_id),
         "current_snapshot_id": None if current is None else str(current.snapshot_id),
         "snapshots": [snapshot_of(each) for each in newest[:MAX_SNAPSHOTS]],
-        "rows": _rows(table, snapshot, params.get("rows", 0)),
     }
 
 

@@ -13,6 +13,13 @@ const RETRY_AFTER_SECONDS: Readonly<Record<number, number>> = { 429: 10, 503: 2 
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
 const LOCATIONS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' };
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a body may be, where that is not JSON. */
+    readonly mediaTypes?: readonly string[];
+  }
+}
+
 const MAX_SHOWN = 300;
 
 /** One entry of a 422's `detail`, as FastAPI writes it. */
@@ -62,7 +69,7 @@ async function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Pro
 async function replyToError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const expected = expectedFailure(error);
   if (expected !== undefined) return replyToExpected(expected, reply);
-  if (isClientFault(error)) return sendFailure(reply, error.statusCode, describeClientFault(error));
+  if (isClientFault(error)) return sendFailure(reply, error.statusCode, describeClientFault(error, request));
   if (request.raw.destroyed && !request.raw.complete) {
     request.log.debug({ requestId: request.id }, 'http.caller_gone');
     return sendFailure(reply, 400, 'the request ended before its body did');
@@ -98,10 +105,13 @@ function isClientFault(error: unknown): error is FastifyError & { statusCode: nu
   return String(code).startsWith('FST_') && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500;
 }
 
-function describeClientFault(error: FastifyError): string {
+function describeClientFault(error: FastifyError, { routeOptions }: FastifyRequest): string {
+  const types = routeOptions.config?.mediaTypes;
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return 'send the body as JSON, with the header Content-Type: application/json';
+      return types === undefined
+        ? 'send the body as JSON, with the header Content-Type: application/json'
+        : `send the body with the header Content-Type: ${types.join(' or ')}`;
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return `the body is larger than ${MAX_REST_BODY_BYTES} bytes`;
     default:

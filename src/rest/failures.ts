@@ -27,7 +27,7 @@ export const STATUS_MEANINGS: Readonly<Record<string, string>> = {
   404: 'There is none of that name',
   409: 'It is in a state in which that cannot be done',
   413: 'The body, or what was to be answered, is too large',
-  415: 'The body is not said to be JSON',
+  415: 'The body is not said to be of a type that is taken here',
   422: 'The request is not valid; every problem is named, and nothing was changed',
   429: 'Too many requests, or the queue of jobs is full: ask again after the seconds that `retry-after` says',
   500: 'A fault of the platform, which its log has under the id of the request',

@@ -14,6 +14,7 @@ the request. Times are UTC. Subscriptions, exact times and everything else are i
 const TAGS = [
   { name: 'training', description: 'Scripts and the jobs that run them' },
   { name: 'models', description: 'The registry and predictions' },
+  { name: 'tables', description: 'The tables that features are made of' },
   { name: 'platform', description: 'How the platform is' },
   { name: 'feast', description: 'The feature store, which is still to come' },
 ];

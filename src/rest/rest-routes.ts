@@ -5,6 +5,7 @@ import { readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { healthRoutes } from './routes/health.ts';
+import { icebergRoutes } from './routes/iceberg.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -29,6 +30,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(modelRoutes(services));
     await app.register(statusRoutes(services));
     await app.register(feastRoutes());
+    await app.register(icebergRoutes(services));
     await app.register(healthRoutes(services));
     await app.register(metricsRoutes(services.metrics));
     await docsPage(app);

@@ -1,3 +1,4 @@
+import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
 import type { JobService } from '../jobs/service.ts';
@@ -11,6 +12,7 @@ export interface RestServices {
   readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
   readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
+  readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'checkSize'>;
   readonly metrics: Pick<Registry, 'metrics' | 'contentType'>;
   readonly status: () => Promise<PlatformStatus>;
   /** Cheaper than `status`; asked often. */

@@ -8,7 +8,7 @@ import { z } from 'zod';
 /** Schemas that the OpenAPI document keeps under a name, `#/components/schemas/<id>`. */
 export const components = z.registry<{ id: string }>();
 
-const time = z
+export const time = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/)
   .describe('UTC, in whole seconds, without a zone.');

@@ -5,10 +5,18 @@ import { FeastBridge, type FeastBridgeOptions } from '../../src/feast/bridge.ts'
 import { FeaturesDatabase } from '../../src/feast/database.ts';
 import type { FeatureStoreHealth } from '../../src/feast/health.ts';
 import type { FeatureStoreSettings } from '../../src/feast/settings.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from './data-folder.ts';
 import { DatabasesForTests } from './databases.ts';
+
+/** Likewise: a bridge that is away. */
+export const BRIDGE_AWAY: Pick<FeastBridge, 'request'> = {
+  request: async () => {
+    throw new AsgardError('UNAVAILABLE', 'there is no feature store in this test');
+  },
+};
 
 const LOOK_LIMIT_MS = 10_000;
 

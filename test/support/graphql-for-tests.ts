@@ -12,6 +12,8 @@ import { Listener } from '../../src/database/listen.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { ExperimentService } from '../../src/experiments/service.ts';
+import type { FeastBridge } from '../../src/feast/bridge.ts';
+import { TableService } from '../../src/features/tables.ts';
 import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { ModelWorkers } from '../../src/inference/model-workers.ts';
@@ -26,7 +28,7 @@ import { PythonEnvironments } from '../../src/python/environments.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
-import { FEATURES_AWAY } from './features-for-tests.ts';
+import { BRIDGE_AWAY, FEATURES_AWAY } from './features-for-tests.ts';
 
 /** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
@@ -40,17 +42,27 @@ export interface GraphqlForTests extends AsyncDisposable {
   readonly databaseQueries: string[];
   /** The lines that were logged so far, parsed. */
   readonly log: Record<string, unknown>[];
+  /** Where files that tables are written from lie meanwhile. */
+  readonly uploads: string;
   /** How many iterations of the event feed are open: of one job's events, and of all jobs' transitions. */
   readonly open: { events: number; changes: number };
   /** Closes the server and listens again on the same port. */
   restart(): Promise<void>;
 }
 
+/** Of a file that a table is written from. */
+export const UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024;
+
 /**
  * @param mlflowUrl absent: nothing answers where MLflow should be
  * @param sharedDatabaseUrl the database of another one, of which this becomes a replica; absent: a PostgreSQL of its own
+ * @param bridge to a feature store; absent: there is none
  */
-export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: string): Promise<GraphqlForTests> {
+export async function startGraphql(
+  mlflowUrl?: string,
+  sharedDatabaseUrl?: string,
+  bridge: Pick<FeastBridge, 'request'> = BRIDGE_AWAY,
+): Promise<GraphqlForTests> {
   await using stack = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
   stack.defer(() => rm(home, { recursive: true, force: true }));
@@ -94,7 +106,18 @@ export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: strin
     }),
   );
   const inference = new InferenceService(models, workers);
-  const services = { jobs, events, experiments, models, inference, status: () => status.current(), database: observed };
+  const uploads = join(home, 'uploads');
+  const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
+  const services = {
+    jobs,
+    events,
+    experiments,
+    models,
+    tables,
+    inference,
+    status: () => status.current(),
+    database: observed,
+  };
   const metrics = createMetricsRegistry();
   const readiness = () => status.readiness();
   const start = async (port: number) => {
@@ -116,6 +139,7 @@ export async function startGraphql(mlflowUrl?: string, sharedDatabaseUrl?: strin
     mlflowRequests,
     databaseQueries,
     log,
+    uploads,
     open,
     restart: async () => {
       await server.app.close();

@@ -5,7 +5,11 @@ import { sendFailure } from '../errors.ts';
  * Answers 405 to every method of `url` but those `allowed`, and names them in `Allow`. To be called once for each
  * path, beside its routes. It answers before the body is read.
  */
-export function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly ('GET' | 'POST')[]): void {
+export function refuseOtherMethods(
+  app: FastifyInstance,
+  url: string,
+  allowed: readonly ('GET' | 'POST' | 'PUT')[],
+): void {
   // Fastify answers HEAD wherever it answers GET.
   const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
   app.route({
