@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from asgard.confinement import Confinement, own_uid
@@ -71,6 +72,8 @@ class Program(NamedTuple):
     stdout: int
     stderr: int
     kept: tuple[int, ...] = ()
+    prepare: Callable[[], None] | None = None
+    """What its process does before it executes it."""
 
     @property
     def fds(self) -> set[int]:
@@ -244,7 +247,7 @@ class _Init:
 
     def _execute(self, program: Program) -> None:
         try:
-            self._main = execute(program).pid
+            self._main = execute(program, program.prepare).pid
         except (OSError, ValueError) as error:
             if isinstance(error, OSError):
                 filename = error.filename.decode() if isinstance(error.filename, bytes) else None
@@ -272,8 +275,8 @@ class _Init:
             self._ended.clear()
 
 
-def execute(program: Program, **options: Any) -> subprocess.Popen[bytes]:
-    """Starts the program in a session of its own. Raises OSError or ValueError."""
+def execute(program: Program, prepare: Callable[[], None] | None) -> subprocess.Popen[bytes]:
+    """Starts the program in a session of its own, once its process has prepared. Raises OSError or ValueError."""
     # In UTF-8 whatever the locale is: words and values reach the script as they were given.
     process = subprocess.Popen(
         [word.encode() for word in program.argv],
@@ -284,7 +287,7 @@ def execute(program: Program, **options: Any) -> subprocess.Popen[bytes]:
         stderr=program.stderr,
         start_new_session=True,
         pass_fds=program.kept,
-        **options,
+        preexec_fn=prepare,  # safe, as this process has one thread
     )
     # Without a return code Popen would warn about, and wait for, a process that is waited for elsewhere.
     process.returncode = 0

@@ -21,7 +21,7 @@ from asgard.linux import give_up_privileges, set_dumpable
 from asgard.process_tree import SandboxTree, end_with_parent
 from asgard.runner_spec import Spec
 from asgard.sandbox import Namespaces, Program, Sandbox, make_sandbox, receive, receive_with_fds, send
-from asgard.script_process import Pipes, StartedScript, become_script, exec_script
+from asgard.script_process import Pipes, StartedScript, become_script, exec_script, script_program
 from asgard.warm_script import Preloaded, run_script
 
 _ANSWER_SECONDS = 5.0  # a fork takes some milliseconds
@@ -43,7 +43,7 @@ class LauncherLink(NamedTuple):
 def start_warm(spec: Spec, confinement: Confinement, link: LauncherLink) -> StartedScript:
     """Starts the script in a sandbox of its own within the launcher's: forked from it, or cold if it does not do it."""
     with Pipes() as pipes:
-        program = Program(spec.argv, spec.env, spec.cwd, *pipes.theirs)
+        program = script_program(spec, pipes)
         try:
             sandbox = make_sandbox(confinement, program, link.sandbox)
         except OSError:

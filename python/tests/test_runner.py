@@ -404,3 +404,10 @@ def test_a_full_disk_kills_the_script_and_leaves_whole_frames(run: Run) -> None:
 def test_the_spool_is_readable_by_its_owner_alone(run: Run) -> None:
     run.start("print('secret')").finish()
     assert Path(run.spool).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_script_gets_less_of_a_busy_cpu_than_its_runner(run: Run) -> None:
+    run.start("import os; print(os.getpriority(os.PRIO_PROCESS, 0))")
+    run.finish()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert run.lines("stdout") == [str(max(own, 5))]
