@@ -9,6 +9,7 @@ import { migrate } from './database/migrate.ts';
 import { findIsolation, isolationTrouble } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
+import { ScriptRoles } from './feast/script-role.ts';
 import { buildFeatureStore } from './feature-store.ts';
 import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
@@ -223,6 +224,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     environmentsLimitBytes: config.environmentsLimitBytes,
     toolchain,
     outputLimitBytes: config.outputLimitBytes,
+    features: features.settings,
     s3: config.s3,
     logLevel: config.logLevel,
     logPretty: config.logPretty,
@@ -234,6 +236,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     environments,
     executor,
     readiness,
+    roles: new ScriptRoles(features.database, features.settings.databaseUrl),
     settings,
     slots,
     lostAfterSeconds,

@@ -43,6 +43,8 @@ def main() -> int:
     arguments = _arguments()
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal's processes; ours is told otherwise
+    if os.geteuid() == 0:
+        os.umask(0o022)  # scripts read the files of tables, and run under other accounts then
     for fd in (arguments.requests_fd, arguments.responses_fd):
         os.set_inheritable(fd, False)  # a process that Feast starts must not hold them open
     threading.Thread(target=_exit_when_deserted, args=(arguments.responses_fd,), daemon=True).start()

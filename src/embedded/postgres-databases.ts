@@ -48,8 +48,31 @@ export async function ensureDatabases(port: number, superuserPassword: string): 
       if (!has('database', name)) await client.query(`CREATE DATABASE ${name} OWNER ${name}`);
     }
     for (const name of [...DATABASES, ...SYSTEM_DATABASES]) {
-      await client.query(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
+      await client.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${name} FROM PUBLIC`);
     }
+  } finally {
+    await client.end();
+  }
+  for (const name of MAKES_ROLES) await keepFunctions(port, superuserPassword, name);
+}
+
+/**
+ * Takes functions from everybody but a database's owner that need no right on anything: they write large objects, or take locks
+ * under which the platform works.
+ */
+async function keepFunctions(port: number, superuserPassword: string, database: string): Promise<void> {
+  const client = clientOf(port, superuserPassword, database);
+  await client.connect();
+  try {
+    await client.query(`
+      DO $$ DECLARE kept regprocedure; BEGIN
+        FOR kept IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+          AND proname ~ '^(lo_creat|lo_create|lo_from_bytea|pg_(try_)?advisory_.*)$'
+        LOOP
+          EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', kept);
+          EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ${database}', kept);
+        END LOOP;
+      END $$`);
   } finally {
     await client.end();
   }
@@ -60,13 +83,13 @@ function rolePassword(superuserPassword: string, role: string): string {
   return createHmac('sha256', superuserPassword).update(role).digest('hex');
 }
 
-function clientOf(port: number, password: string): pg.Client {
+function clientOf(port: number, password: string, database = SUPERUSER): pg.Client {
   const client = new pg.Client({
     host: '127.0.0.1',
     port,
     user: SUPERUSER,
     password,
-    database: 'postgres',
+    database,
     connectionTimeoutMillis: 5_000,
     query_timeout: 30_000,
   });

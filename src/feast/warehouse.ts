@@ -5,6 +5,9 @@ import { AsgardError, messageOf } from '../platform/errors.ts';
 import { makeFolder } from '../platform/folder.ts';
 import { S3Bucket } from '../storage/s3.ts';
 
+/** Scripts read it, and run under other accounts where the platform is root. */
+const MODE = process.getuid?.() === 0 ? 0o755 : 0o700;
+
 /** Where tables' files lie. */
 export class Warehouse {
   readonly #folder: string;
@@ -28,7 +31,7 @@ export class Warehouse {
     }
     const folder = this.#folder;
     try {
-      if (!hasTables) await makeFolder(folder, 0o700);
+      if (!hasTables) await makeFolder(folder, MODE);
       if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder');
       await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     } catch (cause) {

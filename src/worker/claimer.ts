@@ -153,9 +153,11 @@ export class Claimer implements AsyncDisposable {
 
   #cancel(jobId: string): void {
     this.#options.database.trainingJob
-      .findUnique({ where: { id: jobId }, select: { cancelReason: true } })
+      .findUnique({ where: { id: jobId }, select: { cancelRequestedAt: true, cancelReason: true } })
       .then((job) => {
-        const reason = job?.cancelReason ?? 'cancelled on request';
+        // Whoever has a role in the database may notify, also a script's: what counts is in the row.
+        if (job === null || job.cancelRequestedAt === null) return;
+        const reason = job.cancelReason ?? 'cancelled on request';
         const message: ControlMessage = { type: 'cancel', reason };
         this.#running.get(jobId)?.control.postMessage(message);
       })

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ScriptRoles } from '../feast/script-role.ts';
 import type { Claim } from '../jobs/queue.ts';
 import { JobService } from '../jobs/service.ts';
 import { messageOf } from '../platform/errors.ts';
@@ -6,6 +7,7 @@ import type { PythonEnvironment, PythonEnvironments } from '../python/environmen
 import type { Readiness } from '../status/readiness.ts';
 import { Claimer, type ClaimerOptions } from './claimer.ts';
 import { Recovery, type RecoveryOptions } from './recovery.ts';
+import { RoleSweep } from './role-sweep.ts';
 
 const BASE_ENVIRONMENT = 'base environment';
 const RETRY_MS = 15_000;
@@ -15,6 +17,7 @@ const REFRESH_MS = 3_600_000;
 const CANCEL_LIMIT_MS = 4_000;
 
 export interface JobWorkOptions extends ClaimerOptions, Omit<RecoveryOptions, 'observer'> {
+  readonly roles: ScriptRoles;
   readonly environments: PythonEnvironments;
   readonly readiness: Readiness;
 }
@@ -26,6 +29,7 @@ export interface JobWorkOptions extends ClaimerOptions, Omit<RecoveryOptions, 'o
 export class JobWork implements AsyncDisposable {
   readonly #options: JobWorkOptions;
   readonly #recovery: Recovery;
+  readonly #roleSweep: RoleSweep;
   readonly #stop = new AbortController();
   readonly #starting: Promise<void>;
   #refreshing: Promise<void> = Promise.resolve();
@@ -38,6 +42,7 @@ export class JobWork implements AsyncDisposable {
   constructor(options: JobWorkOptions) {
     this.#options = options;
     this.#recovery = new Recovery(options);
+    this.#roleSweep = new RoleSweep(options);
     options.readiness.set(BASE_ENVIRONMENT, 'is being made');
     this.#starting = this.#start();
   }
@@ -56,6 +61,7 @@ export class JobWork implements AsyncDisposable {
     this.#base?.[Symbol.dispose]();
     await this.#claimer?.[Symbol.asyncDispose]();
     await this.#recovery[Symbol.asyncDispose]();
+    await this.#roleSweep[Symbol.asyncDispose]();
     await this.#cancelling;
   }
 

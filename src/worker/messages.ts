@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { S3Settings } from '../config.ts';
 import type { Isolation } from '../executors/isolation.ts';
+import type { FeatureStoreSettings } from '../feast/settings.ts';
 import type { Claim } from '../jobs/queue.ts';
 import type { TerminalStatus } from '../jobs/states.ts';
 
@@ -27,6 +28,8 @@ export interface SupervisorSettings {
   readonly toolchain: string;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
+  /** Secrets included. Scripts are told what a reader may know. Absent: they have no feature store. */
+  readonly features?: FeatureStoreSettings;
   /** Where scripts are stored too. Credentials are found by the thread itself. */
   readonly s3: S3Settings | undefined;
   readonly logLevel: string;

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TrainingJob } from '../database/generated/client.ts';
-import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
+import { type FeatureStoreAccess, type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
 import { keptOutput } from '../jobs/output-store.ts';
@@ -12,7 +12,9 @@ import { Pace } from '../platform/pace.ts';
 import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
+import { usesFeast } from '../python/script-imports.ts';
 import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
+import { featureAccess } from './feature-access.ts';
 import { logFeatureReads } from './feature-read-inputs.ts';
 import { logLock } from './lock-artifact.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
@@ -52,6 +54,7 @@ export class Supervision {
   readonly #reading = new AbortController();
   #hasRunner = false;
   #graceSeconds = 0;
+  #usesFeast = false;
   #exit: ExitRecord | undefined;
   #scriptEnd: ScriptEnd | undefined;
   #claimedAt: Date | null = null;
@@ -108,6 +111,7 @@ export class Supervision {
     ]);
     this.#claimedAt = job.startedAt;
     this.#graceSeconds = job.graceSeconds;
+    this.#usesFeast = usesFeast(job.script);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
     const state = job.status === 'RUNNING' ? await executor.stateOf(this.#handle) : null;
@@ -162,6 +166,7 @@ export class Supervision {
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
     const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
+    const featureStore = await this.#featureAccess(job, deadline);
     const token = await issueJobToken(database, this.#claim);
     if (token === null) return this.#mustHold();
     const spec: RunSpec = {
@@ -169,6 +174,7 @@ export class Supervision {
       script: job.script,
       environmentFolder: environment.folder,
       variables: scriptVariables(job, gatewayUrl, token),
+      featureStore,
       timeoutSeconds: deadline.remainingSeconds,
       graceSeconds: job.graceSeconds,
       outputLimitBytes,
@@ -176,6 +182,13 @@ export class Supervision {
     this.#interruption.signal.throwIfAborted();
     await executor.submit(this.#handle, spec);
     this.#ownRunner();
+  }
+
+  async #featureAccess(job: TrainingJob, deadline: Deadline): Promise<FeatureStoreAccess | undefined> {
+    const { features } = this.#context;
+    if (features === undefined || !this.#usesFeast) return undefined;
+    const seconds = deadline.remainingSeconds + job.graceSeconds;
+    return featureAccess(features, { holder: this.#handle, seconds, say: (text) => this.#say(text) });
   }
 
   #ownRunner(): void {
@@ -234,11 +247,16 @@ export class Supervision {
     return endAttempt(this.#context.database, this.#claim.jobId, this.#claim, { ...end, ...script, ...usage });
   }
 
-  /** Removes what the run left; ends it first when it still runs. */
+  /** Removes what the run left; ends it first when it still runs. Its access to the feature store ends with it. */
   async #forget(): Promise<void> {
-    const { executor, logger } = this.#context;
+    const { executor, features, logger } = this.#context;
+    const about = { jobId: this.#claim.jobId, attempt: this.#claim.number };
     await executor.forget(this.#handle).catch((error: unknown) => {
-      logger.warn({ jobId: this.#claim.jobId, attempt: this.#claim.number, err: error }, 'job.files_left');
+      logger.warn({ ...about, err: error }, 'job.files_left');
+    });
+    if (!this.#usesFeast) return;
+    await features?.roles.drop(this.#handle).catch((error: unknown) => {
+      logger.warn({ ...about, err: error }, 'script_role.left');
     });
   }
 

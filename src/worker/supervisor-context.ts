@@ -10,6 +10,7 @@ import { PythonEnvironments, toolchainPython } from '../python/environments.ts';
 import { Launchers } from '../python/launchers.ts';
 import { Starter } from '../python/starter.ts';
 import { S3Bucket } from '../storage/s3.ts';
+import { type FeatureStoreOfScripts, featureStoreOfScripts } from './feature-access.ts';
 import type { SupervisorSettings } from './messages.ts';
 
 /** What every supervision of a thread shares. */
@@ -21,6 +22,8 @@ export interface SupervisorContext {
   readonly models: ModelService;
   /** Absent: scripts are in the database alone. */
   readonly bucket?: S3Bucket | undefined;
+  /** Absent: scripts have none. */
+  readonly features?: FeatureStoreOfScripts | undefined;
   readonly gatewayUrl: string;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
@@ -45,6 +48,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     mlflow,
     models: new ModelService(mlflow),
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
+    features: settings.features && featureStoreOfScripts(settings.features),
     gatewayUrl,
     outputLimitBytes,
     logger,

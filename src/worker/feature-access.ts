@@ -1,0 +1,52 @@
+import { isAbsolute } from 'node:path';
+import type { FeatureStoreAccess } from '../executors/executor.ts';
+import { FeaturesDatabase } from '../feast/database.ts';
+import { type RoleHolder, ScriptRoles } from '../feast/script-role.ts';
+import { type FeatureStoreSettings, featureStoreYaml, readersSettings, SCHEMAS } from '../feast/settings.ts';
+import { messageOf } from '../platform/errors.ts';
+
+/** A script's runner has ended it by then, whatever it waits for. */
+const SLACK_SECONDS = 60;
+
+/** The feature store, as supervisions give scripts access to it. */
+export interface FeatureStoreOfScripts {
+  readonly settings: FeatureStoreSettings;
+  readonly database: FeaturesDatabase;
+  readonly roles: ScriptRoles;
+}
+
+/** The store's parts that a process uses alone; it disposes of the database. */
+export function featureStoreOfScripts(settings: FeatureStoreSettings): FeatureStoreOfScripts {
+  const database = new FeaturesDatabase(settings.databaseUrl);
+  return { settings, database, roles: new ScriptRoles(database, settings.databaseUrl) };
+}
+
+/**
+ * Makes what an attempt's script reads the feature store with. A job is not worth less when that cannot be done: then its
+ * log says so, and what its script asks of the feature store fails.
+ * @param options.seconds how long the script may run
+ */
+export async function featureAccess(
+  { settings, database, roles }: FeatureStoreOfScripts,
+  options: { holder: RoleHolder; seconds: number; say: (text: string) => Promise<void> },
+): Promise<FeatureStoreAccess | undefined> {
+  const { holder, seconds, say } = options;
+  try {
+    const url = await roles.make(holder, new Date(Date.now() + (seconds + SLACK_SECONDS) * 1000));
+    if (!(await hasRegistry(database)))
+      await say('The feature store has no feature view yet: make one before a script reads it');
+    const folders = isAbsolute(settings.warehouse) ? [settings.warehouse] : [];
+    return { yaml: JSON.stringify(featureStoreYaml(readersSettings(settings, url))), folders };
+  } catch (error) {
+    await say(`The script has no access to the feature store, and its calls of feast will fail: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** Feast makes its tables with the first view. */
+async function hasRegistry({ pool }: FeaturesDatabase): Promise<boolean> {
+  const { rows } = await pool.query<{ is: boolean }>(
+    `SELECT to_regclass('${SCHEMAS.registry}.feature_views') IS NOT NULL AS is`,
+  );
+  return rows[0]?.is === true;
+}
