@@ -1,6 +1,8 @@
 import { initContextCache } from '@pothos/core';
 import type { PrismaClient } from '../src/database/generated/client.ts';
 import type { ExperimentService } from '../src/experiments/service.ts';
+import type { MaterializationService } from '../src/features/materialization.ts';
+import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
@@ -16,6 +18,8 @@ export interface Services {
   readonly models: ModelService;
   readonly tables: TableService;
   readonly inference: InferenceService;
+  readonly onlineFeatures: OnlineFeatureService;
+  readonly materializations: MaterializationService;
   readonly status: () => Promise<PlatformStatus>;
   /** Read only, by the Prisma plugin and the loaders. */
   readonly database: PrismaClient;

@@ -19,6 +19,8 @@ import './types/cancel-training-job.ts';
 import './types/job-subscriptions.ts';
 import './types/prediction.ts';
 import './types/iceberg-table.ts';
+import './types/online-features.ts';
+import './types/materialization.ts';
 
 let schema: GraphQLSchema | undefined;
 

@@ -19,6 +19,8 @@ const services: RestServices = {
   models: { list: uncalled, get: uncalled, registerRun: uncalled },
   inference: { predict: uncalled },
   tables: { list: uncalled, get: uncalled, write: uncalled, checkSize: uncalled },
+  onlineFeatures: { read: uncalled },
+  materializations: { start: uncalled, get: uncalled },
   status: uncalled,
   metrics: { metrics: uncalled, contentType: 'text/plain; version=0.0.4; charset=utf-8' },
   readiness: uncalled,

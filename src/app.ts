@@ -26,6 +26,7 @@ import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import { ModelService } from './models/service.ts';
+import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
 import { makeFolder } from './platform/folder.ts';
 import { FolderLock } from './platform/lock-file.ts';
@@ -112,6 +113,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     folder: join(home, 'uploads'),
     uploadLimitBytes: config.uploadLimitBytes,
   });
+  const online = buildOnlineFeatures({ features, database, listener, config, logger, shutdown, group: FACES });
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
     runningHere: () => work.runningJobs,
@@ -180,7 +182,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     isolation: isolation.level,
   });
   const status = () => platform.current();
-  const services = { jobs, events, experiments, models, tables, inference, status, database };
+  const services = { jobs, events, experiments, models, tables, inference, ...online.services, status, database };
   const api = await buildHttpServer({
     log: logger,
     access,

@@ -44,6 +44,11 @@ export const featureVariables = {
   ICEBERG_CATALOG: catalogProperties.default({}),
   ICEBERG_READ_ACCESS_KEY_ID: key.optional(),
   ICEBERG_READ_SECRET_ACCESS_KEY: key.optional(),
+  ASGARD_MATERIALIZE_EVERY: z
+    .string()
+    .regex(/^\d{1,9}$/, 'must be a whole number of seconds, 0 for never')
+    .transform(Number)
+    .default(300),
   FEAST_REPO_PATH: z
     .string()
     .refine(isAbsolute, 'must be an absolute path, as scripts name it')
@@ -70,6 +75,8 @@ export interface FeaturesConfig {
   readonly catalog: Readonly<Record<string, string>>;
   /** What scripts read an S3 warehouse with. It should not be allowed to write. */
   readonly readKey: { readonly id: string; readonly secret: string } | undefined;
+  /** Between two scheduled materializations of a view whose tags say nothing of it; 0 for none. */
+  readonly materializeEverySeconds: number;
   /** Where `feature_store.yaml` is written for whoever uses Feast on the machine by hand. */
   readonly repoPath: string;
 }
@@ -94,6 +101,7 @@ export function featuresConfig(
     s3: bucket === undefined ? undefined : s3Of(bucket, prefix.slice(1)),
     catalog: value.ICEBERG_CATALOG,
     readKey: id === undefined || secret === undefined ? undefined : { id, secret },
+    materializeEverySeconds: value.ASGARD_MATERIALIZE_EVERY,
     repoPath: value.FEAST_REPO_PATH,
   };
 }

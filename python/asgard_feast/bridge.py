@@ -121,7 +121,7 @@ class Bridge:
         try:
             context = Context(self._shared, progress, cancelled)
             context.raise_if_cancelled()
-            self._answers.send({"id": request_id, "result": find(method)(context, params)})
+            self._answers.send({"id": request_id, "result": find(method, self._shared.wait_for_feast)(context, params)})
         except BaseException as error:  # a thread that let one pass would leave its caller without an answer
             self._answers.send({"id": request_id, "error": answer_of(error)})
         finally:

@@ -42,9 +42,13 @@ class Shared:
         self._import = threading.Thread(target=_import_feast, name="import feast", daemon=True)
         self._import.start()
 
+    def wait_for_feast(self) -> None:
+        """Returns once Feast is imported."""
+        self._import.join()
+
     def store(self) -> FeatureStore:
         """Feast's store. Making it reads the registry; while that is away it fails, and the next call tries again."""
-        self._import.join()
+        self.wait_for_feast()
         from feast import FeatureStore
         from feast.repo_config import RepoConfig
 

@@ -36,10 +36,16 @@ METHODS: dict[str, str] = {
 """Each method's function as `module:function`: a module is imported when it is first needed, as it may import Feast."""
 
 
-def find(name: str) -> Method:
+_WITHOUT_FEAST = frozenset(["asgard_feast.store_status", "asgard_feast.table_write", "asgard_feast.tables"])
+"""Modules that import nothing of Feast's. The others wait until it is imported: they would find it half-made."""
+
+
+def find(name: str, wait_for_feast: Callable[[], None]) -> Method:
     """The function of a method. Raises BridgeError INTERNAL when there is none: the two sides do not fit together."""
     place = METHODS.get(name)
     if place is None:
         raise BridgeError("INTERNAL", f"the bridge has no method {name!r}")
     module, function = place.split(":")
+    if module not in _WITHOUT_FEAST:
+        wait_for_feast()
     return getattr(importlib.import_module(module), function)

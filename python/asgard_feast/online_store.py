@@ -65,6 +65,10 @@ def connect(context: Context) -> Iterator[psycopg.Connection]:
     )
     try:
         with psycopg.connect(info, autocommit=True) as connection:
+            # From version 14 on, PostgreSQL can notice in the middle of a statement that this process is gone.
+            connection.execute(
+                "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+            )
             yield connection
     except psycopg.errors.UndefinedTable as error:
         raise BridgeError("CONFLICT", "the feature view was deleted or made anew meanwhile; try again") from error

@@ -17,6 +17,7 @@ const onlineView = z.object({
   online_table: z.string(),
   is_online: z.boolean(),
   ttl_seconds: z.number().positive().nullable(),
+  every_seconds: z.int().min(0).nullable(),
   join_keys: z.array(z.object({ name: z.string(), type: z.enum(JOIN_KEY_TYPES) })),
   features: z.array(named),
 });
@@ -34,6 +35,8 @@ export interface OnlineView {
   readonly isOnline: boolean;
   /** How old a value may be; null for any age. */
   readonly ttlSeconds: number | null;
+  /** Between two scheduled materializations, by its tag `materialize_every_seconds`: 0 for never; null when it says none. */
+  readonly everySeconds: number | null;
   readonly joinKeys: z.infer<typeof onlineView>['join_keys'];
   /** By their names, with their types as Feast names them. */
   readonly features: ReadonlyMap<string, string>;
@@ -75,6 +78,12 @@ export class OnlineViewCache {
     return known.value;
   }
 
+  /** The registry as it is now. @throws AsgardError as the bridge does */
+  read(): Promise<OnlineViews> {
+    this.invalidate();
+    return this.#read();
+  }
+
   /** Forgets what is known: the registry was changed. */
   invalidate(): void {
     this.#known = undefined;
@@ -106,6 +115,7 @@ function present({ views, services }: z.infer<typeof answer>): OnlineViews {
       table: view.online_table,
       isOnline: view.is_online,
       ttlSeconds: view.ttl_seconds,
+      everySeconds: view.every_seconds,
       joinKeys: view.join_keys,
       features: new Map(view.features.map(({ name, type }) => [name, type])),
     }),

@@ -1,14 +1,13 @@
-import type { FeastBridge } from '../feast/bridge.ts';
 import type { OnlineStore, OnlineValue } from '../feast/online-store.ts';
 import type { FeatureValue } from '../feast/value-proto.ts';
 import { type OnlineRequest, type RequestedFeature, resolveOnlineRequest } from './online-request.ts';
-import { OnlineViewCache } from './online-views.ts';
+import type { OnlineViewCache } from './online-views.ts';
 
 /** `EXPIRED`: there is a value, but it is older than its view's ttl allows. */
-type OnlineStatus = 'PRESENT' | 'MISSING' | 'EXPIRED';
+export type OnlineStatus = 'PRESENT' | 'MISSING' | 'EXPIRED';
 
 /** One feature of one entity row. */
-interface OnlineCell {
+export interface OnlineCell {
   /** Null when it is not `PRESENT`; a present value may be null as well. */
   readonly value: FeatureValue;
   readonly status: OnlineStatus;
@@ -19,7 +18,7 @@ interface OnlineCell {
 }
 
 /** One feature of all entity rows. */
-interface OnlineColumn {
+export interface OnlineColumn {
   readonly name: string;
   readonly view: string;
   readonly feature: string;
@@ -40,8 +39,8 @@ export class OnlineFeatureService {
   readonly #views: OnlineViewCache;
   readonly #store: Pick<OnlineStore, 'read'>;
 
-  constructor(bridge: Pick<FeastBridge, 'request'>, store: Pick<OnlineStore, 'read'>) {
-    this.#views = new OnlineViewCache(bridge);
+  constructor(views: OnlineViewCache, store: Pick<OnlineStore, 'read'>) {
+    this.#views = views;
     this.#store = store;
   }
 
@@ -62,11 +61,6 @@ export class OnlineFeatureService {
       return { name, view: view.name, feature, cells };
     };
     return { entities: request.entities, columns: features.map(columnOf) };
-  }
-
-  /** Call it when a view or service was changed on this platform. */
-  registryChanged(): void {
-    this.#views.invalidate();
   }
 }
 

@@ -4,6 +4,7 @@ import { installErrorReplies } from './errors.ts';
 import { readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
+import { feastOnlineRoutes } from './routes/feast-online.ts';
 import { healthRoutes } from './routes/health.ts';
 import { icebergRoutes } from './routes/iceberg.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
@@ -31,6 +32,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(statusRoutes(services));
     await app.register(feastRoutes());
     await app.register(icebergRoutes(services));
+    await app.register(feastOnlineRoutes(services));
     await app.register(healthRoutes(services));
     await app.register(metricsRoutes(services.metrics));
     await docsPage(app);

@@ -1,3 +1,5 @@
+import type { MaterializationService } from '../features/materialization.ts';
+import type { OnlineFeatureService } from '../features/online.ts';
 import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
@@ -13,6 +15,8 @@ export interface RestServices {
   readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'checkSize'>;
+  readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;
+  readonly materializations: Pick<MaterializationService, 'start' | 'get'>;
   readonly metrics: Pick<Registry, 'metrics' | 'contentType'>;
   readonly status: () => Promise<PlatformStatus>;
   /** Cheaper than `status`; asked often. */

@@ -24,6 +24,7 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['modelVersion', 'model_version'],
   ['returnProbabilities', 'return_probabilities'],
   ['runId', 'run_id'],
+  ['featureService', 'feature_service'],
 ]);
 
 /** What FastAPI takes for a truth value beside the two. */

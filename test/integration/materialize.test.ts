@@ -1,78 +1,36 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { OnlineStore } from '../../src/feast/online-store.ts';
-import { OnlineFeatureService } from '../../src/features/online.ts';
+import { MaterializationSchedule } from '../../src/features/materialization-schedule.ts';
 import { onlineRequest } from '../../src/features/online-request.ts';
-import { type Columns, FeastSdk, type Row } from '../support/feast-sdk.ts';
+import { OnlineViewCache } from '../../src/features/online-views.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { FeastSdk, type Row } from '../support/feast-sdk.ts';
 import { FeaturesForTests } from '../support/features-for-tests.ts';
+import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
+import { COLUMNS, DTYPES, makeOnlineView, row } from '../support/online-view.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
-import { uniqueName } from '../support/unique-name.ts';
+import { overSocket } from '../support/subscriptions.ts';
 
 let features: FeaturesForTests;
 let sdk: FeastSdk;
-let online: OnlineFeatureService;
+/** Two platforms on one database and one store, each with a bridge of its own. */
+let here: GraphqlForTests;
+let there: GraphqlForTests;
 
 beforeAll(async () => {
   features = await FeaturesForTests.start();
   sdk = await FeastSdk.start(features.settings, features.folder);
-  online = new OnlineFeatureService(features.bridge, new OnlineStore(features.database.pool));
+  const { url } = await features.databases.create();
+  here = await startGraphql(undefined, url, features.bridge, features.database);
+  there = await startGraphql(undefined, url, features.otherBridge(), features.database);
 });
 afterAll(async () => {
-  await sdk[Symbol.asyncDispose]();
-  await features[Symbol.asyncDispose]();
+  for (const each of [here, there, sdk, features]) await each?.[Symbol.asyncDispose]();
   expect(processesOf(features.folder)).toEqual([]);
 });
 
-const COLUMNS: Columns = {
-  customer_id: 'long',
-  event_timestamp: 'time',
-  total_purchases: 'long',
-  avg_purchase_value: 'double',
-  name: 'string',
-  scores: 'longs',
-};
-const DTYPES = { total_purchases: 'int64', avg_purchase_value: 'float64', name: 'string', scores: 'array_int64' };
-const HOUR_MS = 3_600_000;
-
-/** A row of some hours ago. */
-function row(customer: number | null, hoursAgo: number, total: number | null, changes: Row = {}): Row {
-  return {
-    customer_id: customer,
-    event_timestamp: new Date(Date.now() - hoursAgo * HOUR_MS).toISOString(),
-    total_purchases: total,
-    avg_purchase_value: total === null ? null : total + 0.5,
-    name: total === null ? null : `kůň ${total}`,
-    scores: total === null ? null : [total, 2],
-    ...changes,
-  };
-}
-
-/** A table with these rows, and an online view of it. */
-async function makeView(rows: readonly Row[], changes: object = {}): Promise<string> {
-  const name = uniqueName('view').replaceAll('-', '_');
-  await sdk.create(`gold.${name}`, COLUMNS, rows);
-  const source = {
-    catalog: 'iceberg',
-    schema: 'gold',
-    tableName: name,
-    timestampField: 'event_timestamp',
-    createdTimestampColumn: null,
-  };
-  const described = { description: '', tags: {} };
-  const list = Object.entries(DTYPES).map(([name, dtype]) => ({ name, dtype, ...described }));
-  const definition = {
-    name,
-    entities: ['customer_id'],
-    features: list,
-    source,
-    ttlSeconds: 0,
-    online: true,
-    owner: '',
-  };
-  await features.bridge.request('views.apply', { ...definition, ...described, ...changes }, z.unknown());
-  online.registryChanged();
-  return name;
-}
+const makeView = (rows: readonly Row[], changes: object = {}) => makeOnlineView(here.bridge, sdk, rows, changes);
 
 const outcome = z.looseObject({
   mode: z.string(),
@@ -93,7 +51,9 @@ async function totals(view: string, customers: readonly number[]): Promise<unkno
 
 function read(view: string, customers: readonly unknown[], names = Object.keys(DTYPES)) {
   const entities = { customer_id: [...customers] };
-  return online.read(onlineRequest.parse({ features: names.map((name) => `${view}:${name}`), entities }));
+  return here.services.onlineFeatures.read(
+    onlineRequest.parse({ features: names.map((name) => `${view}:${name}`), entities }),
+  );
 }
 
 test('what is materialized reads as Feast reads it, row for row what Feast writes', async () => {
@@ -177,4 +137,211 @@ test('a row that is dated in the future waits for its time', async () => {
   await expect
     .poll(async () => [(await materialize(view)).mode, await totals(view, [1])], { timeout: 10_000 })
     .toEqual(['FULL', [11]]);
+});
+
+const materialization = z.looseObject({
+  materialization_id: z.string(),
+  feature_view: z.string(),
+  status: z.string(),
+  error: z.string().nullable(),
+});
+const started = z.object({ materializations: z.array(materialization) });
+
+async function rest(api: GraphqlForTests, path: string, body?: object): Promise<{ status: number; answer: unknown }> {
+  const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const response = await fetch(`${api.url}${path}`, body === undefined ? {} : json);
+  return { status: response.status, answer: await response.json() };
+}
+
+/** Begins by REST. @returns the run's id */
+async function start(api: GraphqlForTests, view: string): Promise<string> {
+  const { status, answer } = await rest(api, '/feast/materialize', { feature_views: [view] });
+  expect([status, answer]).toMatchObject([202, { materializations: [{ feature_view: view }] }]);
+  return started.parse(answer).materializations[0]?.materialization_id ?? '';
+}
+
+const look = async (api: GraphqlForTests, id: string) =>
+  materialization.parse((await rest(api, `/feast/materializations/${id}`)).answer);
+const end = (api: GraphqlForTests, id: string) =>
+  poll(
+    () => look(api, id),
+    ({ status }) => status === 'completed' || status === 'failed',
+  );
+
+/** Holds the writing of a view's values up until it is disposed of. */
+async function heldUp(view: string): Promise<AsyncDisposable> {
+  const client = await features.database.pool.connect();
+  await client.query(`BEGIN; LOCK TABLE feast_online."asgard_${view}" IN ACCESS EXCLUSIVE MODE`);
+  return { [Symbol.asyncDispose]: async () => client.query('ROLLBACK').then(() => client.release()) };
+}
+
+test('REST answers as feast serve does, and GraphQL with the same values', async () => {
+  const view = await makeView([row(1, 2, 11), row(2, 30, 12)], { ttlSeconds: 24 * 3600 });
+  expect(await end(here, await start(here, view))).toMatchObject({ status: 'completed', mode: 'full', entities: 2 });
+  const { status, answer } = await rest(here, '/feast/online', {
+    features: [`${view}:total_purchases`, `${view}:name`],
+    entities: { customer_id: [1, '2', 3] },
+    full_feature_names: true,
+  });
+  expect([status, answer]).toEqual([
+    200,
+    {
+      metadata: { feature_names: ['customer_id', `${view}__total_purchases`, `${view}__name`] },
+      results: [
+        expect.objectContaining({ values: [1, '2', 3], statuses: ['PRESENT', 'PRESENT', 'PRESENT'] }),
+        {
+          values: [11, null, null],
+          statuses: ['PRESENT', 'OUTSIDE_MAX_AGE', 'NOT_FOUND'],
+          event_timestamps: [expect.any(String), expect.any(String), '1970-01-01T00:00:00Z'],
+          ages_seconds: [expect.closeTo(7200, -2), expect.closeTo(30 * 3600, -2), null],
+        },
+        expect.objectContaining({ values: ['kůň 11', null, null] }),
+      ],
+    },
+  ]);
+  const query = `query ($input: OnlineFeaturesInput!) { onlineFeatures(input: $input) {
+    entities features { name values statuses agesSeconds eventTimestamps } } }`;
+  const input = { features: [`${view}:total_purchases`], entities: { customer_id: [1, 2, 3] } };
+  const { body } = await post(here.url, query, { input });
+  expect(body.data.onlineFeatures.features).toMatchObject([
+    { name: 'total_purchases', values: [11, null, null], statuses: ['PRESENT', 'EXPIRED', 'MISSING'] },
+  ]);
+});
+
+test('what is not known is refused by its name, with the nearest that is', async () => {
+  const view = await makeView([row(1, 2, 11)]);
+  const offline = await makeView([row(1, 2, 11)], { online: false });
+  const refusal = async (changes: object) => {
+    const body = { features: [`${view}:name`], entities: { customer_id: [1] }, ...changes };
+    const { status, answer } = await rest(here, '/feast/online', body);
+    return [
+      status,
+      z.object({ detail: z.array(z.object({ loc: z.array(z.unknown()), msg: z.string() })) }).parse(answer).detail[0],
+    ];
+  };
+  const cases: [object, (string | number)[], string][] = [
+    [{ features: [`${view}x:name`] }, ['features', 0], `there is no feature view "${view}x"; did you mean "${view}"?`],
+    [
+      { features: [`${view}:nam`] },
+      ['features', 0],
+      `there is no feature "nam" in feature view ${view}; did you mean "name"?`,
+    ],
+    [{ features: ['name'] }, ['features', 0], 'a feature is named view:feature, not "name"'],
+    [
+      { features: [`${offline}:name`] },
+      ['features', 0],
+      `feature view ${offline} is not online: apply it with "online": true first`,
+    ],
+    [
+      { entities: { customer: [1] } },
+      ['entities', 'customer'],
+      'there is no join key "customer"; did you mean "customer_id"?',
+    ],
+    [
+      { entities: { customer_id: [1, 'x'] } },
+      ['entities', 'customer_id', 1],
+      'customer_id is a whole number of 64 bits; beyond 2^53 as a string of its digits, not "x"',
+    ],
+    [{ features: null, feature_service: 'none' }, ['feature_service'], 'there is no feature service "none"'],
+    [
+      { entities: { customer_id: Array(1001).fill(1) } },
+      ['entities', 'customer_id'],
+      'Should have at most 1000 item(s)',
+    ],
+  ];
+  for (const [changes, place, message] of cases) {
+    expect(await refusal(changes)).toEqual([422, { loc: ['body', ...place], msg: message }]);
+  }
+  expect(await rest(here, '/feast/materialize', { feature_views: [`${view}x`] })).toMatchObject({ status: 404 });
+  expect(await rest(here, '/feast/materialize', { feature_views: [offline] })).toMatchObject({ status: 409 });
+});
+
+test('a view is materialized once at a time, whichever platform is asked; both tell how it goes', async () => {
+  const view = await makeView([row(1, 2, 11)]);
+  const ids = await (async () => {
+    await using _held = await heldUp(view);
+    const ids = await Promise.all([here, there, here].map((api) => start(api, view)));
+    await poll(
+      () => look(there, ids[0] ?? ''),
+      ({ status }) => status === 'running',
+    );
+    await expect(materialize(view, features.otherBridge())).rejects.toThrow('is being materialized already');
+    return ids;
+  })();
+  expect(new Set(ids).size).toBe(1);
+  const [id = ''] = ids;
+  const statuses: string[] = [];
+  const events = 'subscription ($id: ID!) { materializationEvents(id: $id) { status featureViewName } }';
+  for await (const { data } of overSocket(there.url, events, { id })) statuses.push(data.materializationEvents.status);
+  expect(statuses.at(-1)).toBe('COMPLETED');
+  const list = await post(there.url, `{ materializations(featureViewName: "${view}") { id mode entities } }`);
+  expect(list.body.data.materializations).toEqual([{ id, mode: 'FULL', entities: 1 }]);
+});
+
+test('a bridge that is killed in the middle changes nothing, and the next run does it all', async () => {
+  const view = await makeView([row(1, 2, 11)]);
+  await materialize(view);
+  await sdk.overwrite(`gold.${view}`, COLUMNS, 'customer_id == 1', [row(1, 1, 12), row(2, 1, 20)]);
+  await (async () => {
+    await using _held = await heldUp(view);
+    const id = await start(here, view);
+    await poll(
+      () => waitingToWrite(view),
+      (count) => count > 0,
+    );
+    process.kill(features.bridge.pid ?? 0, 'SIGKILL');
+    expect(await end(here, id)).toMatchObject({ status: 'failed', error: expect.stringContaining('try again') });
+    await poll(
+      () => waitingToWrite(view),
+      (count) => count === 0,
+    );
+  })();
+  expect(await totals(view, [1, 2])).toEqual([11, null]);
+  expect(await end(here, await start(here, view))).toMatchObject({ status: 'completed', mode: 'full' });
+  expect(await totals(view, [1, 2])).toEqual([12, 20]);
+});
+
+/** Sessions that wait for a lock on a view's values. */
+async function waitingToWrite(view: string): Promise<number> {
+  const { rows } = await features.database.pool.query<{ count: number }>(
+    'SELECT count(*)::int FROM pg_locks WHERE NOT granted AND relation = $1::regclass',
+    [`feast_online."asgard_${view}"`],
+  );
+  return rows[0]?.count ?? 0;
+}
+
+test('a run whose platform is gone does not stay RUNNING', async () => {
+  const view = await makeView([row(1, 2, 11)]);
+  const id = '00000000deadbeef';
+  const leaseExpiresAt = new Date(Date.now() - 1000);
+  const gone = {
+    id,
+    featureView: view,
+    status: 'RUNNING',
+    trigger: 'REQUEST',
+    platform: 'gone',
+    leaseExpiresAt,
+  } as const;
+  await here.database.materialization.create({ data: gone });
+  expect(await end(here, await start(here, view))).toMatchObject({ status: 'completed' });
+  expect(await look(here, id)).toMatchObject({ status: 'failed', error: expect.stringContaining('is gone') });
+});
+
+test('the schedule materializes what has something new, when its interval is over', async () => {
+  const view = await makeView([row(1, 2, 11)], { tags: { materialize_every_seconds: '1' } });
+  const { materializations } = here.services;
+  await using _schedule = new MaterializationSchedule({
+    materializations,
+    views: new OnlineViewCache(features.bridge),
+    health: { current: async () => ({ isAvailable: true, featureViews: 1, trouble: null }) },
+    everySeconds: 0,
+    lookEveryMs: 100,
+    logger: createLogger('silent', false),
+  });
+  const modes = () =>
+    materializations.list(view, 10).then((rows) => rows.map(({ mode, trigger }) => `${trigger} ${mode}`));
+  await poll(modes, (seen) => seen[0] === 'SCHEDULE FULL');
+  await sdk.append(`gold.${view}`, COLUMNS, [row(2, 1, 20)]);
+  expect(await poll(modes, (seen) => seen[0] === 'SCHEDULE INCREMENTAL')).toHaveLength(2);
+  expect(await totals(view, [1, 2])).toEqual([11, 20]);
 });

@@ -13,6 +13,12 @@ import { migrate } from '../../src/database/migrate.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { ExperimentService } from '../../src/experiments/service.ts';
 import type { FeastBridge } from '../../src/feast/bridge.ts';
+import type { FeaturesDatabase } from '../../src/feast/database.ts';
+import { OnlineStore } from '../../src/feast/online-store.ts';
+import { changesNoticed } from '../../src/features/changes-noticed.ts';
+import { MaterializationService } from '../../src/features/materialization.ts';
+import { OnlineFeatureService } from '../../src/features/online.ts';
+import { OnlineViewCache } from '../../src/features/online-views.ts';
 import { TableService } from '../../src/features/tables.ts';
 import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
@@ -44,6 +50,8 @@ export interface GraphqlForTests extends AsyncDisposable {
   readonly log: Record<string, unknown>[];
   /** Where files that tables are written from lie meanwhile. */
   readonly uploads: string;
+  /** To the feature store, for who changes its registry. */
+  readonly bridge: Pick<FeastBridge, 'request'>;
   /** How many iterations of the event feed are open: of one job's events, and of all jobs' transitions. */
   readonly open: { events: number; changes: number };
   /** Closes the server and listens again on the same port. */
@@ -57,11 +65,13 @@ export const UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024;
  * @param mlflowUrl absent: nothing answers where MLflow should be
  * @param sharedDatabaseUrl the database of another one, of which this becomes a replica; absent: a PostgreSQL of its own
  * @param bridge to a feature store; absent: there is none
+ * @param features the database of that store
  */
 export async function startGraphql(
   mlflowUrl?: string,
   sharedDatabaseUrl?: string,
   bridge: Pick<FeastBridge, 'request'> = BRIDGE_AWAY,
+  features?: FeaturesDatabase,
 ): Promise<GraphqlForTests> {
   await using stack = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
@@ -108,6 +118,11 @@ export async function startGraphql(
   const inference = new InferenceService(models, workers);
   const uploads = join(home, 'uploads');
   const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
+  const views = new OnlineViewCache(bridge);
+  const store =
+    features === undefined ? { read: () => BRIDGE_AWAY.request('', {}, z.never()) } : new OnlineStore(features.pool);
+  const onlineFeatures = new OnlineFeatureService(views, store);
+  const materializations = stack.use(new MaterializationService({ database, listener, bridge, views, logger }));
   const services = {
     jobs,
     events,
@@ -115,6 +130,8 @@ export async function startGraphql(
     models,
     tables,
     inference,
+    onlineFeatures,
+    materializations,
     status: () => status.current(),
     database: observed,
   };
@@ -140,6 +157,7 @@ export async function startGraphql(
     databaseQueries,
     log,
     uploads,
+    bridge: changesNoticed(bridge, () => views.invalidate()),
     open,
     restart: async () => {
       await server.app.close();

@@ -8,6 +8,7 @@ const config: FeaturesConfig = {
   s3: undefined,
   catalog: {},
   readKey: undefined,
+  materializeEverySeconds: 0,
   repoPath: '/tmp/feast_repo',
 };
 const S3 = { bucket: 'lake', prefix: 'gold', region: undefined, endpoint: 'http://127.0.0.1:9000', isPathStyle: true };

@@ -31,6 +31,13 @@
       "OutputOmitted",
       "StatusChanged"
     ],
+    "MaterializeFeatureViewsResult": [
+      "ConflictError",
+      "InvalidInputError",
+      "NotFoundError",
+      "StartedMaterializations",
+      "UnavailableError"
+    ],
     "PredictResult": [
       "InvalidInputError",
       "NotFoundError",
