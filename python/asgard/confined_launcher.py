@@ -17,8 +17,8 @@ import sys
 # The script's own folder takes this place in `sys.path`: what a script imports must not be found here.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = _package_root
+from asgard.messages import send  # noqa: E402
 from asgard.preloaded import preload, why_no_fork  # noqa: E402
-from asgard.sandbox import send  # noqa: E402
 from asgard.warm_start import refuse_one, serve_one_by_fork  # noqa: E402
 
 sys.path[0] = os.getcwd()

@@ -18,8 +18,8 @@ _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
 from asgard.confinement import Confinement, Level  # noqa: E402
 from asgard.linux import IS_LINUX  # noqa: E402
+from asgard.messages import receive  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
-from asgard.sandbox import receive  # noqa: E402
 from asgard.script_process import exec_script  # noqa: E402
 
 sys.path.remove(_package_root)

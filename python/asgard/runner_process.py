@@ -11,8 +11,8 @@ from typing import Any
 
 from asgard.process_title import show_as
 from asgard.process_tree import own_identity
+from asgard.program import close_all_but
 from asgard.runner_spec import Spec
-from asgard.sandbox import close_all_but
 from asgard.script_process import StartScript
 from asgard.supervisor import catch_signals, supervise
 

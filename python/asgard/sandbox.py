@@ -10,14 +10,10 @@ that is in there. No process in there can see, signal or look into runner, keepe
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import selectors
 import signal
 import socket
-import subprocess
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import NoReturn
 
 from asgard.confinement import Confinement, own_uid
 from asgard.file_view import arrange_files
@@ -26,59 +22,16 @@ from asgard.linux import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUSER,
-    MS_NODEV,
-    MS_NOEXEC,
-    MS_NOSUID,
     become,
-    give_up_privileges,
-    mount,
     set_dumpable,
     set_namespace,
     unshare,
 )
+from asgard.messages import receive, receive_with_fds, send
+from asgard.namespaces import Namespaces
 from asgard.process_title import show_as
-
-_MESSAGE_BYTES = 64 * 1024
-_MOST_FDS = 16
-_KINDS = (("user", CLONE_NEWUSER), ("mnt", CLONE_NEWNS), ("ipc", CLONE_NEWIPC), ("pid", CLONE_NEWPID))
-
-
-class Namespaces(NamedTuple):
-    """Open descriptors of the namespaces that a sandbox consists of, in the order in which one enters them."""
-
-    user: int
-    mnt: int
-    ipc: int
-    pid: int
-
-    def enter(self) -> None:
-        """Enters all of them; the PID namespace with the next child. For whoever owns the user namespace."""
-        for fd, (_name, kind) in zip(self, _KINDS, strict=True):
-            set_namespace(fd, kind)
-
-    def close(self) -> None:
-        """Closes the descriptors."""
-        for fd in self:
-            os.close(fd)
-
-
-class Program(NamedTuple):
-    """What init can execute, with its standard streams, and descriptors that stay open in it."""
-
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    stdin: int
-    stdout: int
-    stderr: int
-    kept: tuple[int, ...] = ()
-    prepare: Callable[[], None] | None = None
-    """What its process does before it executes it."""
-
-    @property
-    def fds(self) -> set[int]:
-        """All that it is to have open."""
-        return {self.stdin, self.stdout, self.stderr, *self.kept}
+from asgard.program import Program, close_all_but
+from asgard.sandbox_init import become_init
 
 
 class Sandbox:
@@ -131,7 +84,7 @@ def make_sandbox(
             os._exit(70)
     theirs.close()
     message, fds = receive_with_fds(control)
-    if len(fds) != len(_KINDS):
+    if len(fds) != len(Namespaces._fields):
         control.close()
         number, text, _ = message.get("failed", [0, "the script could not be set apart", None])
         raise OSError(number, text)
@@ -170,7 +123,7 @@ def _become_keeper(
     if os.fork() == 0:
         try:
             show_as(["sandbox.py", "init", confinement.tmp], {})
-            _become_init(program, control, stays)
+            become_init(program, control, stays)
         finally:
             os._exit(70)
     close_all_but([])
@@ -185,143 +138,6 @@ def _map(user: int, group: int) -> None:
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
     set_dumpable(False)
-
-
-def _become_init(program: Program, control: socket.socket, stays: bool) -> NoReturn:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)  # from in there the kernel keeps them from pid 1
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    give_up_privileges()
-    set_dumpable(False)
-    fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, _ in _KINDS]
-    send(control, {"uid": os.getuid()}, tuple(fds))
-    for fd in fds:
-        os.close(fd)
-    _Init(program, control, stays).run()
-
-
-class _Init:
-    """Process 1 of a sandbox."""
-
-    def __init__(self, program: Program, control: socket.socket, stays: bool) -> None:
-        self._program = program
-        self._stays = stays
-        self._control = control
-        self._main = 0
-        self._ended: dict[int, int] = {}
-        self._has_told = False
-
-    def run(self) -> NoReturn:
-        wakeup, writer = os.pipe()
-        for fd in (wakeup, writer):
-            os.set_blocking(fd, False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        selector = selectors.PollSelector()
-        selector.register(wakeup, selectors.EVENT_READ)
-        selector.register(self._control, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is self._control:
-                    self._obey()
-                else:
-                    os.read(wakeup, 4096)
-            self._reap()
-
-    def _obey(self) -> None:
-        try:
-            message = receive(self._control)
-        except EOFError:
-            os._exit(0)  # without its runner nothing in here may go on
-        if "kill" in message:
-            if not self._has_told:
-                os.kill(self._main, signal.SIGKILL)
-            return
-        if "main" in message:
-            self._main = message["main"]
-        else:
-            self._execute(self._program)
-        if self._main:
-            for fd in self._program.fds:
-                os.close(fd)
-
-    def _execute(self, program: Program) -> None:
-        try:
-            self._main = execute(program, program.prepare).pid
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError):
-                filename = error.filename.decode() if isinstance(error.filename, bytes) else None
-                send(self._control, {"failed": [error.errno, error.strerror, filename]})
-            else:
-                send(self._control, {"failed": [0, str(error), None]})
-            return
-        send(self._control, {"main": self._main})
-
-    def _reap(self) -> None:
-        try:
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    break
-                self._ended[pid] = status
-        except ChildProcessError:
-            if self._has_told and not self._stays:
-                os._exit(0)
-        if not self._has_told and self._main in self._ended:
-            self._has_told = True
-            send(self._control, {"ended": self._ended[self._main]})
-            self._reap()
-        if self._main:
-            self._ended.clear()
-
-
-def execute(program: Program, prepare: Callable[[], None] | None) -> subprocess.Popen[bytes]:
-    """Starts the program in a session of its own, once its process has prepared. Raises OSError or ValueError."""
-    # In UTF-8 whatever the locale is: words and values reach the script as they were given.
-    process = subprocess.Popen(
-        [word.encode() for word in program.argv],
-        env={name.encode(): value.encode() for name, value in program.env.items()},
-        cwd=program.cwd.encode(),
-        stdin=program.stdin,
-        stdout=program.stdout,
-        stderr=program.stderr,
-        start_new_session=True,
-        pass_fds=program.kept,
-        preexec_fn=prepare,  # safe, as this process has one thread
-    )
-    # Without a return code Popen would warn about, and wait for, a process that is waited for elsewhere.
-    process.returncode = 0
-    return process
-
-
-def send(channel: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    """Sends a small message and descriptors."""
-    socket.send_fds(channel, [json.dumps(message).encode()], list(fds))
-
-
-def receive(channel: socket.socket) -> dict[str, Any]:
-    """The next message. Raises EOFError when the other side is gone."""
-    return receive_with_fds(channel)[0]
-
-
-def receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The next message and the descriptors that came with it. Raises EOFError when the other side is gone."""
-    data, fds, _flags, _ = socket.recv_fds(channel, _MESSAGE_BYTES, _MOST_FDS)
-    if not data:
-        raise EOFError
-    return json.loads(data), fds
-
-
-def close_all_but(kept: list[int]) -> None:
-    """Standard input, output and error go to nothing."""
-    with open(os.devnull, "r+b", buffering=0) as devnull:
-        for fd in {0, 1, 2} - set(kept):
-            os.dup2(devnull.fileno(), fd, inheritable=False)
-    low = 3
-    for fd in sorted(fd for fd in set(kept) if fd > 2):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
 def _is_closed_to_others(folder: str) -> bool:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, NoReturn
 from asgard.confinement import own_uid
 from asgard.linux import become, give_up_privileges
 from asgard.process_tree import ProcessTree, SandboxTree, die_with_parent
+from asgard.program import Program, execute
 from asgard.runner_spec import Spec
-from asgard.sandbox import Program, execute, make_sandbox
+from asgard.sandbox import make_sandbox
 
 _NICENESS = 5  # a third of the CPU time of an ordinary process, when both want it
 _PIPE_BYTES = 1024 * 1024  # the most that Linux gives an ordinary user; 64 KiB would wake the runner far more often

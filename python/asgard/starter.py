@@ -31,10 +31,12 @@ from typing import Any
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
 from asgard.confinement import Confinement  # noqa: E402
+from asgard.messages import receive  # noqa: E402
 from asgard.process_tree import end_with_parent  # noqa: E402
+from asgard.program import Program  # noqa: E402
 from asgard.runner_process import fork_runner  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
-from asgard.sandbox import Program, make_sandbox, receive  # noqa: E402
+from asgard.sandbox import make_sandbox  # noqa: E402
 from asgard.script_process import StartedScript, exec_script  # noqa: E402
 from asgard.warm_start import LauncherLink, start_warm  # noqa: E402
 

@@ -15,9 +15,9 @@ import time
 from typing import Any
 
 from asgard.file_lock import hold_shared
+from asgard.messages import receive
 from asgard.process_tree import ProcessTree, SandboxTree, adopt_orphans, own_identity
 from asgard.runner_spec import Spec
-from asgard.sandbox import receive
 from asgard.script_process import StartScript
 from asgard.segments import SpoolInUseError
 from asgard.spool import LineCutter, Spool, Stream, explain

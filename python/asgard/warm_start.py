@@ -18,9 +18,12 @@ from typing import Any, NamedTuple, NoReturn
 
 from asgard.confinement import Confinement
 from asgard.linux import give_up_privileges, set_dumpable
+from asgard.messages import receive, receive_with_fds, send
+from asgard.namespaces import Namespaces
 from asgard.process_tree import SandboxTree, end_with_parent
+from asgard.program import Program
 from asgard.runner_spec import Spec
-from asgard.sandbox import Namespaces, Program, Sandbox, make_sandbox, receive, receive_with_fds, send
+from asgard.sandbox import Sandbox, make_sandbox
 from asgard.script_process import Pipes, StartedScript, become_script, exec_script, script_program
 from asgard.warm_script import Preloaded, run_script
 
