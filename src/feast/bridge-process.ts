@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Readable, Writable } from 'node:stream';
 import { PROJECT_ROOT } from '../config.ts';
+import { boundedLines } from '../platform/bounded-lines.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { type BridgeMessage, bridgeMessage, readiness } from './protocol.ts';
@@ -17,7 +17,6 @@ const END_GRACE_MS = 300;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const OUTPUT_TAIL = 4000;
 const LAST_LINES = 5;
-const LINE_FEED = 10;
 
 export interface BridgeProcessOptions {
   /** An interpreter that has Feast and pyiceberg. */
@@ -98,8 +97,9 @@ export class BridgeProcess implements AsyncDisposable {
       this.#child.once('close', () => end());
       this.#child.once('error', end);
     });
-    this.#limitLines(responses);
-    const lines = createInterface({ input: responses });
+    const lines = boundedLines(responses, MAX_ANSWER_BYTES, () => {
+      this.kill(`it wrote an answer of more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`);
+    });
     lines.once('line', (line) => {
       this.#readiness(line);
       lines.on('line', (message) => this.#take(message));
@@ -147,18 +147,6 @@ export class BridgeProcess implements AsyncDisposable {
   #lastLines(): string[] {
     const lines = this.#output.split('\n').filter((line) => line.trim() !== '');
     return lines.slice(-LAST_LINES);
-  }
-
-  /** readline keeps what has no line feed yet, however much it is. */
-  #limitLines(responses: Readable): void {
-    let bytes = 0;
-    responses.on('data', (chunk: Buffer) => {
-      const lineFeed = chunk.lastIndexOf(LINE_FEED);
-      bytes = lineFeed === -1 ? bytes + chunk.length : chunk.length - lineFeed - 1;
-      if (bytes <= MAX_ANSWER_BYTES) return;
-      responses.destroy();
-      this.kill(`it wrote an answer of more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`);
-    });
   }
 
   #readiness(line: string): void {

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Readable, Writable } from 'node:stream';
 import { PROJECT_ROOT } from '../config.ts';
+import { boundedLines } from '../platform/bounded-lines.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import { readiness, type WorkerAnswer, type WorkerRequest, workerAnswer } from './protocol.ts';
@@ -19,7 +19,6 @@ const MAX_WAITING = 64;
 /** Some 600 bytes for each of the most rows that a request may have. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const STDERR_TAIL = 4000;
-const LINE_FEED = 10;
 
 export interface ModelWorkerOptions {
   readonly environmentFolder: string;
@@ -131,8 +130,9 @@ export class ModelWorker implements AsyncDisposable {
       this.#child.once('exit', end);
       this.#child.once('error', end);
     });
-    this.#limitLines(responses);
-    const lines = createInterface({ input: responses });
+    const lines = boundedLines(responses, MAX_ANSWER_BYTES, () => {
+      this.#kill(`it wrote an answer of more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`);
+    });
     lines.once('line', (line) => {
       this.#ready(line);
       lines.on('line', (answer) => this.#settle(answer));
@@ -182,18 +182,6 @@ export class ModelWorker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kill();
     await this.ended;
-  }
-
-  /** readline keeps what has no line feed yet, however much it is. */
-  #limitLines(responses: Readable): void {
-    let bytes = 0;
-    responses.on('data', (chunk: Buffer) => {
-      const lineFeed = chunk.lastIndexOf(LINE_FEED);
-      bytes = lineFeed === -1 ? bytes + chunk.length : chunk.length - lineFeed - 1;
-      if (bytes <= MAX_ANSWER_BYTES) return;
-      responses.destroy();
-      this.#kill(`it wrote an answer of more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`);
-    });
   }
 
   #sendNext(): void {
