@@ -34,7 +34,7 @@ export function platformVariables(bench: Bench, home: string, changes: NodeJS.Pr
  * @param bin a folder that goes first on the PATH
  */
 export function plainVariables(bin?: string): NodeJS.ProcessEnv {
-  const configures = /^(ASGARD_|MLFLOW_|AWS_|PYTHON|RAY_|DATABASE_URL$|HOST$|PORT$)/;
+  const configures = /^(ASGARD_|MLFLOW_|AWS_|PYTHON|RAY_|FEAST_|FEATURES_|ICEBERG_|DATABASE_URL$|HOST$|PORT$)/;
   const given = Object.fromEntries(Object.entries(inheritedEnvironment()).filter(([name]) => !configures.test(name)));
   const path = [...(bin === undefined ? [] : [bin]), given['PATH']].join(delimiter);
   return { ...given, PATH: path, MLFLOW_DISABLE_TELEMETRY: 'true' };
