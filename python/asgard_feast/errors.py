@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
@@ -59,6 +60,10 @@ def _away(error: BaseException) -> str | None:
             return f"the feature store's database does not answer: {reason}"
         if isinstance(seen, PoolTimeoutError):
             return "the feature store's database is busy: no connection came free in time"
+        if isinstance(seen, OSError) and "AWS Error" in str(seen):  # Arrow has no kinds of them
+            return f"the feature store's warehouse does not answer: {seen}"
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "the disk that the feature store's warehouse is on is full"
         if isinstance(seen, ConnectionError):
             return f"the feature store's catalog or warehouse does not answer: {seen}"
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)

@@ -69,10 +69,16 @@ test('no request that schemathesis makes of the OpenAPI document gets an answer 
   clearTimeout(limit);
   const report = lines.join('\n');
   expect(code, report).toBe(0);
-  expect(report).toMatch(/Tested: +17\b/);
+  expect(report).toMatch(new RegExp(`Tested: +${await operations()}\\b`));
   expect(platform.log.filter((line) => line.includes('rest.fault'))).toEqual([]);
   // It got past the first look-ups: jobs were taken and models registered.
   const { next_cursor } = await (await fetch(`${platform.url}/mlops/training/jobs?limit=10`)).json();
   expect(next_cursor).not.toBeNull();
   expect((await (await fetch(`${platform.url}/mlops/models`)).json()).length).toBeGreaterThan(1);
 });
+
+/** How many the document has. */
+async function operations(): Promise<number> {
+  const { paths } = await (await fetch(`${platform.url}/openapi.json`)).json();
+  return Object.values<object>(paths).flatMap((methods) => Object.keys(methods)).length;
+}

@@ -88,7 +88,11 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       await server.createBucket('models');
       folder = await DataFolder.make();
       proxy = await startTcpProxy(server.url);
-      platform = await folder.start({ ...server.variables('models', proxy.url), ASGARD_S3_PREFIX: PREFIX });
+      platform = await folder.start({
+        ...server.variables('models', proxy.url),
+        ASGARD_S3_PREFIX: PREFIX,
+        ICEBERG_WAREHOUSE: `s3://models/${PREFIX}/warehouse`,
+      });
       await platform.ready();
     });
     afterAll(async () => {
@@ -120,6 +124,35 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const people = { age: [20, 70], visits: [1, 9] };
       expect((await client.predict({ modelName: 'own', inputs: people })).predictions).toEqual(['stays', 'leaves']);
       expect(await client.status()).toMatchObject({ ready: true, troubles: [] });
+    });
+
+    test('tables lie in the bucket; while that is away nothing is written, and it is said why', async () => {
+      const url = `${platform.url}/iceberg/tables/gold/customers`;
+      const send = async (method: string, body: string) => {
+        const answer = await fetch(url, { method, headers: { 'content-type': 'text/csv' }, body });
+        return { status: answer.status, body: await answer.json() };
+      };
+      expect(await send('PUT', 'id,n\n1,1\n')).toMatchObject({ status: 201, body: { total_rows: 1 } });
+      const files = async () => [...(await server.list('models')).keys()].filter((key) => key.includes('/warehouse/'));
+      const before = await files();
+      expect(before).toContainEqual(
+        expect.stringMatching(/^team\/one\/warehouse\/gold\/customers\/data\/.*\.parquet$/),
+      );
+      expect(await send('POST', 'id,n\n2,two\n')).toMatchObject({ status: 422 });
+      expect(await files()).toEqual(before);
+
+      proxy.breakAfter(0);
+      expect(await send('POST', 'id,n\n2,2\n')).toMatchObject({
+        status: 503,
+        body: { detail: expect.stringContaining("the feature store's warehouse does not answer") },
+      });
+      proxy.release();
+      expect(await send('POST', 'id,n\n3,3\n')).toMatchObject({ status: 200, body: { total_rows: 2 } });
+      const { rows } = await (await fetch(url)).json();
+      expect(rows.toSorted((a: { id: number }, b: { id: number }) => a.id - b.id)).toEqual([
+        { id: 1, n: 1 },
+        { id: 3, n: 3 },
+      ]);
     });
 
     test('128 MiB pass through the platform in both directions, and it holds little of them', async () => {
