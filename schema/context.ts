@@ -3,6 +3,9 @@ import type { PrismaClient } from '../src/database/generated/client.ts';
 import type { ExperimentService } from '../src/experiments/service.ts';
 import type { MaterializationService } from '../src/features/materialization.ts';
 import type { OnlineFeatureService } from '../src/features/online.ts';
+import type { FeatureServices } from '../src/features/feature-services.ts';
+import type { FeatureViewService } from '../src/features/feature-views.ts';
+import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
@@ -20,6 +23,9 @@ export interface Services {
   readonly inference: InferenceService;
   readonly onlineFeatures: OnlineFeatureService;
   readonly materializations: MaterializationService;
+  readonly featureViews: FeatureViewService;
+  readonly featureServices: FeatureServices;
+  readonly featureRegistry: FeatureRegistry;
   readonly status: () => Promise<PlatformStatus>;
   /** Read only, by the Prisma plugin and the loaders. */
   readonly database: PrismaClient;

@@ -1,4 +1,5 @@
 import type { JobFeatureRead } from '../src/database/generated/client.ts';
+import type { FeatureView } from '../src/features/feature-view.ts';
 import { readsOfRuns } from '../src/jobs/feature-read-log.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
 import { modelVersionKey, parseModelVersionKey } from '../src/models/version-key.ts';
@@ -42,6 +43,11 @@ export async function loadExperiments(keys: readonly string[], { experiments }: 
 /** Registered models by name. */
 export async function loadModels(names: readonly string[], { models }: Context) {
   return absentAsNull<RegisteredModel>(await loadPossible(names, (possible) => models.byNames(possible)));
+}
+
+/** Feature views by name. */
+export async function loadFeatureViews(names: readonly string[], { featureViews }: Context) {
+  return absentAsNull<FeatureView>(await loadPossible(names, (possible) => featureViews.byNames(possible)));
 }
 
 /** Model versions by `modelVersionKey`. */

@@ -11,6 +11,7 @@ import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { ScriptRoles } from './feast/script-role.ts';
 import { buildFeatureStore } from './feature-store.ts';
+import { featureServicesOn } from './features/services.ts';
 import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
@@ -182,7 +183,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     isolation: isolation.level,
   });
   const status = () => platform.current();
-  const services = { jobs, events, experiments, models, tables, inference, ...online.services, status, database };
+  const featureParts = { tables, ...featureServicesOn(online.bridge), ...online.services };
+  const services = { jobs, events, experiments, models, inference, ...featureParts, status, database };
   const api = await buildHttpServer({
     log: logger,
     access,

@@ -51,9 +51,11 @@ class Kind:
         """All of them as they are stored, which is quick to read."""
         return [self.proto_class.FromString(data) for (data,) in connection.execute(self._of(project))]
 
-    def count(self, connection: Connection, project: str) -> int:
-        """How many there are."""
-        return connection.execute(select(func.count()).select_from(self._of(project).subquery())).scalar_one()
+    def names(self, connection: Connection, project: str) -> list[str]:
+        """The names of all of them, sorted."""
+        name = self.table.c[self.name_column]
+        chosen = self._of(project).with_only_columns(name).order_by(collate(name, "C"))
+        return list(connection.execute(chosen).scalars())
 
     def _of(self, project: str) -> Select[Any]:
         name = self.table.c[self.name_column]

@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "online.materialize": "asgard_feast.materialize:materialize",
     "online.states": "asgard_feast.online_states:states",
     "online.views": "asgard_feast.online:views",
+    "registry.summary": "asgard_feast.registry_summary:summary",
     "services.apply": "asgard_feast.services:apply",
     "services.delete": "asgard_feast.services:delete",
     "services.find": "asgard_feast.services:find",

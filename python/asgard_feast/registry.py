@@ -24,6 +24,9 @@ from asgard_feast.errors import BridgeError
 _LOCK = 6_041_975_113
 """The key of the advisory lock, of this use alone."""
 _LOCK_TIMEOUT = "20s"
+_TABLE_LOCK_TIMEOUT = "5s"
+"""For an online table that is being filled."""
+_SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -67,13 +70,14 @@ def registry_change(store: FeatureStore) -> Iterator[RegistryChange]:
     """
     with store.registry.write_engine.begin() as connection:
         try:
-            connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": _LOCK_TIMEOUT})
+            connection.execute(_SET_LOCK_TIMEOUT, {"timeout": _LOCK_TIMEOUT})
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            connection.execute(_SET_LOCK_TIMEOUT, {"timeout": _TABLE_LOCK_TIMEOUT})
             yield RegistryChange(store, connection)
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
-            message = "other changes of the feature store go on, and nothing was changed: try again"
+            message = "nothing was changed, as another change or a materialization goes on: try again"
             raise BridgeError("UNAVAILABLE", message) from error
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.table import FileScanTask, Table
 
+from asgard_feast.table_values import json_value
+
 SAMPLE_ROWS = 10_000
 SHOWN_ROWS = 5
 _MOST_FILES = 50
@@ -26,7 +28,7 @@ def sample(table: Table, keys: list[str], columns: list[str]) -> dict[str, Any]:
             for name in columns
         ],
         "repeatedKeys": rows.num_rows - rows.group_by(keys).aggregate([]).num_rows if rows.num_rows else 0,
-        "firstRows": rows.slice(0, SHOWN_ROWS),
+        "firstRows": [[json_value(value) for value in row.values()] for row in rows.slice(0, SHOWN_ROWS).to_pylist()],
     }
 
 

@@ -61,7 +61,7 @@ def delete(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     with registry_change(context.store) as change:
         known = SERVICES.named(change.connection, change.project, [name]).get(name)
         if known is None:
-            names = [proto.spec.name for proto in SERVICES.protos(change.connection, change.project)]
+            names = SERVICES.names(change.connection, change.project)
             raise BridgeError("NOT_FOUND", f'there is no feature service "{name}"; {instead_of(name, names)}')
         change.registry.delete_feature_service(name, change.project)
     return {"service": service_record(known)}
@@ -125,7 +125,7 @@ def _problem(change: RegistryChange, views: dict[str, FeatureView], view: str, f
     """Why a reference names nothing; None when it does."""
     known = views.get(view)
     if known is None:
-        names = [proto.spec.name for proto in VIEWS.protos(change.connection, change.project)]
+        names = VIEWS.names(change.connection, change.project)
         return f'there is no feature view "{view}"; {instead_of(view, names)}'
     names = [each.name for each in known.features]
     if feature and feature not in names:

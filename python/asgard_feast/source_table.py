@@ -6,6 +6,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 
+from asgard_feast.context import Context
 from asgard_feast.definition import Definition
 from asgard_feast.errors import Issue
 from asgard_feast.nearest import instead_of
@@ -14,10 +15,15 @@ _OTHER_SCHEMAS = 20
 """How many schemas are looked into for a table that is not in its own."""
 
 
-def find_table(catalog: Catalog, definition: Definition) -> Table | Issue:
+def find_table(context: Context, definition: Definition) -> Table | Issue:
     """The table, else what is wrong with its name and what there is instead."""
+    catalogs = list(context.settings.catalogs)
+    if definition.catalog not in catalogs:
+        message = f'there is no catalog "{definition.catalog}"; {instead_of(definition.catalog, catalogs)}'
+        return {"path": ["source", "catalog"], "message": message, "type": "not_found"}
+    catalog = context.catalog(definition.catalog)
     try:
-        return catalog.load_table((definition.schema, definition.table))
+        return catalog.load_table((*definition.schema.split("."), definition.table))
     except (NoSuchTableError, NoSuchNamespaceError):
         return _missing(catalog, definition)
 

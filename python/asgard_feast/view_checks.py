@@ -125,12 +125,12 @@ def _feature_issues(
     if bounds is None:
         return
     if bounds.largest > within.largest:
-        reach, limit = f"up to {bounds.largest}", f"up to {within.largest}"
+        reach = f"values up to {bounds.largest}, and {feature.dtype} holds only up to {within.largest}"
     elif bounds.least < within.least:
-        reach, limit = f"down to {bounds.least}", f"down to {within.least}"
+        reach = f"values down to {bounds.least}, and {feature.dtype} holds only down to {within.least}"
     else:
         return
-    message = f"{what} with values {reach}, and {feature.dtype} holds them {limit} as they are: {instead}"
+    message = f"{what} with {reach} exactly: {instead}"
     yield _issue(path, message, "out_of_range")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from feast import Entity, FeatureView
-from feast.infra.registry import sql
-from sqlalchemy import update
 
 from asgard_feast.registry import RegistryChange
 from asgard_feast.registry_state import RegistryState
@@ -49,33 +47,16 @@ def delete_unused(change: RegistryChange, state: RegistryState, before: FeatureV
 def _renew_online_values(
     change: RegistryChange, before: FeatureView, view: FeatureView, changes: list[dict[str, Any]]
 ) -> None:
-    """Removes what is online of the view as it was and is no value of it any more.
-
-    Then, and when features are new, it counts as never materialized, so that the next time takes all of it.
-    """
-    paths = [each["path"] for each in changes]
-    is_other = any(path[0] in ("source", "entities") for path in paths)
-    types = [(each["kind"], each["path"][1]) for each in changes if _is_type(each["path"])]
-    gone = [name for kind, name in types if kind != "added"]
+    """Removes what is online of the view as it was and is no value of it any more."""
+    is_other = any(each["path"][0] in ("source", "entities") for each in changes)
+    gone = [each["path"][1] for each in changes if each["kind"] != "added" and _is_type(each["path"])]
     if before.online and (is_other or not view.online):
         change.update_online_tables(drop=[before], create=[])
     elif before.online and gone:
         change.delete_online_features(view, gone)
     if view.online:
         change.update_online_tables(drop=[], create=[view])
-    if is_other or types or before.online != view.online:
-        _forget_materializations(change, view)
 
 
 def _is_type(path: list[str]) -> bool:
     return path[0] == "features" and path[2:] == ["dtype"]
-
-
-def _forget_materializations(change: RegistryChange, view: FeatureView) -> None:
-    """Feast keeps them whatever a view becomes, and has no call for it."""
-    stored = change.registry.get_feature_view(view.name, change.project).to_proto()
-    stored.spec.project = change.project
-    stored.meta.ClearField("materialization_intervals")
-    table = sql.feature_views
-    is_it = (table.c.feature_view_name == view.name) & (table.c.project_id == change.project)
-    change.connection.execute(update(table).where(is_it).values(feature_view_proto=stored.SerializeToString()))

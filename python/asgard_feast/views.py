@@ -11,13 +11,13 @@ from asgard_feast.changes import changes
 from asgard_feast.context import Context
 from asgard_feast.definition import Definition
 from asgard_feast.errors import BridgeError, Issue
-from asgard_feast.json_values import json_rows
 from asgard_feast.kinds import VIEWS
 from asgard_feast.nearest import instead_of
 from asgard_feast.registry import registry_change
 from asgard_feast.registry_state import RegistryState
 from asgard_feast.sample import sample
 from asgard_feast.source_table import find_table
+from asgard_feast.table_values import columns_of
 from asgard_feast.view_checks import check_against, check_alone
 from asgard_feast.view_record import record_of, view_of
 from asgard_feast.view_write import delete_unused, write_view
@@ -102,7 +102,7 @@ def delete(context: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _check_against_table(context: Context, definition: Definition) -> tuple[Definition, Table, dict[str, str]]:
     """The definition with its timestamp field, the table, and the type of each entity."""
-    table = find_table(context.catalog(definition.catalog), definition)
+    table = find_table(context, definition)
     if isinstance(table, dict):
         issues = [table, *check_alone(definition)]
     else:
@@ -142,10 +142,7 @@ def _table_record(definition: Definition, table: Table) -> dict[str, Any]:
     snapshot = table.metadata.current_snapshot_id
     return {
         "name": definition.table_name,
-        "columns": [
-            {"name": field.name, "type": str(field.field_type), "required": field.required}
-            for field in table.schema().fields
-        ],
+        "columns": columns_of(table.schema()),
         "snapshotId": None if snapshot is None else str(snapshot),
     }
 
@@ -155,5 +152,4 @@ def _sample_record(definition: Definition, table: Table) -> dict[str, Any]:
     keys = [*definition.entities, time]
     created = [definition.created_timestamp_column] if definition.created_timestamp_column else []
     columns = [*keys, *created, *(feature.name for feature in definition.features)]
-    found = sample(table, keys, columns)
-    return found | {"columns": columns, "firstRows": json_rows(found["firstRows"])}
+    return {"columns": columns} | sample(table, keys, columns)

@@ -1,11 +1,11 @@
 import { jobSubmission } from '../../src/jobs/submission.ts';
-import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { recordOf, withoutNulls } from '../input.ts';
 import { FeaturePinsInput, type FeatureSnapshotInput } from './feature-pins.ts';
 import { TrainingJob } from './job.ts';
 import { RetryOnType } from './job-attempt.ts';
-import { TagInput } from './tag.ts';
+import { TagInput, tagRecord } from './tag.ts';
 
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
   description: 'A variable that a script shall see.',
@@ -85,11 +85,10 @@ builder.mutationField('submitTrainingJob', (t) =>
 function parse(input: typeof SubmitTrainingJobInput.$inferInput) {
   const { environmentVariables, tags, features, ...rest } = input;
   const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
-  const labels = (tags ?? []).map(({ key, value }) => [key, value] as const);
   const parsed = jobSubmission.safeParse({
     ...withoutNulls(rest),
-    environmentVars: record(['environmentVariables'], variables),
-    tags: record(['tags'], labels),
+    environmentVars: recordOf(['environmentVariables'], variables),
+    tags: tagRecord(['tags'], tags),
     ...(features != null && { features: pinsOf(features) }),
   });
   if (parsed.success) return parsed.data;
@@ -100,20 +99,6 @@ function pinsOf({ asOf, snapshots }: typeof FeaturePinsInput.$inferInput) {
   const pair = ({ table, snapshotId }: typeof FeatureSnapshotInput.$inferInput) => [table, snapshotId] as const;
   return {
     ...(asOf != null && { asOf: asOf.toISOString() }),
-    ...(snapshots != null && { snapshots: record(['features', 'snapshots'], snapshots.map(pair)) }),
+    ...(snapshots != null && { snapshots: recordOf(['features', 'snapshots'], snapshots.map(pair)) }),
   };
-}
-
-/** `null` counts as absent. */
-function withoutNulls(input: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
-}
-
-function record(path: readonly string[], entries: (readonly [string, string])[]): Record<string, string> {
-  const found = new Map<string, string>();
-  for (const [key, value] of entries) {
-    if (found.has(key)) throw invalidInput([...path, key], `${path.join('.')}: "${key}" is given twice`, 'duplicate');
-    found.set(key, value);
-  }
-  return Object.fromEntries(found);
 }

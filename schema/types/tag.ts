@@ -1,4 +1,5 @@
 import { builder } from '../builder.ts';
+import { recordOf } from '../input.ts';
 
 /** A key with a value, on whatever can bear tags. */
 export const Tag = builder.objectRef<[key: string, value: string]>('Tag').implement({
@@ -19,3 +20,14 @@ export const TagInput = builder.inputType('TagInput', {
     value: t.string({ required: true, description: 'Any text of at most 5000 characters.' }),
   }),
 });
+
+/** Tags as the domain has them; none when absent. @throws AsgardError INVALID_INPUT when a key is given twice */
+export function tagRecord(
+  path: readonly (string | number)[],
+  tags: readonly (typeof TagInput.$inferInput)[] | null | undefined,
+): Record<string, string> {
+  return recordOf(
+    path,
+    (tags ?? []).map(({ key, value }) => [key, value]),
+  );
+}

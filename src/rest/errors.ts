@@ -46,10 +46,9 @@ export function installErrorReplies(app: FastifyInstance): void {
  * An issue of the domain by the names of the wire: `['scriptName']` → `['body', 'script_name']`.
  * @param location the part of the request that the issue's path begins in
  */
-export function toWireIssue({ path: [first, ...rest], message, type }: InputIssue, location = 'body'): WireIssue {
-  if (first === undefined) return { loc: [location], msg: message, type };
-  const name = typeof first === 'string' ? (WIRE_NAMES.get(first) ?? first) : first;
-  return { loc: [location, name, ...rest].map(shown), msg: message, type };
+export function toWireIssue({ path, message, type }: InputIssue, location = 'body'): WireIssue {
+  const names = path.map((part, index) => WIRE_NAMES.get(path.slice(0, index + 1).join('.')) ?? part);
+  return { loc: [location, ...names].map(shown), msg: message, type };
 }
 
 /** A name that the caller made up may be megabytes. */

@@ -15,6 +15,9 @@ export const OF_PATH = { 400: httpError } as const;
 /** What an operation may answer that asks MLflow. */
 export const OF_MLFLOW = { 502: httpError, 504: httpError } as const;
 
+/** What an operation may answer that asks the feature store. */
+export const OF_FEATURES = { 504: httpError } as const;
+
 /** What each status says, as the document has it. */
 export const STATUS_MEANINGS: Readonly<Record<string, string>> = {
   200: 'Done',
@@ -31,7 +34,6 @@ export const STATUS_MEANINGS: Readonly<Record<string, string>> = {
   422: 'The request is not valid; every problem is named, and nothing was changed',
   429: 'Too many requests, or the queue of jobs is full: ask again after the seconds that `retry-after` says',
   500: 'A fault of the platform, which its log has under the id of the request',
-  501: 'Not implemented yet',
   502: 'MLflow failed',
   503: 'A part of the platform does not answer: ask again after the seconds that `retry-after` says',
   504: 'A part of the platform did not answer in time',

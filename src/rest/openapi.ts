@@ -16,7 +16,7 @@ const TAGS = [
   { name: 'models', description: 'The registry and predictions' },
   { name: 'tables', description: 'The tables that features are made of' },
   { name: 'platform', description: 'How the platform is' },
-  { name: 'feast', description: 'The feature store, which is still to come' },
+  { name: 'feast', description: 'The feature store' },
 ];
 
 /**

@@ -5,6 +5,7 @@ import { readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { feastOnlineRoutes } from './routes/feast-online.ts';
+import { feastServiceRoutes } from './routes/feast-services.ts';
 import { healthRoutes } from './routes/health.ts';
 import { icebergRoutes } from './routes/iceberg.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
@@ -30,7 +31,8 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(jobEventRoutes(services));
     await app.register(modelRoutes(services));
     await app.register(statusRoutes(services));
-    await app.register(feastRoutes());
+    await app.register(feastRoutes(services));
+    await app.register(feastServiceRoutes(services));
     await app.register(icebergRoutes(services));
     await app.register(feastOnlineRoutes(services));
     await app.register(healthRoutes(services));

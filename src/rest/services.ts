@@ -1,5 +1,8 @@
 import type { MaterializationService } from '../features/materialization.ts';
 import type { OnlineFeatureService } from '../features/online.ts';
+import type { FeatureServices } from '../features/feature-services.ts';
+import type { FeatureViewService } from '../features/feature-views.ts';
+import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
@@ -17,6 +20,9 @@ export interface RestServices {
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;
   readonly materializations: Pick<MaterializationService, 'start' | 'get'>;
+  readonly featureViews: Pick<FeatureViewService, 'apply' | 'plan' | 'list' | 'get' | 'delete'>;
+  readonly featureServices: Pick<FeatureServices, 'apply' | 'list' | 'get' | 'delete'>;
+  readonly featureRegistry: Pick<FeatureRegistry, 'summary'>;
   readonly metrics: Pick<Registry, 'metrics' | 'contentType'>;
   readonly status: () => Promise<PlatformStatus>;
   /** Cheaper than `status`; asked often. */

@@ -12,7 +12,7 @@ export const time = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/)
   .describe('UTC, in whole seconds, without a zone.');
-const names = z.record(z.string(), z.string());
+export const names = z.record(z.string(), z.string());
 
 /** The guide's four words. Its client's `wait_for_job` waits for ever on any other. */
 export const WIRE_STATUSES = ['queued', 'running', 'completed', 'failed'] as const;

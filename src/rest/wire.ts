@@ -10,7 +10,7 @@ import { components } from './wire-answers.ts';
  * from them. Unknown fields are ignored, and `null` counts as absent.
  */
 
-/** The wire's names of the domain's fields, for errors that the domain finds. */
+/** The wire's names of the domain's fields, by their paths, for errors that the domain finds. */
 export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['scriptName', 'script_name'],
   ['script', 'script_content'],
@@ -25,6 +25,11 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['returnProbabilities', 'return_probabilities'],
   ['runId', 'run_id'],
   ['featureService', 'feature_service'],
+  ['ttlDays', 'ttl_days'],
+  ['ttlSeconds', 'ttl_seconds'],
+  ['source.tableName', 'table_name'],
+  ['source.timestampField', 'timestamp_field'],
+  ['source.createdTimestampColumn', 'created_timestamp_column'],
 ]);
 
 /** What FastAPI takes for a truth value beside the two. */
@@ -187,11 +192,9 @@ export const inferenceRequest = z
           default: 'latest',
         }),
       inputs: asked.inputs.describe('For each column of the model its values, one a row: up to 100,000, equally many.'),
-      return_probabilities: orDefault(asked.returnProbabilities, looseBoolean)
-        .describe('Whether to give the probability of each class too.')
-        .meta({
-          wire: { anyOf: [{ type: 'boolean' }, { type: 'null' }, { enum: [...WORDS.keys()] }] },
-        }),
+      return_probabilities: looseTruth(asked.returnProbabilities).describe(
+        'Whether to give the probability of each class too.',
+      ),
     }),
   )
   .transform(
@@ -255,13 +258,14 @@ export const registrationRequest = z
   })
   .register(components, { id: 'RegistrationRequest' });
 
-function withoutNulls(body: unknown): unknown {
+/** An object of the wire without what is null, for which absent is one more word. */
+export function withoutNulls(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
 /** A field of the domain that has a default, for which `null` is one more way to say it; `read` is applied first. */
-function orDefault<Inner extends z.ZodType>(
+export function orDefault<Inner extends z.ZodType>(
   schema: z.ZodDefault<Inner>,
   read: (value: unknown) => unknown = (value) => value,
 ) {
@@ -277,6 +281,10 @@ export function looseInteger(value: unknown): unknown {
   return typeof value === 'string' && /^\s*[+-]?\d{1,15}(\.0*)?\s*$/.test(value) ? Number(value) : value;
 }
 
-function looseBoolean(value: unknown): unknown {
-  return WORDS.get(typeof value === 'string' ? value.trim().toLowerCase() : value) ?? value;
+/** A truth value in any of the words that FastAPI takes. */
+export function looseTruth(schema: z.ZodDefault<z.ZodBoolean>) {
+  const read = (value: unknown) => WORDS.get(typeof value === 'string' ? value.trim().toLowerCase() : value) ?? value;
+  return orDefault(schema, read).meta({
+    wire: { anyOf: [{ type: 'boolean' }, { type: 'null' }, { enum: [...WORDS.keys()] }] },
+  });
 }

@@ -90,7 +90,7 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
     const script = join(folder, 'hello.py');
     await writeFile(script, 'print("hello from the guide\'s client")\n');
     const results = JSON.parse(await run(join(FIXTURES, 'drive_client.py'), url, script));
-    expect(results.status).toMatchObject({ mlflow_available: true, feast_store_available: false });
+    expect(results.status).toMatchObject({ mlflow_available: true, feast_store_available: true });
     expect(results.uploaded).toMatchObject({ script_name: 'hello.py', status: 'queued' });
     expect(results.job).toMatchObject({ job_id: results.uploaded.job_id, experiment_name: 'guide_client' });
     expect(results.ended).toMatchObject({ status: 'completed', model_version: null, error: null });

@@ -6,7 +6,6 @@ import { buildHttpServer } from '../../src/http/server.ts';
 import { AsgardError, ERROR_CODES, type ErrorCode, invalidInput } from '../../src/platform/errors.ts';
 import { installErrorReplies } from '../../src/rest/errors.ts';
 import { MAX_REST_BODY_BYTES, readJsonBodies } from '../../src/rest/json-body.ts';
-import { feastRoutes } from '../../src/rest/routes/feast.ts';
 import { refuseOtherMethods } from '../../src/rest/routes/refuse.ts';
 
 const logged: string[] = [];
@@ -42,7 +41,6 @@ async function routes(rest: FastifyInstance): Promise<void> {
   rest.get('/fault', async () => {
     throw new TypeError('the secret of the database');
   });
-  await rest.register(feastRoutes());
 }
 
 beforeEach(() => {
@@ -154,16 +152,4 @@ test.each(['GET', 'POST', 'DELETE'])('%s of an unknown path is a 404', async (me
 test('an unknown path is a 404 whatever the body is', async () => {
   expect((await post('/nowhere', 'x', 'text/plain')).status).toBe(404);
   expect((await post('/nowhere', '{')).status).toBe(404);
-});
-
-test.each([
-  ['POST', '/feast/features'],
-  ['GET', '/feast/features'],
-  ['GET', '/feast/status'],
-  ['POST', '/feast/features/service'],
-])('%s %s is not implemented, whatever its body', async (method, path) => {
-  const body = method === 'POST' ? { body: 'not JSON', headers: { 'content-type': 'text/plain' } } : {};
-  const answer = await fetch(`${url}${path}`, { method, ...body });
-  expect(answer.status).toBe(501);
-  expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining('not implemented') });
 });

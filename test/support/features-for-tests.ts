@@ -11,18 +11,18 @@ import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from './data-folder.ts';
 import { DatabasesForTests } from './databases.ts';
 
-/** Likewise: a bridge that is away. */
-export const BRIDGE_AWAY: Pick<FeastBridge, 'request'> = {
-  request: async () => {
-    throw new AsgardError('UNAVAILABLE', 'there is no feature store in this test');
-  },
-};
-
 const LOOK_LIMIT_MS = 10_000;
 
 /** For tests that are about other parts: a store that is away. */
 export const FEATURES_AWAY: Pick<FeatureStoreHealth, 'current'> = {
   current: async () => ({ isAvailable: false, featureViews: 0, trouble: 'there is no feature store in this test' }),
+};
+
+/** Likewise: a bridge that is away. */
+export const BRIDGE_AWAY: Pick<FeastBridge, 'request'> = {
+  request: async () => {
+    throw new AsgardError('UNAVAILABLE', 'there is no feature store in this test');
+  },
 };
 
 /**

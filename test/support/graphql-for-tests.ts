@@ -19,6 +19,7 @@ import { changesNoticed } from '../../src/features/changes-noticed.ts';
 import { MaterializationService } from '../../src/features/materialization.ts';
 import { OnlineFeatureService } from '../../src/features/online.ts';
 import { OnlineViewCache } from '../../src/features/online-views.ts';
+import { featureServicesOn } from '../../src/features/services.ts';
 import { TableService } from '../../src/features/tables.ts';
 import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
@@ -119,6 +120,7 @@ export async function startGraphql(
   const uploads = join(home, 'uploads');
   const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
   const views = new OnlineViewCache(bridge);
+  const noticed = changesNoticed(bridge, () => views.invalidate());
   const store =
     features === undefined ? { read: () => BRIDGE_AWAY.request('', {}, z.never()) } : new OnlineStore(features.pool);
   const onlineFeatures = new OnlineFeatureService(views, store);
@@ -132,6 +134,7 @@ export async function startGraphql(
     inference,
     onlineFeatures,
     materializations,
+    ...featureServicesOn(noticed),
     status: () => status.current(),
     database: observed,
   };
@@ -157,7 +160,7 @@ export async function startGraphql(
     databaseQueries,
     log,
     uploads,
-    bridge: changesNoticed(bridge, () => views.invalidate()),
+    bridge: noticed,
     open,
     restart: async () => {
       await server.app.close();

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { PROJECT_ROOT } from '../../src/config.ts';
 import { inferenceRequest, registrationRequest, uploadRequest } from '../../src/rest/wire.ts';
 import * as answers from '../../src/rest/wire-answers.ts';
+import * as features from '../../src/rest/wire-feature-answers.ts';
+import { featureServiceRequest, featureViewRequest } from '../../src/rest/wire-features.ts';
 
 const document = z
   .object({
@@ -47,7 +49,12 @@ test('the document has every path of the API', () => {
       'GET /mlops/status',
       'GET /feast/features',
       'POST /feast/features',
+      'GET /feast/features/{name}',
+      'DELETE /feast/features/{name}',
       'POST /feast/features/service',
+      'GET /feast/features/services',
+      'GET /feast/features/services/{name}',
+      'DELETE /feast/features/services/{name}',
       'GET /feast/status',
       'GET /iceberg/tables',
       'GET /iceberg/tables/{schema}/{table}',
@@ -87,6 +94,11 @@ test.each([
   ['Registration', answers.registration],
   ['Prediction', answers.prediction],
   ['PlatformStatus', answers.platformStatus],
+  ['FeatureViewRequest', featureViewRequest],
+  ['FeatureServiceRequest', featureServiceRequest],
+  ['AppliedFeatureView', features.appliedFeatureView],
+  ['FeatureView', features.featureViewDetails],
+  ['FeatureStoreStatus', features.featureStoreStatus],
   ['Readiness', answers.readiness],
 ])('the examples of %s are what it says', (id, schema) => {
   const { examples } = z.object({ examples: z.array(z.unknown()).min(1) }).parse(document.components.schemas[id]);

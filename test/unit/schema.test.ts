@@ -55,7 +55,12 @@ describe('the GraphQL schema', () => {
   it('has a member for every failure, and only failures, beside the success of a result union', () => {
     const unions = types.filter(isUnionType);
     expect(unions.map(({ name }) => name).sort()).toEqual([
+      'ApplyFeatureServiceResult',
+      'ApplyFeatureViewResult',
       'CancelTrainingJobResult',
+      'DeleteFeatureServiceResult',
+      'DeleteFeatureViewResult',
+      'FeatureViewPlanResult',
       'PredictResult',
       'SubmitTrainingJobResult',
     ]);

@@ -6,6 +6,17 @@
       }
       const result: PossibleTypesResultData = {
   "possibleTypes": {
+    "ApplyFeatureServiceResult": [
+      "AppliedFeatureService",
+      "InvalidInputError",
+      "UnavailableError"
+    ],
+    "ApplyFeatureViewResult": [
+      "AppliedFeatureView",
+      "ConflictError",
+      "InvalidInputError",
+      "UnavailableError"
+    ],
     "CancelTrainingJobResult": [
       "ConflictError",
       "InvalidInputError",
@@ -13,11 +24,32 @@
       "TrainingJob",
       "UnavailableError"
     ],
+    "DeleteFeatureServiceResult": [
+      "DeletedFeatureService",
+      "NotFoundError",
+      "UnavailableError"
+    ],
+    "DeleteFeatureViewResult": [
+      "ConflictError",
+      "DeletedFeatureView",
+      "NotFoundError",
+      "UnavailableError"
+    ],
     "Error": [
       "ConflictError",
       "InvalidInputError",
       "NotFoundError",
       "QueueFullError",
+      "UnavailableError"
+    ],
+    "FeatureViewDefinition": [
+      "FeatureView",
+      "ProposedFeatureView"
+    ],
+    "FeatureViewPlanResult": [
+      "ConflictError",
+      "FeatureViewPlan",
+      "InvalidInputError",
       "UnavailableError"
     ],
     "JobEvent": [

@@ -8,7 +8,7 @@ import { sendFailure } from '../errors.ts';
 export function refuseOtherMethods(
   app: FastifyInstance,
   url: string,
-  allowed: readonly ('GET' | 'POST' | 'PUT')[],
+  allowed: readonly ('GET' | 'POST' | 'PUT' | 'DELETE')[],
 ): void {
   // Fastify answers HEAD wherever it answers GET.
   const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
@@ -23,6 +23,6 @@ export function refuseOtherMethods(
 }
 
 /** Fastify asks for a handler where a hook has already answered. */
-export function answeredBefore(): never {
+function answeredBefore(): never {
   throw new Error('a hook should have answered this request');
 }
