@@ -1,10 +1,10 @@
 import { initContextCache } from '@pothos/core';
 import type { PrismaClient } from '../src/database/generated/client.ts';
 import type { ExperimentService } from '../src/experiments/service.ts';
-import type { MaterializationService } from '../src/features/materialization.ts';
-import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureServices } from '../src/features/feature-services.ts';
 import type { FeatureViewService } from '../src/features/feature-views.ts';
+import type { MaterializationService } from '../src/features/materialization.ts';
+import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';

@@ -1,7 +1,7 @@
-import type { MaterializationService } from '../features/materialization.ts';
-import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureServices } from '../features/feature-services.ts';
 import type { FeatureViewService } from '../features/feature-views.ts';
+import type { MaterializationService } from '../features/materialization.ts';
+import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';

@@ -133,9 +133,11 @@ export class Gate implements AsyncDisposable {
 
   private constructor() {
     this.#server = createServer((socket) => {
-      socket.on('error', () => {});
       socket.on('close', () => this.#waiting.delete(socket));
-      createInterface({ input: socket }).on('line', (line) => this.#take(socket, line));
+      // A script that is killed while it waits resets its connection: readline tells that too.
+      socket.on('error', () => {});
+      const lines = createInterface({ input: socket }).on('error', () => {});
+      lines.on('line', (line) => this.#take(socket, line));
     });
   }
 

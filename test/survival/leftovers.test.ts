@@ -50,12 +50,12 @@ describe.sequential('kill -9 leaves nothing that the next start does not end', {
   });
 });
 
-/** Kills a platform as soon as such a program of its own is seen. @returns what is left, apart from a job's script */
+/** Kills a platform as soon as such a program of its own is seen. @returns what is left, apart from a job that goes on */
 async function killed({ pid, ended }: Pick<TestPlatform, 'pid' | 'ended'>, program: string): Promise<number[]> {
   await poll(commands, (found) => found.some((command) => command.includes(program)));
   process.kill(pid, 'SIGKILL');
   await ended();
-  const left = folder.processes().filter(({ command }) => !/runner\.py|script\.py/.test(command));
+  const left = folder.processes().filter(({ command }) => !/runner\.py|script\.py|\/home\/jobs\//.test(command));
   return left.map((each) => each.pid);
 }
 
