@@ -13,6 +13,7 @@ import './types/job-list.ts';
 import './types/job-links.ts';
 import './types/feature-pins.ts';
 import './types/feature-read.ts';
+import './types/feature-view-use.ts';
 import './types/environment.ts';
 import './types/feature-view.ts';
 import './types/feature-view-plan.ts';

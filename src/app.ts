@@ -220,8 +220,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     jobsFolder,
     isolation: isolation.level,
     hiddenFolder: home,
-    // Where a user puts what jobs shall read; the demo does.
-    readableFolders: [join(home, 'data')],
+    // Where a user puts what jobs shall read (the demo does), and the files of tables.
+    readableFolders: [join(home, 'data'), ...(config.features.s3 === undefined ? [config.features.warehouse] : [])],
     launchersFolder,
     launchers: config.launchers,
     environmentsFolder: config.environments,

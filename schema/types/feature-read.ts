@@ -11,7 +11,7 @@ import { Run } from './run.ts';
 /** The most reads of a job that are shown. */
 const MAX_READS = 1000;
 
-const FeatureRead = builder.prismaObject('JobFeatureRead', {
+export const FeatureRead = builder.prismaObject('JobFeatureRead', {
   name: 'FeatureRead',
   description:
     'What the script of a job read of a feature view. The same read is there once, however often the script does it.',

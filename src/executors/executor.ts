@@ -1,13 +1,5 @@
 import type { Frame } from '../python/frames.ts';
 
-/** How a script reaches the feature store. */
-export interface FeatureStoreAccess {
-  /** The content of its `feature_store.yaml`, which holds a secret of this run's. */
-  readonly yaml: string;
-  /** Folders of this machine that it reads: a warehouse's. */
-  readonly folders: readonly string[];
-}
-
 /** A script and all that its process is given. */
 export interface RunSpec {
   readonly scriptName: string;
@@ -16,8 +8,8 @@ export interface RunSpec {
   readonly environmentFolder: string;
   /** Variables beside those that every script gets. */
   readonly variables: Readonly<Record<string, string>>;
-  /** For a script that uses the feature store; absent: it does not, or there is none. */
-  readonly featureStore?: FeatureStoreAccess | undefined;
+  /** The content of the `feature_store.yaml` of a script that uses the feature store, with a secret of this run's. */
+  readonly featureStoreYaml?: string | undefined;
   /** The runner ends the script by itself when they are over. */
   readonly timeoutSeconds: number;
   /** Between asking the script to end and killing it. */
@@ -46,8 +38,11 @@ export interface Executor {
   reserve(handle: RunHandle): Promise<void>;
   /** How far an execution has come. `gone`: nothing is left of it, or it was never reserved. */
   stateOf(handle: RunHandle): Promise<'reserved' | 'started' | 'gone'>;
-  /** Makes ready, before any script needs it, what lets those of an environment start at once. */
-  warmUp(environmentFolder: string): Promise<void>;
+  /**
+   * Makes ready, before any script needs it, what lets those of an environment start at once.
+   * @param script one of those that will be run in it; absent: any
+   */
+  warmUp(environmentFolder: string, script?: string): Promise<void>;
   /** Starts the script of a reserved execution. */
   submit(handle: RunHandle, spec: RunSpec): Promise<void>;
   /**

@@ -2,7 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../config.ts';
 import { importsOf, usesFeast } from '../python/script-imports.ts';
-import type { FeatureStoreAccess } from './executor.ts';
 
 /** Where scripts find `asgard_feast.offline`, which their `feature_store.yaml` names. */
 const PACKAGES = join(PROJECT_ROOT, 'python');
@@ -24,18 +23,12 @@ interface FeatureStoreFiles {
  * `repo_path` it is given; and in the run's own /tmp, for scripts that look for the file.
  * @param folder of the run
  */
-export async function writeFeatureStoreFiles(
-  folder: string,
-  { yaml, folders }: FeatureStoreAccess,
-): Promise<FeatureStoreFiles> {
+export async function writeFeatureStoreFiles(folder: string, yaml: string): Promise<FeatureStoreFiles> {
   const path = join(folder, 'home', FILE);
   const repository = join(folder, 'tmp', REPOSITORY);
   await mkdir(repository, { recursive: true, mode: 0o700 });
   for (const file of [path, join(repository, FILE)]) await writeFile(file, yaml, { mode: 0o600 });
-  return {
-    variables: { FEAST_FS_YAML_FILE_PATH: path, PYTHONPATH: PACKAGES },
-    readable: [PACKAGES, ...folders],
-  };
+  return { variables: { FEAST_FS_YAML_FILE_PATH: path, PYTHONPATH: PACKAGES }, readable: [PACKAGES] };
 }
 
 /** The modules that a launcher shall have ready for a script. */

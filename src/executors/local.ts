@@ -100,16 +100,16 @@ export class LocalExecutor implements Executor {
     return spool.size > 0 ? 'started' : 'reserved';
   }
 
-  async warmUp(environmentFolder: string): Promise<void> {
-    await this.#launchers?.warmUp(environmentFolder);
+  async warmUp(environmentFolder: string, script = ''): Promise<void> {
+    await this.#launchers?.warmUp(environmentFolder, preloadsOf(script, ''));
   }
 
   async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
     const folder = folderOf(handle);
     const work = join(folder, 'work');
     await writeFile(join(work, spec.scriptName), spec.script);
-    const { featureStore } = spec;
-    const features = featureStore && (await writeFeatureStoreFiles(folder, featureStore));
+    const { featureStoreYaml: yaml } = spec;
+    const features = yaml === undefined ? undefined : await writeFeatureStoreFiles(folder, yaml);
     const runnerSpec = {
       argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
       env: {

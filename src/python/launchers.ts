@@ -95,8 +95,12 @@ export class Launchers implements AsyncDisposable {
     return launcher.launch(spec);
   }
 
-  /** Starts a launcher before anybody needs it, if there is room for one more. */
-  async warmUp(environmentFolder: string): Promise<void> {
+  /**
+   * Starts a launcher before anybody needs it, if there is room for one more.
+   * @param imports modules that scripts will import
+   */
+  async warmUp(environmentFolder: string, imports: readonly string[] = []): Promise<void> {
+    this.#preloadsOf(environmentFolder).saw(imports);
     if (this.#isPossible && this.#entries.size < this.#limit) await this.#start(environmentFolder);
   }
 

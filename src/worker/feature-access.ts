@@ -1,5 +1,3 @@
-import { isAbsolute } from 'node:path';
-import type { FeatureStoreAccess } from '../executors/executor.ts';
 import { FeaturesDatabase } from '../feast/database.ts';
 import { type RoleHolder, ScriptRoles } from '../feast/script-role.ts';
 import { type FeatureStoreSettings, featureStoreYaml, readersSettings, SCHEMAS } from '../feast/settings.ts';
@@ -22,21 +20,20 @@ export function featureStoreOfScripts(settings: FeatureStoreSettings): FeatureSt
 }
 
 /**
- * Makes what an attempt's script reads the feature store with. A job is not worth less when that cannot be done: then its
+ * The `feature_store.yaml` of an attempt's script, with a role that is made for it. A job is not worth less when that cannot be done: then its
  * log says so, and what its script asks of the feature store fails.
  * @param options.seconds how long the script may run
  */
 export async function featureAccess(
   { settings, database, roles }: FeatureStoreOfScripts,
   options: { holder: RoleHolder; seconds: number; say: (text: string) => Promise<void> },
-): Promise<FeatureStoreAccess | undefined> {
+): Promise<string | undefined> {
   const { holder, seconds, say } = options;
   try {
     const url = await roles.make(holder, new Date(Date.now() + (seconds + SLACK_SECONDS) * 1000));
     if (!(await hasRegistry(database)))
       await say('The feature store has no feature view yet: make one before a script reads it');
-    const folders = isAbsolute(settings.warehouse) ? [settings.warehouse] : [];
-    return { yaml: JSON.stringify(featureStoreYaml(readersSettings(settings, url))), folders };
+    return JSON.stringify(featureStoreYaml(readersSettings(settings, url)));
   } catch (error) {
     await say(`The script has no access to the feature store, and its calls of feast will fail: ${messageOf(error)}`);
     return undefined;

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TrainingJob } from '../database/generated/client.ts';
-import { type FeatureStoreAccess, type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
+import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/executor.ts';
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
 import { keptOutput } from '../jobs/output-store.ts';
@@ -166,7 +166,7 @@ export class Supervision {
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
     const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
-    const featureStore = await this.#featureAccess(job, deadline);
+    const featureStoreYaml = await this.#featureStoreYaml(job, deadline);
     const token = await issueJobToken(database, this.#claim);
     if (token === null) return this.#mustHold();
     const spec: RunSpec = {
@@ -174,7 +174,7 @@ export class Supervision {
       script: job.script,
       environmentFolder: environment.folder,
       variables: scriptVariables(job, gatewayUrl, token),
-      featureStore,
+      featureStoreYaml,
       timeoutSeconds: deadline.remainingSeconds,
       graceSeconds: job.graceSeconds,
       outputLimitBytes,
@@ -184,7 +184,7 @@ export class Supervision {
     this.#ownRunner();
   }
 
-  async #featureAccess(job: TrainingJob, deadline: Deadline): Promise<FeatureStoreAccess | undefined> {
+  async #featureStoreYaml(job: TrainingJob, deadline: Deadline): Promise<string | undefined> {
     const { features } = this.#context;
     if (features === undefined || !this.#usesFeast) return undefined;
     const seconds = deadline.remainingSeconds + job.graceSeconds;

@@ -50,8 +50,17 @@ async function addAll(name: string): Promise<void> {
   await api.database.environment.create({ data: { hash: name, lock: 'numpy==2.4.0\n', python: '3.12.3', copies } });
   const data = { runId, modelVersion: '2', environmentHash: name };
   await api.database.trainingJob.update({ where: { id }, data });
-  await claimJobs(api.database, workerNamed('worker'), 1);
-  await api.database.jobRun.create({ data: { jobId: id, runId, experimentId } });
+  const [claim] = await claimJobs(api.database, workerNamed('worker'), 1);
+  const attemptId = claim?.id ?? 0n;
+  await api.database.jobRun.create({ data: { jobId: id, attemptId, runId, experimentId } });
+  const read = {
+    featureView: 'view',
+    table: 'iceberg.gold.t',
+    features: ['f'],
+    entityRows: 1,
+    digest: Buffer.from('d'),
+  };
+  await api.database.jobFeatureRead.create({ data: { jobId: id, attemptId, ...read } });
 }
 
 const RUN = 'id name metrics { key value } params { key } tags { key }';
@@ -104,6 +113,12 @@ it.each([
     'environments',
     `jobs(first: 2) { edges { node { status run { ${RUN} } environment { status } } } }`,
   ],
+  [
+    'jobs → feature reads, of model version too',
+    'trainingJobs',
+    `featureReads { table run { id } job { status } } modelVersion { featureReads { table } }`,
+  ],
+  ['jobs → run → feature reads', 'trainingJobs', 'featureSnapshots { table } run { featureReads { table } }'],
   [
     'models → versions → job → run',
     'models',
