@@ -1,30 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { AsgardError } from '../platform/errors.ts';
 import type { FeaturesDatabase } from './database.ts';
-import { SCHEMAS } from './settings.ts';
+import { makeReaders } from './readers.ts';
 
 /** Feast and pyiceberg hold a connection or two each; a script may have some processes. */
 const CONNECTIONS = 10;
 /** A script may ask for longer itself; its deadline and its connections bound it then. */
 const STATEMENT_TIMEOUT = '60s';
-/** Of the schemas that scripts read. */
-const READABLE = [SCHEMAS.registry, SCHEMAS.catalog].join(', ');
 const NAME = /^asgard_job_([0-9a-f]{16})_(\d{1,9})$/;
-/** Under which the readers' group is made: two that do it at once would fail each other. */
-const GROUP_LOCK = 4_937_002;
-
-const PLACE = `
-  SELECT oid::text, datname AS database, current_user AS role,
-    (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user) AS "mayMakeRoles"
-  FROM pg_database WHERE datname = current_database()`;
-
-interface Place {
-  readonly oid: string;
-  readonly database: string;
-  readonly role: string;
-  readonly mayMakeRoles: boolean;
-}
 
 /** An attempt at a job, whose script the role is for. */
 export interface RoleHolder {
@@ -62,7 +45,7 @@ export class ScriptRoles {
   async make(holder: RoleHolder, validUntil: Date): Promise<string> {
     const name = nameOf(holder);
     const password = randomBytes(24).toString('base64url');
-    this.#group ??= this.#makeGroup();
+    this.#group ??= makeReaders(this.#pool);
     const group = await this.#group.catch((error: unknown) => {
       this.#group = undefined;
       throw error;
@@ -102,30 +85,6 @@ export class ScriptRoles {
       if (jobId === undefined || validUntil === null) return [];
       return [{ jobId, attempt: Number(attempt), validUntil }];
     });
-  }
-
-  /** Safe to repeat; tables that are made later are readable too. */
-  async #makeGroup(): Promise<string> {
-    const { rows } = await this.#pool.query<Place>(PLACE);
-    const [place] = rows;
-    if (place === undefined) throw new Error('a query for one row gave none');
-    const { oid, database, role, mayMakeRoles } = place;
-    if (!mayMakeRoles) {
-      const cure = `ALTER ROLE ${pg.escapeIdentifier(role)} CREATEROLE, or FEATURES_DATABASE_URL`;
-      throw new AsgardError('UNAVAILABLE', `the database role ${role} may not make one for the script: ${cure}`);
-    }
-    // Roles are of the whole server: a group of another database's must not be able to read this one.
-    const group = `asgard_reader_${oid}`;
-    await this.#pool.query(`
-      SELECT pg_advisory_xact_lock(${GROUP_LOCK});
-      DO $$ BEGIN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${group}') THEN CREATE ROLE ${group}; END IF;
-      END $$;
-      GRANT CONNECT ON DATABASE ${pg.escapeIdentifier(database)} TO ${group};
-      GRANT USAGE ON SCHEMA ${READABLE} TO ${group};
-      GRANT SELECT ON ALL TABLES IN SCHEMA ${READABLE} TO ${group};
-      ALTER DEFAULT PRIVILEGES IN SCHEMA ${READABLE} GRANT SELECT ON TABLES TO ${group}`);
-    return group;
   }
 }
 

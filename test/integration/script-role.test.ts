@@ -161,6 +161,6 @@ it('a platform that may not make roles says so in the log, and the job goes on',
   expect(await featureAccess(store, { holder: holder(), seconds: 60, say })).toBeUndefined();
   expect(said).toEqual([
     'The script has no access to the feature store, and its calls of feast will fail: the database role plain may not make one ' +
-      'for the script: ALTER ROLE "plain" CREATEROLE, or FEATURES_DATABASE_URL',
+      'that reads features: ALTER ROLE "plain" CREATEROLE, or FEATURES_DATABASE_URL',
   ]);
 });
