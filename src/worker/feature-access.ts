@@ -1,6 +1,7 @@
 import { FeaturesDatabase } from '../feast/database.ts';
 import { type RoleHolder, ScriptRoles } from '../feast/script-role.ts';
 import { type FeatureStoreSettings, featureStoreYaml, readersSettings, SCHEMAS } from '../feast/settings.ts';
+import { yamlText } from '../feast/yaml.ts';
 import { messageOf } from '../platform/errors.ts';
 
 /** A script's runner has ended it by then, whatever it waits for. */
@@ -33,7 +34,7 @@ export async function featureAccess(
     const url = await roles.make(holder, new Date(Date.now() + (seconds + SLACK_SECONDS) * 1000));
     if (!(await hasRegistry(database)))
       await say('The feature store has no feature view yet: make one before a script reads it');
-    return JSON.stringify(featureStoreYaml(readersSettings(settings, url)));
+    return yamlText(featureStoreYaml(readersSettings(settings, url)));
   } catch (error) {
     await say(`The script has no access to the feature store, and its calls of feast will fail: ${messageOf(error)}`);
     return undefined;

@@ -1,6 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import type { FeaturesConfig } from '../../src/config-features.ts';
 import { featureStoreSettings, featureStoreYaml, readersSettings } from '../../src/feast/settings.ts';
+import { yamlText } from '../../src/feast/yaml.ts';
+import { toolchainPython } from '../../src/python/environments.ts';
+import { TOOLCHAIN } from '../support/data-folder.ts';
 
 const config: FeaturesConfig = {
   databaseUrl: undefined,
@@ -65,4 +69,12 @@ test('scripts are told of the same store, and of no secret of the platform’s',
   const rest = readersSettings(featureStoreSettings({ ...config, catalog }, OWNER), READER);
   expect(rest.catalog).toEqual({ type: 'rest', uri: 'https://catalog.example/v1', prefix: 'lake' });
   expect(featureStoreYaml(rest)).toMatchObject({ offline_store: { catalogs: { iceberg: rest.catalog } } });
+});
+
+test('what Feast reads of the file is what was written, dollar signs, words and quotes included', () => {
+  const texts = { home: '/data/$HOME', word: 'yes', number: '0123', quoted: `a"b'c: #d`, 'a key': 'grün' };
+  const yaml = { ...texts, count: 60, isOn: false, deep: { empty: {}, deeper: { text: '' } } };
+  const read = 'import json, os, sys, yaml; print(json.dumps(yaml.safe_load(os.path.expandvars(sys.argv[1]))))';
+  const options = { env: { HOME: '/elsewhere', LANG: 'C.UTF-8' }, encoding: 'utf8' } as const;
+  expect(JSON.parse(execFileSync(toolchainPython(TOOLCHAIN), ['-c', read, yamlText(yaml)], options))).toEqual(yaml);
 });
