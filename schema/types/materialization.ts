@@ -45,7 +45,7 @@ const MaterializationType = builder.objectRef<Materialization>('Materialization'
     'One run that brings the online values of a feature view up to its table. All of its values change at once.',
   fields: (t) => ({
     id: t.exposeID('id', { description: '16 hexadecimal digits.' }),
-    featureViewName: t.exposeString('featureView', { description: 'The name of the view.' }),
+    featureViewName: t.exposeString('featureView', { description: 'Which view it copies.' }),
     status: t.expose('status', { type: MaterializationStatusType, description: 'How far it is.' }),
     trigger: t.expose('trigger', { type: MaterializationTriggerType, description: 'Why it was begun.' }),
     mode: t.expose('mode', {
@@ -136,7 +136,7 @@ builder.queryFields((t) => ({
     type: MaterializationType,
     nullable: true,
     description: 'One materialization; null when there is none of this id. Of each view the last 100 are kept.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    args: { id: t.arg.id({ required: true, description: 'Of the run, as its start gave it.' }) },
     resolve: (_root, { id }, { materializations }) => materializations.find(id),
   }),
   materializations: t.field({

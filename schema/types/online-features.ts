@@ -16,7 +16,7 @@ const OnlineFeatureType = builder.objectRef<OnlineColumn>('OnlineFeature').imple
   description: 'A feature of all entity rows; each of its lists has one item for each row.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The feature’s name, with its view’s where that was asked for.' }),
-    featureViewName: t.exposeString('view', { description: 'The name of its view.' }),
+    featureViewName: t.exposeString('view', { description: 'Which view it is of.' }),
     feature: t.exposeString('feature', { description: 'Its name within the view.' }),
     values: t.field({
       type: ['JSON'],

@@ -61,6 +61,7 @@ describe('the GraphQL schema', () => {
       'DeleteFeatureServiceResult',
       'DeleteFeatureViewResult',
       'FeatureViewPlanResult',
+      'MaterializeFeatureViewsResult',
       'PredictResult',
       'SubmitTrainingJobResult',
     ]);
