@@ -1,4 +1,5 @@
 import { guideTable } from './guide-table.ts';
+import { historicalFeatures } from './historical-features.ts';
 import { inference } from './inference.ts';
 import { jobOverhead } from './job-overhead.ts';
 import { logDelay } from './log-delay.ts';
@@ -14,6 +15,7 @@ export const CLAIMS: readonly Claim[] = [
   logDelay,
   manyLines,
   inference,
+  historicalFeatures,
   manyJobs,
   startAndRest,
 ];

@@ -21,9 +21,8 @@ class EntityRows:
         """Raises ValueError when no column can be the time, and Feast's error when there are several such."""
         self.time_column = infer_event_timestamp_from_entity_df(dict(zip(frame.columns, frame.dtypes, strict=True)))
         times = _times(frame[self.time_column], self.time_column)
-        others = pa.Table.from_pandas(frame.drop(columns=self.time_column), preserve_index=False)
-        others = others.replace_schema_metadata(None)
-        self.table = others.add_column(list(frame.columns).index(self.time_column), self.time_column, times)
+        columns = {name: times if name == self.time_column else _column(frame[name]) for name in frame.columns}
+        self.table = pa.table(columns)
         """The caller's columns in their order, the time as microseconds in UTC."""
         self.times = times.cast(pa.int64()).fill_null(NEVER).to_numpy()
         """int64: microseconds since 1970 in UTC, or NEVER."""
@@ -45,9 +44,16 @@ def _times(column: pd.Series, name: str) -> pa.Array:
         raise ValueError(f"{name} of entity_df is {column.dtype}, which is no time; pandas.to_datetime makes one of it")
     if not isinstance(column.dtype, pd.DatetimeTZDtype):
         column = pd.to_datetime(column, utc=True)  # a time without offset means UTC, as in Feast
-    array = pa.Array.from_pandas(column)
-    combined = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return combined.cast(_ARROW_TIME, safe=False)  # nanoseconds beyond the table's microseconds are cut off
+    return _column(column).cast(_ARROW_TIME, safe=False)  # nanoseconds beyond the table's microseconds are cut off
+
+
+def _column(series: pd.Series) -> pa.Array:
+    """Numbers stay where they are: nothing is copied."""
+    try:
+        array = pa.Array.from_pandas(series)
+    except pa.ArrowException as error:
+        raise ValueError(f"{series.name} of entity_df cannot be taken: {error}") from error
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _datetime(microseconds: np.int64) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -88,13 +87,11 @@ class HistoricalRetrieval(RetrievalJob):
         result = self._entities.table
         reads = []
         for view, table, key_types in self._views:
-            started = time.monotonic()
             joined = self._join(view, table, key_types)
             for name, column in zip(view.results, view.features.values(), strict=True):
                 result = result.append_column(name, joined.column(column))
             snapshot_id = None if table.snapshot_id is None else str(table.snapshot_id)
-            seconds = round(time.monotonic() - started, 3)
-            reads.append(Read(view.view, list(view.features), table.name, snapshot_id, result.num_rows, seconds))
+            reads.append(Read(view.view, list(view.features), table.name, snapshot_id, result.num_rows))
         if not self._is_reported:
             self._is_reported = True
             report(reads)

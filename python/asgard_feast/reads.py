@@ -33,7 +33,6 @@ class Read:
     snapshot_id: str | None
     """As text: it has more digits than JSON's readers keep. None: the table had no rows yet."""
     entity_rows: int
-    seconds: float
 
 
 def report(reads: Sequence[Read]) -> None:
