@@ -220,7 +220,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     jobsFolder,
     isolation: isolation.level,
     hiddenFolder: home,
-    // Where a user puts what jobs shall read (the demo does), and the files of tables.
+    // Where a user puts files that jobs shall read, and the files of tables.
     readableFolders: [join(home, 'data'), ...(config.features.s3 === undefined ? [config.features.warehouse] : [])],
     launchersFolder,
     launchers: config.launchers,

@@ -1,4 +1,4 @@
-"""Writes a made-up customer table for `train.py`: six features and whether the customer left.
+"""Writes a made-up customer table for `train.py`: for each customer six features, whether they left, and as of when.
 
 Whoever needed much support, or has not bought for long, tends to leave; few purchases add to it. The other features
 say next to nothing. Some customers decide by chance, so that no model predicts all of them. Needs only Python itself;
@@ -9,7 +9,9 @@ import argparse
 import csv
 import math
 import random
+import sys
 from pathlib import Path
+from typing import TextIO
 
 FEATURES = (
     "support_tickets_count",
@@ -19,6 +21,7 @@ FEATURES = (
     "account_age_days",
     "avg_purchase_value",
 )
+AS_OF = "2025-11-01T00:00:00Z"
 CHANCE = 0.03
 
 
@@ -38,14 +41,12 @@ def make_customer(source: random.Random) -> list[int | float]:
     return [tickets, days, purchases, value, age, average, int(churned)]
 
 
-def write_customers(path: Path, rows: int, seed: int) -> None:
-    """Writes `rows` customers to `path` as CSV with a header, and makes its folder."""
+def write_customers(file: TextIO, rows: int, seed: int) -> None:
+    """Writes `rows` customers, numbered from 1, as CSV with a header."""
     source = random.Random(seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*FEATURES, "churned"))
-        writer.writerows(make_customer(source) for _ in range(rows))
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("customer_id", "event_timestamp", *FEATURES, "churned"))
+    writer.writerows((number, AS_OF, *make_customer(source)) for number in range(1, rows + 1))
 
 
 def positive(text: str) -> int:
@@ -59,11 +60,16 @@ def positive(text: str) -> int:
 def main() -> None:
     """Write the file that the arguments name."""
     parser = argparse.ArgumentParser(description="Write a made-up customer table as CSV.")
-    parser.add_argument("output", type=Path, help="the CSV file to write")
+    parser.add_argument("output", type=Path, nargs="?", help="the CSV file to write (default: standard output)")
     parser.add_argument("--rows", type=positive, default=2000, help="customers (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="the same seed makes the same file (default: %(default)s)")
     arguments = parser.parse_args()
-    write_customers(arguments.output, arguments.rows, arguments.seed)
+    if arguments.output is None:
+        write_customers(sys.stdout, arguments.rows, arguments.seed)
+        return
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.output.open("w", newline="", encoding="utf-8") as file:
+        write_customers(file, arguments.rows, arguments.seed)
     print(f"wrote {arguments.rows} customers to {arguments.output}")
 
 

@@ -1,6 +1,7 @@
-"""Trains the churn model: a random forest over the CSV file that DATA_PATH names, whose last column is `churned`.
+"""Trains the churn model: a random forest over features of customers of whom it is known whether they left.
 
-The platform sets MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME, so `mlflow.start_run()` is all the set-up there is.
+It reads two feature views, which `npm run demo` makes: `customer_features`, and `customer_outcomes` with `churned`. The
+platform sets what Feast and MLflow need: `FeatureStore(...)` and `mlflow.start_run()` are all the set-up there is.
 """
 
 import os
@@ -9,13 +10,28 @@ import tempfile
 
 import mlflow
 import pandas as pd
+from feast import FeatureStore
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-data_path = os.environ["DATA_PATH"]
-print(f"Reading {data_path}")
-df = pd.read_csv(data_path)
-X = df.drop("churned", axis=1)
+FEATURES = [
+    "support_tickets_count",
+    "days_since_last_purchase",
+    "total_purchases",
+    "customer_lifetime_value",
+    "account_age_days",
+    "avg_purchase_value",
+]
+
+# Whose features, as they were known when.
+customers = pd.DataFrame({"customer_id": range(1, 2001), "event_timestamp": pd.to_datetime("2025-11-03")})
+print("Reading features as of 2025-11-03")
+store = FeatureStore(repo_path="/tmp/feast_repo")
+df = store.get_historical_features(
+    entity_df=customers,
+    features=[f"customer_features:{name}" for name in FEATURES] + ["customer_outcomes:churned"],
+).to_df()
+X = df[FEATURES]
 y = df["churned"]
 print(f"Read {len(df)} customers, {y.mean():.1%} of whom churned")
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -8,11 +8,13 @@ import { AsgardClient } from '../client/client.ts';
 import { type Config, ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { messageOf } from '../platform/errors.ts';
+import { makeViews, type Rest, writeTable } from './demo-features.ts';
 import { type StartedPlatform, startPlatform } from './start-platform.ts';
 
 const HELP = `usage: npm run demo [-- --exit]
 
-Starts the platform and takes a training script through it: upload, live log, registered model, predictions.
+Starts the platform and takes a model through it: a table, feature views of it, a training script that reads them, its
+live log, the registered model, predictions.
 Keeps the platform running until Ctrl-C; with --exit it ends by itself, with exit code 0 only if every step held.
 Settings are those of npm start (npm start -- --help).
 `;
@@ -95,20 +97,22 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
 }
 
 async function takeSteps(platform: StartedPlatform, config: Config, signal: AbortSignal) {
-  const { home, toolchain, apiKey } = config;
+  const { toolchain, apiKey } = config;
+  const rest = callsOf(platform, apiKey, signal);
   await using client = new AsgardClient({ url: platform.url, ...(apiKey === undefined ? {} : { apiKey }) });
   await untilReady(client, signal);
 
-  step('Making the data set: 2,000 customers, six features, a fixed seed');
-  const dataPath = join(home, 'data', 'customers.csv');
-  await mkdir(join(home, 'data'), { recursive: true });
+  step('Writing the Iceberg table gold.customers: 2,000 made-up customers (PUT /iceberg/tables/gold/customers)');
   const python = join(toolchain, 'python', 'bin', 'python');
-  await promisify(execFile)(python, [join(CHURN, 'make_data.py'), dataPath], { signal });
-  print(dataPath);
+  const { stdout: csv } = await promisify(execFile)(python, [join(CHURN, 'make_data.py')], { signal });
+  print(await writeTable(rest, csv));
 
-  const jobId = await runJob(client, dataPath, signal);
+  step('Making feature views of it (POST /feast/features)');
+  for (const line of await makeViews(rest)) print(line);
+
+  const jobId = await runJob(client, signal);
   await showModel(client, jobId);
-  await predict(platform, apiKey);
+  await predict(rest);
 
   step('Look around');
   print(`GraphiQL    ${platform.url}/graphql`);
@@ -132,7 +136,7 @@ async function untilReady(client: AsgardClient, signal: AbortSignal): Promise<vo
   }
 }
 
-async function runJob(client: AsgardClient, dataPath: string, signal: AbortSignal): Promise<string> {
+async function runJob(client: AsgardClient, signal: AbortSignal): Promise<string> {
   step('Uploading examples/churn/train.py');
   const job = await client.submit({
     scriptName: 'train.py',
@@ -140,7 +144,6 @@ async function runJob(client: AsgardClient, dataPath: string, signal: AbortSigna
     experimentName: EXPERIMENT_NAME,
     modelName: MODEL_NAME,
     requirements: ['scikit-learn', 'pandas', 'numpy'],
-    environmentVariables: [{ name: 'DATA_PATH', value: dataPath }],
     tags: [{ key: 'team', value: 'data-science' }],
   });
   print(`job ${job.id}`);
@@ -175,18 +178,21 @@ async function showModel(client: AsgardClient, jobId: string): Promise<void> {
   for (const { key, value } of run.metrics) print(`${key} = ${value}`);
 }
 
-async function predict({ url }: StartedPlatform, apiKey: string | undefined): Promise<void> {
+/** @throws when an answer is none of success */
+function callsOf({ url }: StartedPlatform, apiKey: string | undefined, signal: AbortSignal): Rest {
+  return async (method, path, contentType, body) => {
+    const key = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    const headers = { 'content-type': contentType, ...key };
+    const response = await fetch(`${url}${path}`, { method, headers, body, signal });
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+    return await response.json();
+  };
+}
+
+async function predict(rest: Rest): Promise<void> {
   step('Predictions from POST /mlops/inference');
-  const response = await fetch(`${url}/mlops/inference`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-    },
-    body: JSON.stringify({ model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true }),
-  });
-  if (!response.ok) throw new Error(`inference answered ${response.status}: ${await response.text()}`);
-  const answer = prediction.parse(await response.json());
+  const body = JSON.stringify({ model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true });
+  const answer = prediction.parse(await rest('POST', '/mlops/inference', 'application/json', body));
   for (const [index, churned] of answer.predictions.entries()) {
     const probability = answer.probabilities[index]?.[1] ?? Number.NaN;
     print(`customer ${index + 1}: churned = ${churned} (probability ${probability.toFixed(2)})`);

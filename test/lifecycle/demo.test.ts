@@ -12,7 +12,11 @@ const DEMO_LIMIT_MS = 280_000;
 /** What a demo prints that held, in this order, with whatever between. */
 const KEY_LINES = [
   /^== Starting the platform$/,
-  /^== Making the data set/,
+  /^== Writing the Iceberg table gold\.customers/,
+  /^ {3}2000 rows of 9 columns, snapshot \d+$/,
+  /^== Making feature views of it/,
+  /^ {3}customer_features: support_tickets_count, /,
+  /^ {3}customer_outcomes: churned/,
   /^== Uploading examples\/churn\/train\.py$/,
   /^ {3}job [0-9a-f]{16}$/,
   /^ {3}\[QUEUED\]$/,
