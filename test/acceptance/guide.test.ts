@@ -89,6 +89,9 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
   test('every method of its client works, against the address that it is given', async () => {
     const script = join(folder, 'hello.py');
     await writeFile(script, 'print("hello from the guide\'s client")\n');
+    const table = `${url}/iceberg/tables/gold/customer_aggregates`;
+    const body = 'customer_id,event_timestamp,total_orders\n1,2025-11-01T00:00:00Z,3\n';
+    expect((await fetch(table, { method: 'PUT', headers: { 'content-type': 'text/csv' }, body })).ok).toBe(true);
     const results = JSON.parse(await run(join(FIXTURES, 'drive_client.py'), url, script));
     expect(results.status).toMatchObject({ mlflow_available: true, feast_store_available: true });
     expect(results.uploaded).toMatchObject({ script_name: 'hello.py', status: 'queued' });
@@ -96,9 +99,11 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
     expect(results.ended).toMatchObject({ status: 'completed', model_version: null, error: null });
     expect(results.ended.logs).toContain("hello from the guide's client\n");
     expect(results.models.map(({ name }: { name: string }) => name)).toContain('churn_predictor');
-    expect(results.feature_view).toEqual({
-      detail: expect.stringContaining('not implemented'),
-      request_id: expect.any(String),
+    expect(results.feature_view).toMatchObject({
+      name: 'customer_features',
+      entities: ['customer_id'],
+      features: ['total_orders'],
+      source_table: 'iceberg.gold.customer_aggregates',
     });
   });
 });
