@@ -5,6 +5,7 @@ import { jobOverhead } from './job-overhead.ts';
 import { logDelay } from './log-delay.ts';
 import { manyJobs } from './many-jobs.ts';
 import { manyLines } from './many-lines.ts';
+import { onlineFeatures } from './online-features.ts';
 import { startAndRest } from './start-and-rest.ts';
 import type { Claim } from './support/bench.ts';
 
@@ -16,6 +17,7 @@ export const CLAIMS: readonly Claim[] = [
   manyLines,
   inference,
   historicalFeatures,
+  onlineFeatures,
   manyJobs,
   startAndRest,
 ];

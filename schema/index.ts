@@ -28,6 +28,7 @@ import './types/prediction.ts';
 import './types/iceberg-table.ts';
 import './types/online-features.ts';
 import './types/materialization.ts';
+import './types/feature-view-materialization.ts';
 
 let schema: GraphQLSchema | undefined;
 

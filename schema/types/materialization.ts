@@ -40,7 +40,7 @@ const MaterializationModeType = builder.enumType('MaterializationMode', {
   } satisfies Record<MaterializationMode, object>,
 });
 
-const MaterializationType = builder.objectRef<Materialization>('Materialization').implement({
+export const MaterializationType = builder.objectRef<Materialization>('Materialization').implement({
   description:
     'One run that brings the online values of a feature view up to its table. All of its values change at once.',
   fields: (t) => ({

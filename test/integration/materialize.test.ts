@@ -114,7 +114,14 @@ test('values of rows that were deleted or overwritten are gone after the next ma
   await sdk.delete(`gold.${view}`, 'customer_id == 1');
   await sdk.delete(`gold.${view}`, 'total_purchases == 31');
   await sdk.overwrite(`gold.${view}`, COLUMNS, 'customer_id == 2', [row(4, 5, 40)]);
-  expect(await materialize(view)).toMatchObject({ mode: 'FULL', entities_deleted: 2, entities: 2 });
+  const state = `{ featureView(name: "${view}") { materialization { isBehind lagSeconds entities snapshotId } } }`;
+  const behind = await post(here.url, state);
+  expect(behind.body.data.featureView.materialization).toMatchObject({ isBehind: true, entities: 3 });
+  expect(behind.body.data.featureView.materialization.lagSeconds).toBeGreaterThan(0);
+  const { snapshot_id: snapshotId, ...came } = await materialize(view);
+  expect(came).toMatchObject({ mode: 'FULL', entities_deleted: 2, entities: 2 });
+  const done = { isBehind: false, lagSeconds: 0, entities: 2, snapshotId };
+  expect((await post(here.url, state)).body.data.featureView.materialization).toEqual(done);
   expect(await totals(view, [1, 2, 3, 4])).toEqual([null, null, 30, 40]);
 });
 

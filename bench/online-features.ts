@@ -1,0 +1,170 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
+import { type Asgard, startAsgard } from './support/asgard.ts';
+import { alternately, type Bench, type Claim, type Measured } from './support/bench.ts';
+import { feastServe } from './support/feast.ts';
+import { type Figure, median } from './support/figures.ts';
+import { type Load, load } from './support/load.ts';
+import { memoryOf, totalMib } from './support/memory.ts';
+
+const ENTITIES = [1, 10, 100] as const;
+const VIEW = 'customer_features';
+const FEATURES = ['total_purchases', 'avg_purchase_value', 'segment'];
+/** Requests whose answers are compared, for each number of entities. */
+const COMPARED = 20;
+
+/** Features of entities over HTTP, beside `feast serve` on the same online store. */
+export const onlineFeatures: Claim = {
+  name: 'online-features',
+  title: 'Online features',
+  async measure(bench): Promise<Measured> {
+    const customers = bench.size(500, 20_000);
+    const { asgard, settings } = await startBoth(bench);
+    await fill(asgard, customers);
+    const peer = await feastServe(bench, settings);
+    const ours = { url: asgard.url, path: '/feast/online' };
+    const theirs = { url: peer.url, path: '/get-online-features' };
+    for (const count of ENTITIES) await compare(ours, theirs, count, customers);
+
+    const figures: Figure[] = [];
+    const [rounds, seconds] = [bench.size(1, 5), bench.size(1, 3)];
+    for (const count of ENTITIES) {
+      bench.say(`${count} entities, in turn from Asgard and from feast serve`);
+      const subjects = [ours, theirs].map(({ url, path }) => {
+        const next = () => ({ path, body: bodyOf(count, customers), expects: '"PRESENT"' });
+        return () => load({ url, clients: 1, seconds, signal: bench.signal, next });
+      });
+      const [our = [], their = []] = await alternately(rounds, subjects, bench.signal);
+      const figure = (what: string, pick: (load: Load) => number): Figure => ({
+        what: `latency ${what}, ${count} ${count === 1 ? 'entity' : 'entities'}`,
+        unit: 'ms',
+        better: 'lower',
+        ours: median(our.map(pick)),
+        peer: { name: 'feast serve', value: median(their.map(pick)) },
+      });
+      figures.push(
+        figure('p50', ({ p50Ms }) => p50Ms),
+        figure('p99', ({ p99Ms }) => p99Ms),
+      );
+    }
+    figures.push({
+      what: 'memory of the server',
+      unit: 'MiB',
+      better: 'lower',
+      ours: totalMib((await memoryOf(asgard.pid)).filter(({ pid }) => pid === asgard.pid)),
+      peer: { name: 'feast serve', value: totalMib(await memoryOf(peer.pid)) },
+    });
+    return {
+      figures,
+      notes: [
+        `${FEATURES.length} features of customers chosen anew for each request among ${customers.toLocaleString('en')}, one request at a time; medians of ${rounds} loads of ${seconds} s each. The answers were compared first and were the same.`,
+        'Both read the same tables of one PostgreSQL: `feast serve` with its defaults (one worker) and without a line logged for each request. Asgard’s memory is that of the whole platform’s process.',
+      ],
+    };
+  },
+};
+
+/** A platform whose store is on a PostgreSQL that the peer can reach too. */
+async function startBoth(bench: Bench) {
+  const files = await bench.newFolder('postgres');
+  const postgres = await bench.own(
+    EmbeddedPostgres.start({ folder: join(files, 'data'), logFile: join(files, 'log'), signal: bench.signal }),
+  );
+  const databaseUrl = postgres.url('features');
+  const warehouse = await bench.newFolder('warehouse');
+  const asgard = await startAsgard(bench, {
+    FEATURES_DATABASE_URL: databaseUrl,
+    ICEBERG_WAREHOUSE: warehouse,
+    // Only what is asked for: a run in the middle of a load is no figure of either side.
+    ASGARD_MATERIALIZE_EVERY: '0',
+  });
+  return { asgard, settings: { databaseUrl, warehouse, files: {}, readerFiles: {}, catalog: {} } };
+}
+
+/** A table of customers, its feature view, and the view's values in the online store. */
+async function fill(asgard: Asgard, customers: number): Promise<void> {
+  const time = new Date(Date.now() - 3_600_000).toISOString();
+  const rows = Array.from(
+    { length: customers },
+    (_, id) => `${id},${time},${id % 97},${(id * 7) % 1000}.25,segment ${id % 5}`,
+  );
+  const csv = ['customer_id,event_timestamp,total_purchases,avg_purchase_value,segment', ...rows].join('\n');
+  await send(asgard.url, '/iceberg/tables/gold/customers', 'PUT', 'text/csv', csv);
+  const dtypes = ['int64', 'float64', 'string'];
+  const view = {
+    name: VIEW,
+    entities: ['customer_id'],
+    features: FEATURES.map((name, index) => ({ name, dtype: dtypes[index] })),
+    source: { table_name: 'customers', catalog: 'iceberg', schema: 'gold' },
+    ttl_days: 365,
+    online: true,
+  };
+  await send(asgard.url, '/feast/features', 'POST', 'application/json', JSON.stringify(view));
+  const text = await send(
+    asgard.url,
+    '/feast/materialize',
+    'POST',
+    'application/json',
+    JSON.stringify({ feature_views: [VIEW] }),
+  );
+  const { materializations }: { materializations: { materialization_id: string }[] } = JSON.parse(text);
+  for (;;) {
+    const answer = await send(asgard.url, `/feast/materializations/${materializations[0]?.materialization_id}`, 'GET');
+    const { status, error }: { status: string; error: string | null } = JSON.parse(answer);
+    if (status === 'completed') return;
+    if (status === 'failed') throw new Error(`the materialization failed: ${error}`);
+    await delay(50);
+  }
+}
+
+async function send(url: string, path: string, method: string, type?: string, body?: string): Promise<string> {
+  const response = await fetch(url + path, {
+    method,
+    ...(type && { headers: { 'content-type': type } }),
+    ...(body && { body }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
+  return text;
+}
+
+function bodyOf(count: number, customers: number): string {
+  const ids = Array.from({ length: count }, () => Math.floor(Math.random() * customers));
+  return JSON.stringify({ features: FEATURES.map((name) => `${VIEW}:${name}`), entities: { customer_id: ids } });
+}
+
+interface Endpoint {
+  readonly url: string;
+  readonly path: string;
+}
+
+interface Answer {
+  readonly metadata: { readonly feature_names: readonly string[] };
+  readonly results: readonly {
+    readonly values: unknown;
+    readonly statuses: unknown;
+    readonly event_timestamps: unknown;
+  }[];
+}
+
+/** A server that answers something else would be no peer. */
+async function compare(ours: Endpoint, theirs: Endpoint, count: number, customers: number): Promise<void> {
+  for (let time = 0; time < COMPARED; time += 1) {
+    const body = bodyOf(count, customers);
+    const answers = await Promise.all(
+      [ours, theirs].map(async ({ url, path }) =>
+        columnsOf(JSON.parse(await send(url, path, 'POST', 'application/json', body))),
+      ),
+    );
+    if (isDeepStrictEqual(answers[0], answers[1])) continue;
+    throw new Error(`the answers to ${body} differ:\n${answers.map((answer) => JSON.stringify(answer)).join('\n')}`);
+  }
+}
+
+/** By their names, as each server has an order of its own. */
+function columnsOf({ metadata, results }: Answer): Record<string, unknown> {
+  const columns = results.map(({ values, statuses, event_timestamps }) => ({ values, statuses, event_timestamps }));
+  return Object.fromEntries(metadata.feature_names.map((name, index) => [name, columns[index]]));
+}
