@@ -43,7 +43,7 @@ class PointInTimeJoin:
         self._count = len(keys)
         self._known_at_the_time = known_at_the_time
         rows = np.flatnonzero((keys >= 0) & (times != NEVER))
-        rows = rows[np.lexsort((times[rows], keys[rows]))].astype(np.int32)
+        rows = rows[_order(keys[rows], times[rows])].astype(np.int32)
         self._rows = rows  # by place: the entity row
         self._times = times[rows]
         self._keys = keys[rows].astype(np.int32)
@@ -124,3 +124,14 @@ class PointInTimeJoin:
         np.maximum.accumulate(rank, out=rank)
         places = np.where(rank >= 0, filled[rank], -1) if len(filled) else rank
         return np.where(places >= self._starts[self._keys], places, -1)
+
+
+def _order(keys: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """By key, then time; equal ones in any order. One number for both is sorted three times as fast, where it fits."""
+    if len(keys) == 0:
+        return np.zeros(0, np.int64)
+    first = int(times.min())
+    time_bits = (int(times.max()) - first).bit_length()
+    if time_bits + int(keys.max()).bit_length() > 63:
+        return np.lexsort((times, keys))
+    return np.argsort((keys.astype(np.int64) << time_bits) | (times - first))

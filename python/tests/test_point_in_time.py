@@ -62,6 +62,13 @@ def test_every_entity_row_gets_the_latest_row_up_to_its_time(
     assert result.to_pylist() == pa.Table.from_batches([wanted]).to_pylist()
 
 
+def test_times_may_lie_as_far_apart_as_they_can_be_written() -> None:
+    keys, times = np.array([1, 0, 1, 1]), np.array([2**62, 2**62, -(2**62), 5])
+    join = PointInTimeJoin(keys, times, SCHEMA)
+    join.add(TimedRows(np.array([1, 0, 1]), np.array([4, 2**62, -(2**62)]), None, values_of(np.array([1, 2, 3]))))
+    assert join.result(None).column("number").to_pylist() == [1, 2, 3, 1]
+
+
 def test_of_equal_rows_the_last_one_counts() -> None:
     join = PointInTimeJoin(np.array([0]), np.array([5]), SCHEMA)
     for numbers in ([1, 2], [3]):
