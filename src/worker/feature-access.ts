@@ -32,7 +32,7 @@ export async function featureAccess(
   const { holder, seconds, say } = options;
   try {
     const url = await roles.make(holder, new Date(Date.now() + (seconds + SLACK_SECONDS) * 1000));
-    if (!(await hasRegistry(database)))
+    if (!(await hasViews(database)))
       await say('The feature store has no feature view yet: make one before a script reads it');
     return yamlText(featureStoreYaml(readersSettings(settings, url)));
   } catch (error) {
@@ -41,10 +41,10 @@ export async function featureAccess(
   }
 }
 
-/** Feast makes its tables with the first view. */
-async function hasRegistry({ pool }: FeaturesDatabase): Promise<boolean> {
-  const { rows } = await pool.query<{ is: boolean }>(
-    `SELECT to_regclass('${SCHEMAS.registry}.feature_views') IS NOT NULL AS is`,
-  );
-  return rows[0]?.is === true;
+/** Whether there is any feature view. Feast makes its tables with the first. */
+export async function hasViews({ pool }: Pick<FeaturesDatabase, 'pool'>): Promise<boolean> {
+  const table = `${SCHEMAS.registry}.feature_views`;
+  const { rows } = await pool.query<{ is: boolean }>('SELECT to_regclass($1) IS NOT NULL AS is', [table]);
+  if (rows[0]?.is !== true) return false;
+  return (await pool.query(`SELECT FROM ${table} LIMIT 1`)).rowCount === 1;
 }

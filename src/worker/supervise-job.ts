@@ -2,11 +2,13 @@ import { workerData } from 'node:worker_threads';
 import type { SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
 import { Supervision } from './supervision.ts';
 import { createSupervisorContext } from './supervisor-context.ts';
-import { warmUp } from './warm-up.ts';
+import { warmUp, warmUpForFeatures } from './warm-up.ts';
 
 const settings: SupervisorSettings = workerData;
 const context = createSupervisorContext(settings);
-if (settings.baseEnvironmentFolder !== undefined) void warmUp(context, settings.baseEnvironmentFolder);
+if (settings.baseEnvironmentFolder !== undefined) {
+  void warmUp(context, settings.baseEnvironmentFolder).then(() => warmUpForFeatures(context));
+}
 
 /**
  * piscina's entry: supervises one job to its end. A thread supervises many at once; none blocks it.

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { hasViews } from './feature-access.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
 const MLFLOW_POLL_MS = 500;
@@ -17,6 +18,33 @@ export async function warmUp(
     while (!(await mlflow.isHealthy())) await delay(MLFLOW_POLL_MS, undefined, { ref: false });
     await delay(QUIET_MS, undefined, { ref: false });
     await executor.warmUp(environmentFolder);
+  } catch (error) {
+    logger.warn({ err: error }, 'launcher.not_warmed_up');
+  }
+}
+
+/** Between two looks for the first feature view. */
+const VIEW_POLL_MS = 10_000;
+/** A script that reads features, as `usesFeast` sees it. */
+const READER = 'import feast';
+
+/**
+ * The same for scripts that read features, as soon as there is something to read: their environment is made, and a launcher of
+ * it started, which takes Feast's import of many seconds. Never rejects.
+ */
+export async function warmUpForFeatures({
+  environments,
+  executor,
+  features,
+  logger,
+}: SupervisorContext): Promise<void> {
+  if (features === undefined) return;
+  try {
+    while (!(await hasViews(features.database).catch(() => false))) {
+      await delay(VIEW_POLL_MS, undefined, { ref: false });
+    }
+    using environment = await environments.prepare({ requirements: [], usesFeast: true });
+    await executor.warmUp(environment.folder, READER);
   } catch (error) {
     logger.warn({ err: error }, 'launcher.not_warmed_up');
   }
