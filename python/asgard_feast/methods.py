@@ -14,30 +14,30 @@ Method = Callable[[Context, dict[str, Any]], Any]
 
 METHODS: dict[str, str] = {
     "catalog.check": "asgard_feast.store_status:check_catalog",
-    "entities.list": "asgard_feast.entities:list_page",
-    "online.materialize": "asgard_feast.materialize:materialize",
-    "online.states": "asgard_feast.online_states:states",
-    "online.views": "asgard_feast.online:views",
-    "registry.summary": "asgard_feast.registry_summary:summary",
-    "services.apply": "asgard_feast.services:apply",
-    "services.delete": "asgard_feast.services:delete",
-    "services.find": "asgard_feast.services:find",
-    "services.list": "asgard_feast.services:list_page",
+    "entities.list": "asgard_feast.registry.entities:list_page",
+    "online.materialize": "asgard_feast.online.materialize:materialize",
+    "online.states": "asgard_feast.online.states:states",
+    "online.views": "asgard_feast.online.serving:views",
+    "registry.summary": "asgard_feast.registry.summary:summary",
+    "services.apply": "asgard_feast.registry.services:apply",
+    "services.delete": "asgard_feast.registry.services:delete",
+    "services.find": "asgard_feast.registry.services:find",
+    "services.list": "asgard_feast.registry.services:list_page",
     "store.status": "asgard_feast.store_status:status",
-    "tables.describe": "asgard_feast.tables:describe",
-    "tables.get": "asgard_feast.tables:get",
-    "tables.list": "asgard_feast.tables:list_tables",
-    "tables.write": "asgard_feast.table_write:write",
-    "views.apply": "asgard_feast.views:apply",
-    "views.delete": "asgard_feast.views:delete",
-    "views.find": "asgard_feast.views:find",
-    "views.list": "asgard_feast.views:list_page",
-    "views.plan": "asgard_feast.views:plan",
+    "tables.describe": "asgard_feast.tables.listing:describe",
+    "tables.get": "asgard_feast.tables.listing:get",
+    "tables.list": "asgard_feast.tables.listing:list_tables",
+    "tables.write": "asgard_feast.tables.write:write",
+    "views.apply": "asgard_feast.views.views:apply",
+    "views.delete": "asgard_feast.views.views:delete",
+    "views.find": "asgard_feast.views.views:find",
+    "views.list": "asgard_feast.views.views:list_page",
+    "views.plan": "asgard_feast.views.views:plan",
 }
 """Each method's function as `module:function`: a module is imported when it is first needed, as it may import Feast."""
 
 
-_WITHOUT_FEAST = frozenset(["asgard_feast.store_status", "asgard_feast.table_write", "asgard_feast.tables"])
+_WITHOUT_FEAST = frozenset(["asgard_feast.store_status", "asgard_feast.tables.write", "asgard_feast.tables.listing"])
 """Modules that import nothing of Feast's. The others wait until it is imported: they would find it half-made."""
 
 

@@ -14,10 +14,10 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import Field
 
-from asgard_feast.historical_retrieval import HistoricalRetrieval
-from asgard_feast.pins import Pins
-from asgard_feast.range_retrieval import RangeColumns, RangeRetrieval
-from asgard_feast.scan import SnapshotOfTable
+from asgard_feast.retrieval.historical import HistoricalRetrieval
+from asgard_feast.retrieval.pins import Pins
+from asgard_feast.retrieval.ranges import RangeColumns, RangeRetrieval
+from asgard_feast.retrieval.scan import SnapshotOfTable
 
 
 class IcebergOfflineStoreConfig(FeastConfigBaseModel):

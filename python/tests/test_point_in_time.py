@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from asgard_feast import row_store
-from asgard_feast.key_numbers import KeyNumbers, as_key, common_type
-from asgard_feast.point_in_time import NEVER, PointInTimeJoin, TimedRows
+from asgard_feast.retrieval import row_store
+from asgard_feast.retrieval.key_numbers import KeyNumbers, as_key, common_type
+from asgard_feast.retrieval.point_in_time import NEVER, PointInTimeJoin, TimedRows
 
 SCHEMA = pa.schema({"number": pa.int32(), "text": pa.large_string(), "at": pa.timestamp("us", "UTC"), "is": pa.bool_()})
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from asgard_feast.column_types import TIMESTAMP, TIMESTAMPTZ, parse_type, type_name
-from asgard_feast.csv_input import BLOCK_BYTES
 from asgard_feast.errors import BridgeError
-from asgard_feast.parquet_input import BATCH_ROWS
-from asgard_feast.table_input import open_input
-from asgard_feast.table_schema import replacing
+from asgard_feast.tables.column_types import TIMESTAMP, TIMESTAMPTZ, parse_type, type_name
+from asgard_feast.tables.csv_input import BLOCK_BYTES
+from asgard_feast.tables.input_file import open_input
+from asgard_feast.tables.parquet_input import BATCH_ROWS
+from asgard_feast.tables.schema import replacing
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -208,10 +208,10 @@ def test_a_parquet_that_unfolds_without_end_is_refused(tmp_path: Path, monkeypat
     pq.write_table(pa.table({"a": pa.array(["x" * 10_000] * 20_000).dictionary_encode()}), path)
     assert path.stat().st_size < 10_000
     before = pa.default_memory_pool().max_memory()
-    monkeypatch.setattr("asgard_feast.parquet_input.MAX_BYTES", 150_000_000)
+    monkeypatch.setattr("asgard_feast.tables.parquet_input.MAX_BYTES", 150_000_000)
     assert "unfolds to" in refusal(read, path, PARQUET)[1]
     assert pa.default_memory_pool().max_memory() - before < 200_000_000
-    monkeypatch.setattr("asgard_feast.parquet_input.MAX_ROWS", 1_000)
+    monkeypatch.setattr("asgard_feast.tables.parquet_input.MAX_ROWS", 1_000)
     assert "at most 1000 rows" in refusal(read, path, PARQUET)[1]
 
 

@@ -1,0 +1,1 @@
+"""Online values: materialized, and what Node must know to read them."""

@@ -1,0 +1,1 @@
+"""Feast's registry: how it is changed, and what is in it beside feature views."""

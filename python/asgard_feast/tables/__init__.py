@@ -1,0 +1,1 @@
+"""Tables of the catalog: read, and written from files."""

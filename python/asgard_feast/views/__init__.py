@@ -1,0 +1,1 @@
+"""Feature views: their definitions, against the tables that they read."""
