@@ -13,7 +13,12 @@ from asgard_feast.errors import BridgeError
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+    from feast.repo_config import RepoConfig
     from pyiceberg.catalog import Catalog
+
+
+_MADE_BY_ANOTHER = ("23505", "42P07")
+"""PostgreSQL's words for a table that came to be meanwhile: unique_violation (of its catalog), duplicate_table."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,13 @@ class Shared:
     def store(self) -> FeatureStore:
         """Feast's store. Making it reads the registry; while that is away it fails, and the next call tries again."""
         self.wait_for_feast()
-        from feast import FeatureStore
         from feast.repo_config import RepoConfig
 
         with self._lock:
             if self._store is None:
                 config = RepoConfig(**self.settings.store)
                 config.repo_path = self.settings.folder
-                store = FeatureStore(config=config)
-                _complete_registry(store)
-                self._store = store
+                self._store = _open_store(config)
             return self._store
 
 
@@ -94,6 +96,23 @@ class Context:
         """To be called between the steps of long work: raises when nobody waits for the answer any more."""
         if self._cancelled.is_set():
             raise BridgeError("UNAVAILABLE", "the request was cancelled")
+
+
+def _open_store(config: RepoConfig) -> FeatureStore:
+    """Feast's store, its registry complete."""
+    from feast import FeatureStore
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for is_last in (False, True):
+        try:
+            store = FeatureStore(config=config)
+            _complete_registry(store)
+            return store
+        except (IntegrityError, ProgrammingError) as error:
+            # Another platform's bridge made the same tables at the same moment. Those are all there now.
+            if is_last or getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def _complete_registry(store: FeatureStore) -> None:

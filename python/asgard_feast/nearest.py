@@ -28,13 +28,17 @@ def instead_of(name: str, names: Sequence[str]) -> str:
 
 
 _SHOWN = 20
+_LEAST_HELD = 3
+"""Nearly every name holds some one letter."""
 
 
 def _distance(wanted: str, candidate: str) -> float:
     if not wanted or not candidate:
         return float("inf")
-    if candidate in wanted or wanted in candidate:
-        return 1 if candidate != wanted else 0
+    if candidate == wanted:
+        return 0
+    if min(len(candidate), len(wanted)) >= _LEAST_HELD and (candidate in wanted or wanted in candidate):
+        return 1
     return _edit_distance(wanted, candidate)
 
 

@@ -12,9 +12,13 @@ export function nearestNames(name: string, names: readonly string[], limit: numb
     .map(({ candidate }) => candidate);
 }
 
+/** Nearly every name holds some one letter. */
+const LEAST_HELD = 3;
+
 function distanceOf(wanted: string, candidate: string): number {
   if (wanted === '' || candidate === '') return Number.POSITIVE_INFINITY;
-  if (candidate.includes(wanted) || wanted.includes(candidate)) return 1;
+  const isLongEnough = Math.min(candidate.length, wanted.length) >= LEAST_HELD;
+  if (isLongEnough && (candidate.includes(wanted) || wanted.includes(candidate))) return 1;
   return editDistance(wanted, candidate);
 }
 

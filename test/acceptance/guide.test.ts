@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { poll } from '../support/poll.ts';
+import { pickleScript } from '../support/training-scripts.ts';
+import { uniqueName } from '../support/unique-name.ts';
 
 const RUN_LIMIT_MS = 280_000;
 const GUIDE_FOLDER = '/data';
@@ -106,7 +109,50 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
       source_table: 'iceberg.gold.customer_aggregates',
     });
   });
+
+  test('its six validation checks pass', async () => {
+    const name = uniqueName('test_features').replaceAll('-', '_');
+    const model = uniqueName('validated');
+    const view = {
+      name,
+      entities: ['customer_id'],
+      features: [{ name: 'total_orders', dtype: 'int64' }],
+      source: { table_name: 'customer_aggregates', catalog: 'iceberg', schema: 'gold' },
+    };
+    const script = {
+      script_name: 'train.py',
+      script_content: pickleScript(2),
+      experiment_name: model,
+      model_name: model,
+    };
+
+    const connectivity = await getJson(`${url}/mlops/status`);
+    const featureView = await postJson(`${url}/feast/features`, view);
+    const upload = await postJson(`${url}/mlops/training/upload`, script);
+    const job = () => getJson(`${url}/mlops/training/jobs/${upload.body.job_id}`);
+    const training = await poll(job, ({ status }) => status === 'completed' || status === 'failed', RUN_LIMIT_MS);
+    const found = await getJson(`${mlflowUrl}/api/2.0/mlflow/artifacts/list?run_id=${training.run_id}&path=model`);
+    const listing = await listedVersions(model);
+
+    const checks = {
+      connectivity: connectivity.mlflow_available && connectivity.feast_store_available,
+      feature_view: featureView.status === 201 && featureView.body.status === 'created',
+      upload: upload.status === 202 && upload.body.status === 'queued',
+      training: training.status === 'completed',
+      mlflow_verification: found.files.some(({ path }: { path: string }) => path === 'model/model.pkl'),
+      model_listing: listing.some(({ run_id }) => run_id === training.run_id),
+    };
+    expect(checks).toEqual(Object.fromEntries(Object.keys(checks).map((check) => [check, true])));
+    expect((await getJson(`${url}/mlops/status`)).feature_views).toBeGreaterThan(0);
+  });
 });
+
+// biome-ignore lint/suspicious/noExplicitAny: as below
+async function postJson(address: string, body: object): Promise<{ status: number; body: any }> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
+  return { status: answer.status, body: await answer.json() };
+}
 
 /** Runs a Python program to its end, in the folder of the guide's script, and gives what it printed. */
 async function run(program: string, ...args: string[]): Promise<string> {
