@@ -8,10 +8,12 @@ const MAX_SNAPSHOT = 2n ** 63n - 1n;
 const CLOCK_MS = 60_000;
 
 /** A table's name with catalog and schema. */
-export const tableName = storableText(500).regex(
-  /^[^\s.]+(\.[^\s.]+){2,}$/,
-  'must be catalog, schema and table with "." between them, such as iceberg.gold.customer_metrics',
-);
+export const tableName = storableText(500)
+  .regex(
+    /^[^\s.]+(\.[^\s.]+){2,}$/,
+    'must be catalog, schema and table with "." between them, such as iceberg.gold.customer_metrics',
+  )
+  .meta({ pattern: '^[^\\s.\\u0000]+(\\.[^\\s.\\u0000]+){2,}$' });
 
 /** An Iceberg snapshot's id. As text: a number of JSON would lose its last digits on the way. */
 export const snapshotId = z

@@ -76,10 +76,17 @@ const featurePinsOnWire = z
   .preprocess(
     withoutNulls,
     z.object({
-      as_of: pins.asOf.describe('Tables are read as they were at this time; without it as they are.'),
-      snapshots: pins.snapshots.describe('Snapshot ids, as text, of tables that are read at those.').meta({
-        examples: [{ 'iceberg.gold.customer_metrics': '8744736658442914487' }],
-      }),
+      as_of: pins.asOf
+        .unwrap()
+        .nullish()
+        .describe('Tables are read as they were at this time; without it as they are.'),
+      snapshots: pins.snapshots
+        .unwrap()
+        .nullish()
+        .describe('Snapshot ids, as text, of tables that are read at those.')
+        .meta({
+          examples: [{ 'iceberg.gold.customer_metrics': '8744736658442914487' }],
+        }),
     }),
   )
   .transform(({ as_of: asOf, snapshots }) => ({ ...(asOf && { asOf }), ...(snapshots && { snapshots }) }));
