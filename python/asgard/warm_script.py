@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -33,6 +34,7 @@ def run_script(spec: Spec, preloaded: Preloaded) -> NoReturn:
     """Runs `spec.argv[-1]`, a file in the working directory, to its end, and ends this process as Python would."""
     _reopen_streams()
     time.tzset()
+    tempfile.tempdir = None  # a preloaded module may have asked for it, and got the launcher's
     _reseed()
     _restore_threads(preloaded.thread_pools)
     # What marks the run goes first: it must not be what there is no room for.

@@ -200,6 +200,19 @@ def test_two_scripts_never_draw_the_same_numbers(launcher: Launcher) -> None:
     assert launcher.run(seeded).stdout == run_cold(launcher, seeded).stdout
 
 
+def test_temporary_files_go_where_the_run_has_its_own(tmp_path: Path) -> None:
+    # A module that asks for the folder while it is imported has it remembered for all that come after.
+    (tmp_path / "asks.py").write_text("import tempfile\ntempfile.gettempdir()\n")
+    launcher = Launcher(tmp_path, "asks")
+    try:
+        own = tmp_path / "own"
+        own.mkdir()
+        assert "asks" in launcher.ready["loaded"]
+        assert launcher.run("import tempfile\nprint(tempfile.gettempdir())", TMPDIR=str(own)).stdout == [str(own)]
+    finally:
+        launcher.close()
+
+
 def test_libraries_have_as_many_threads_as_they_would_have_taken(launcher: Launcher) -> None:
     script = "import numpy, threadpoolctl\nprint([pool['num_threads'] for pool in threadpoolctl.threadpool_info()])"
     assert launcher.run(script).stdout == run_cold(launcher, script).stdout

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,10 +85,22 @@ const warm = () =>
     LIMIT_MS,
   );
 
-const launcherPids = () =>
-  processesOf(join(folder, `launchers ${count}`)).flatMap(({ pid, command }) =>
+/** Of launchers themselves: a confined one has a fork of its own, which waits for the next request. */
+const launcherPids = () => {
+  const pids = processesOf(join(folder, `launchers ${count}`)).flatMap(({ pid, command }) =>
     command.includes('launcher.py') ? [pid] : [],
   );
+  return pids.filter((pid) => !pids.includes(parentOf(pid)));
+};
+
+/** 0 of a process that is gone. */
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
+  }
+}
 
 const levels = ['none', ...(CAN_BE_APART ? ['namespaces' as const] : [])] as const;
 

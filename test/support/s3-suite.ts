@@ -176,7 +176,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       expect(most - before).toBeLessThan(LARGE_BYTES / 2);
     });
 
-    test('the credentials reach MLflow, and no script, no model worker and no log', async () => {
+    test('the credentials reach MLflow and the bridge to the feature store, and no script, no model worker and no log', async () => {
       const { AWS_SECRET_ACCESS_KEY: secret = '', AWS_ACCESS_KEY_ID: id = '' } = server.variables('models');
       const { log } = await run(platform, ENVIRONMENT_SCRIPT, 'environment');
       expect(log).toContain('MLFLOW_TRACKING_URI');
@@ -184,7 +184,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const logs = [...platform.log, await readFile(join(folder.path, 'logs', 'mlflow.log'), 'utf8'), log].join('\n');
       for (const word of [secret, `Credential=${id}`]) expect(logs).not.toContain(word);
       if (process.platform !== 'linux') return;
-      const holders = ['main.ts', 'mlflow_server.py'];
+      const holders = ['main.ts', 'mlflow_server.py', 'asgard_feast/bridge.py'];
       const isHolder = (command: string) => holders.some((program) => command.includes(program));
       const others = folder.processes().filter(({ command }) => !isHolder(command));
       const commands = others.map(({ command }) => command).join('\n');

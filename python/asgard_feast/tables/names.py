@@ -46,6 +46,8 @@ def find(catalog: Catalog, schema: str, name: str) -> Table | None:
 
     if any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
         return None
+    if "" in schema.split("."):
+        return None
     try:
         return catalog.load_table((*schema.split("."), name))
     except NoSuchTableError:
