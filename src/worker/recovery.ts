@@ -4,6 +4,7 @@ import type { JobObserver } from '../jobs/job-observer.ts';
 import { closeAttempt, silentAttempts } from '../jobs/queue.ts';
 import { endAttempt } from '../jobs/transitions.ts';
 import type { Logger } from '../platform/logger.ts';
+import { Repeated } from '../platform/repeated.ts';
 
 const SWEEP_MS = 10_000;
 
@@ -22,20 +23,16 @@ export interface RecoveryOptions {
  */
 export class Recovery implements AsyncDisposable {
   readonly #options: RecoveryOptions;
-  readonly #timer: NodeJS.Timeout;
-  #sweeping: Promise<void>;
+  readonly #sweeping: Repeated;
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
-    this.#sweeping = this.#removeLeftovers().then(() => this.#sweep());
-    this.#timer = setInterval(() => {
-      this.#sweeping = this.#sweeping.then(() => this.#sweep());
-    }, SWEEP_MS);
+    const sweep = () => this.#sweep();
+    this.#sweeping = new Repeated(SWEEP_MS, sweep, () => this.#removeLeftovers().then(sweep));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweeping;
+    await this.#sweeping[Symbol.asyncDispose]();
   }
 
   async #sweep(): Promise<void> {

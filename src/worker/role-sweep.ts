@@ -1,6 +1,7 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { ScriptRole, ScriptRoles } from '../feast/script-role.ts';
 import type { Logger } from '../platform/logger.ts';
+import { Repeated } from '../platform/repeated.ts';
 
 const SWEEP_MS = 60_000;
 
@@ -13,20 +14,15 @@ export interface RoleSweepOptions {
 /** Ends roles of scripts whose attempts are over: their supervisors were killed before they could. At once and every minute. */
 export class RoleSweep implements AsyncDisposable {
   readonly #options: RoleSweepOptions;
-  readonly #timer: NodeJS.Timeout;
-  #sweeping: Promise<void>;
+  readonly #sweeping: Repeated;
 
   constructor(options: RoleSweepOptions) {
     this.#options = options;
-    this.#sweeping = this.#sweep();
-    this.#timer = setInterval(() => {
-      this.#sweeping = this.#sweeping.then(() => this.#sweep());
-    }, SWEEP_MS);
+    this.#sweeping = new Repeated(SWEEP_MS, () => this.#sweep());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweeping;
+    await this.#sweeping[Symbol.asyncDispose]();
   }
 
   async #sweep(): Promise<void> {

@@ -44,12 +44,11 @@ def find(catalog: Catalog, schema: str, name: str) -> Table | None:
     """A table, or None when there is none."""
     from pyiceberg.exceptions import NoSuchTableError
 
-    if any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
-        return None
-    if "" in schema.split("."):
+    namespace = schema.split(".")
+    if "" in namespace or any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
         return None
     try:
-        return catalog.load_table((*schema.split("."), name))
+        return catalog.load_table((*namespace, name))
     except NoSuchTableError:
         return None
 
