@@ -1,0 +1,116 @@
+import { Prisma, type PrismaClient, type ServableVersion } from '../database/generated/client.ts';
+import type { ExampleSource } from '../database/generated/enums.ts';
+import type { ModelVersion } from '../mlflow/wire.ts';
+import { modelVersionKey } from './version-key.ts';
+
+const MAX_REFUSAL = 1_000;
+const MAX_TRACEBACK = 20_000;
+
+/** A version of that name and number, made at that time: another one may come to have both. */
+export type ServableKey = Pick<ModelVersion, 'name' | 'version' | 'createdAt'>;
+
+/** What came of trying a version. */
+export interface Check {
+  /** Why it is not served, in one line; null: it works. */
+  readonly refusal: string | null;
+  readonly traceback?: string | null;
+  readonly exampleSource?: ExampleSource | null;
+  readonly loadSeconds?: number | null;
+  /** Milliseconds of one prediction. */
+  readonly p50Ms?: number | null;
+  readonly peakMemoryBytes?: number | null;
+  /** `{inputs, outputs, params}` as MLflow writes them. */
+  readonly signature?: Prisma.InputJsonValue | null;
+}
+
+/** What came of compiling a version. */
+export type Compiled =
+  | { readonly status: 'COMPILED'; readonly compiledKey: string; readonly proof: Prisma.InputJsonValue }
+  | { readonly status: 'REFUSED'; readonly refusal: string; readonly proof?: Prisma.InputJsonValue };
+
+/** Each version's record, in the order of `keys`; null where there is none of that very version. */
+export async function servableVersions(
+  database: PrismaClient,
+  keys: readonly ServableKey[],
+): Promise<(ServableVersion | null)[]> {
+  if (keys.length === 0) return [];
+  const OR = keys.map(({ name, version, createdAt: registeredAt }) => ({ name, version, registeredAt }));
+  const records = await database.servableVersion.findMany({ where: { OR } });
+  const found = new Map(records.map((record) => [modelVersionKey(record.name, record.version), record]));
+  return keys.map(({ name, version, createdAt }) => {
+    const record = found.get(modelVersionKey(name, version));
+    return record?.registeredAt.getTime() === createdAt.getTime() ? record : null;
+  });
+}
+
+/** The record of a version; null when it was never tried. */
+export async function servableVersion(database: PrismaClient, key: ServableKey): Promise<ServableVersion | null> {
+  const [record] = await servableVersions(database, [key]);
+  return record ?? null;
+}
+
+/** Notes that a version is being tried. What was known of it, or of an older one of its name and number, is forgotten. */
+export async function beginCheck(database: PrismaClient, key: ServableKey, jobId: string | null): Promise<void> {
+  await write(database, key, { status: 'CHECKING', jobId });
+}
+
+/** Notes what came of trying a version. Safe to repeat. */
+export async function recordCheck(
+  database: PrismaClient,
+  key: ServableKey,
+  jobId: string | null,
+  check: Check,
+): Promise<void> {
+  const { refusal, traceback, signature, peakMemoryBytes, ...rest } = check;
+  await write(database, key, {
+    ...rest,
+    jobId,
+    status: refusal === null ? 'SERVABLE' : 'REFUSED',
+    refusal: refusal && storable(refusal, MAX_REFUSAL),
+    // Its last lines say what was raised.
+    traceback: traceback ? storable(traceback.slice(-MAX_TRACEBACK), MAX_TRACEBACK) : null,
+    peakMemoryBytes: peakMemoryBytes == null ? null : BigInt(Math.round(peakMemoryBytes)),
+    signature: signature ?? Prisma.DbNull,
+  });
+}
+
+/** Notes what came of compiling a version that is served. One that was tried anew meanwhile keeps what that found. */
+export async function recordCompiled(database: PrismaClient, key: ServableKey, compiled: Compiled): Promise<void> {
+  const { name, version, createdAt: registeredAt } = key;
+  await database.servableVersion.updateMany({
+    where: { name, version, registeredAt, status: 'SERVABLE' },
+    data:
+      compiled.status === 'COMPILED'
+        ? {
+            engine: 'ONNX',
+            compileStatus: 'COMPILED',
+            compileRefusal: null,
+            compiledKey: compiled.compiledKey,
+            proof: compiled.proof,
+          }
+        : {
+            engine: 'PYTHON',
+            compileStatus: 'REFUSED',
+            compileRefusal: storable(compiled.refusal, MAX_REFUSAL),
+            compiledKey: null,
+            proof: compiled.proof ?? Prisma.DbNull,
+          },
+  });
+}
+
+/** One row for a name and number: the newest registration's. */
+async function write(
+  database: PrismaClient,
+  { name, version, createdAt: registeredAt }: ServableKey,
+  columns: Omit<Prisma.ServableVersionUncheckedCreateInput, 'name' | 'version' | 'registeredAt'>,
+): Promise<void> {
+  const fresh = { name, version, registeredAt, checkedAt: new Date(), ...columns };
+  await database.$transaction([
+    database.servableVersion.deleteMany({ where: { name, version, registeredAt: { lte: registeredAt } } }),
+    database.servableVersion.createMany({ data: [fresh], skipDuplicates: true }),
+  ]);
+}
+
+function storable(text: string, maxLength: number): string {
+  return text.replaceAll('\0', '').slice(0, maxLength);
+}
