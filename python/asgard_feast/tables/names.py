@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
 from asgard_feast.errors import BridgeError, invalid_input
+from asgard_feast.nearest import nearest_names
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -35,7 +35,7 @@ def load(catalog: Catalog, schema: str, name: str) -> Table:
     if found is not None:
         return found
     wanted = f"{schema}.{name}"
-    near = difflib.get_close_matches(wanted, [f"{each}.{other}" for each, other in all_tables(catalog)], 3)
+    near = nearest_names(wanted, [f"{each}.{other}" for each, other in all_tables(catalog)], 3)
     hint = f"; perhaps {' or '.join(near)} is meant" if near else "; GET /iceberg/tables lists those that there are"
     raise BridgeError("NOT_FOUND", f"there is no table {wanted}{hint}")
 

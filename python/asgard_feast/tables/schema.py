@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from asgard_feast.errors import Issue, invalid_input
+from asgard_feast.nearest import nearest_names
 from asgard_feast.tables.cells import column_issue, refused, shown
 from asgard_feast.tables.column_types import holds, table_type, type_name
 from asgard_feast.tables.input_file import TableInput, given_types
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table.update.schema import UpdateSchema
     from pyiceberg.types import IcebergType
+
+MAX_ISSUES = 100
 
 
 def replacing(source: TableInput, types: dict[str, str], current: Schema | None) -> pa.Schema:
@@ -35,7 +37,7 @@ def replacing(source: TableInput, types: dict[str, str], current: Schema | None)
         else:
             wanted[column] = kind
     if issues:
-        raise refused(issues[:100])
+        raise refused(issues[:MAX_ISSUES])
     return pa.schema(wanted)
 
 
@@ -44,11 +46,10 @@ def appending(source: TableInput, types: dict[str, str], current: Schema) -> pa.
     held = arrow_types(current)
     names = [field.name for field in current.fields]
     issues: list[Issue] = []
-    for column in source.columns:
-        if column not in names:
-            near = difflib.get_close_matches(column, names, 1)
-            hint = f"perhaps {shown(near[0])} is meant" if near else f"it has {', '.join(names[:20])}"
-            issues.append(column_issue(column, f"the table has no such column; {hint}"))
+    for column in [column for column in source.columns if column not in names][:MAX_ISSUES]:
+        near = nearest_names(column, names)
+        hint = f"perhaps {shown(near[0])} is meant" if near else f"it has {', '.join(names[:20])}"
+        issues.append(column_issue(column, f"the table has no such column; {hint}"))
     for column, kind in given_types(types, source.columns).items():
         if column in held and held[column] != kind:
             issues.append(column_issue(column, f"is {_name(held[column])} in the table, not {type_name(kind)}"))
@@ -63,7 +64,7 @@ def appending(source: TableInput, types: dict[str, str], current: Schema) -> pa.
         if message is not None:
             issues.append(column_issue(field.name, message))
     if issues:
-        raise refused(issues[:100])
+        raise refused(issues[:MAX_ISSUES])
     if source.rows == 0:
         raise invalid_input([], "the file has no rows to add")
     return pa.schema([(name, kind) for name, kind in held.items()])
