@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from asgard_feast.errors import BridgeError
+from asgard_feast.made_at_once import made_at_once
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -41,5 +42,5 @@ class Catalogs:
                 known = ", ".join(self._properties)
                 raise BridgeError("NOT_FOUND", f"there is no catalog {name!r}; there is {known}")
             if name not in self._open:
-                self._open[name] = load_catalog(name, **self._properties[name])
+                self._open[name] = made_at_once(lambda: load_catalog(name, **self._properties[name]))
             return self._open[name]

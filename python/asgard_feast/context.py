@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from asgard_feast.catalogs import CATALOG, Catalogs
 from asgard_feast.errors import BridgeError
+from asgard_feast.made_at_once import made_at_once
 
 if TYPE_CHECKING:
     from feast import FeatureStore
     from feast.repo_config import RepoConfig
     from pyiceberg.catalog import Catalog
-
-
-_MADE_BY_ANOTHER = ("23505", "42P07")
-"""PostgreSQL's words for a table that came to be meanwhile: unique_violation (of its catalog), duplicate_table."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Shared:
             if self._store is None:
                 config = RepoConfig(**self.settings.store)
                 config.repo_path = self.settings.folder
-                self._store = _open_store(config)
+                self._store = made_at_once(lambda: _open_store(config))
             return self._store
 
 
@@ -101,18 +98,10 @@ class Context:
 def _open_store(config: RepoConfig) -> FeatureStore:
     """Feast's store, its registry complete."""
     from feast import FeatureStore
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-    for is_last in (False, True):
-        try:
-            store = FeatureStore(config=config)
-            _complete_registry(store)
-            return store
-        except (IntegrityError, ProgrammingError) as error:
-            # Another platform's bridge made the same tables at the same moment. Those are all there now.
-            if is_last or getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
-                raise
-    raise AssertionError("the last try returns or raises")
+    store = FeatureStore(config=config)
+    _complete_registry(store)
+    return store
 
 
 def _complete_registry(store: FeatureStore) -> None:

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
+import { FeaturesDatabase } from '../../src/feast/database.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { identityOfProcess } from '../../src/platform/process-identity.ts';
@@ -46,6 +47,26 @@ test('the first request starts the bridge, which makes the tables of catalog and
     { schemaname: 'feast_registry', tables: 1 },
     { schemaname: 'iceberg_catalog', tables: 1 },
   ]);
+});
+
+test('two bridges that start on a fresh database at the same moment both make its tables', async () => {
+  await using fresh = await features.databases.create();
+  await using database = new FeaturesDatabase(fresh.url);
+  await database.look(AbortSignal.timeout(10_000));
+  // Until this is rolled back both find no table, and wait to make it.
+  const holder = await fresh.sql();
+  await holder.query('BEGIN; CREATE TABLE iceberg_catalog.iceberg_tables ()');
+  const settings = { ...features.settings, databaseUrl: fresh.url };
+  const bridges = [features.otherBridge({ settings }), features.otherBridge({ settings })];
+  const asked = Promise.all(bridges.map((bridge) => bridge.request('store.status', {}, status)));
+  asked.catch(() => {}); // told below
+  const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+  const count = async () => (await database.pool.query(waiting)).rowCount;
+  await poll(count, (found) => found === 2, 30_000);
+  await holder.query('ROLLBACK');
+  const empty = { namespaces: 0, feature_views: 0 };
+  expect(await asked).toEqual([empty, empty]);
+  for (const bridge of bridges) await bridge[Symbol.asyncDispose]();
 });
 
 test('eight requests are worked on at once, others wait, and more than can wait are refused', async () => {
