@@ -3,8 +3,8 @@
     python -I model_worker.py --requests-fd 3 --responses-fd 4 --model-uri models:/churn/3 --cache-dir DIR
 
 One JSON object a line. The first response is `{"ready":true,"flavor":"pickle"|"pyfunc","columns":[{"name":"age",
-"type":"double"|null}]|null,"load_seconds":1.2}`, or `{"ready":false,"error":"..."}`, after which it exits with 1. Then,
-for each request in turn, of which any number may be sent ahead:
+"type":"double"|null}]|null,"load_seconds":1.2,"memory_bytes":1}`, or `{"ready":false,"error":"..."}`, after which it
+exits with 1. Then, for each request in turn, of which any number may be sent ahead:
 
     {"id":1,"inputs":{"age":[31,45]},"return_probabilities":true}
     {"id":1,"predictions":[0,1],"probabilities":[[0.9,0.1],[0.2,0.8]]|null,"seconds":0.02}
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -108,6 +109,7 @@ def _readiness(model: LoadedModel, load_seconds: float) -> dict[str, Any]:
         "flavor": model.flavor,
         "columns": None if columns is None else [{"name": column.name, "type": column.type} for column in columns],
         "load_seconds": round(load_seconds, 3),
+        "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 

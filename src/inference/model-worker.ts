@@ -7,6 +7,7 @@ import { PROJECT_ROOT } from '../config.ts';
 import { boundedLines } from '../platform/bounded-lines.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { pythonVariables } from '../python/script-environment.ts';
+import type { ModelColumn, ServedModel } from './engine.ts';
 import { readiness, type WorkerAnswer, type WorkerRequest, workerAnswer } from './protocol.ts';
 
 const PROGRAM = join(PROJECT_ROOT, 'python', 'asgard', 'model_worker.py');
@@ -48,7 +49,8 @@ interface Waiting {
 type Current = Omit<Waiting, 'request'> & { readonly id: number };
 
 /** A Python process with one model loaded, in the environment that the model was trained in. */
-export class ModelWorker implements AsyncDisposable {
+export class ModelWorker implements ServedModel {
+  readonly engine = 'python';
   /** Resolves when the process has ended, for whatever reason. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
@@ -60,6 +62,8 @@ export class ModelWorker implements AsyncDisposable {
   #current: Current | undefined;
   #lastId = 0;
   #isEnded = false;
+  #columns: readonly ModelColumn[] | null = null;
+  #memoryBytes = 0;
   #killReason: string | undefined;
   #stderr = '';
 
@@ -139,6 +143,14 @@ export class ModelWorker implements AsyncDisposable {
     });
   }
 
+  get columns(): readonly ModelColumn[] | null {
+    return this.#columns;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
   get isEnded(): boolean {
     return this.#isEnded;
   }
@@ -204,8 +216,11 @@ export class ModelWorker implements AsyncDisposable {
   #ready(line: string): void {
     try {
       const state = readiness.parse(JSON.parse(line));
-      if (state.ready) this.#loaded.resolve();
-      else this.#loaded.reject(new AsgardError('UNAVAILABLE', `the model could not be loaded: ${state.error}`));
+      if (state.ready) {
+        this.#columns = state.columns;
+        this.#memoryBytes = state.memory_bytes;
+        this.#loaded.resolve();
+      } else this.#loaded.reject(new AsgardError('UNAVAILABLE', `the model could not be loaded: ${state.error}`));
     } catch (cause) {
       this.#loaded.reject(new AsgardError('UNAVAILABLE', 'the model worker spoke nonsense while loading', { cause }));
       this.#kill();

@@ -10,6 +10,8 @@ export const readiness = z.discriminatedUnion('ready', [
     flavor: z.enum(['pickle', 'pyfunc']),
     columns: z.array(column).nullable(),
     load_seconds: z.number(),
+    /** The most that the process has taken so far. */
+    memory_bytes: z.number(),
   }),
   z.object({ ready: z.literal(false), error: z.string() }),
 ]);

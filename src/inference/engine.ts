@@ -1,0 +1,38 @@
+import type { PredictedValue, WorkerRequest } from './protocol.ts';
+
+/** What runs a model: onnxruntime in this process, or a Python process apart. */
+type EngineName = 'onnx' | 'python';
+
+/** A column that a model takes, by name; `type` is MLflow's name of it, null when only the name is known. */
+export interface ModelColumn {
+  readonly name: string;
+  readonly type: string | null;
+}
+
+/** `predictions: value[n]`, one a row in the order of the rows; `probabilities: number[n][classes]` when they were asked for. */
+interface ModelAnswer {
+  readonly predictions: readonly PredictedValue[];
+  readonly probabilities: readonly (readonly (number | null)[])[] | null;
+}
+
+/** A model version in memory, ready to answer. Disposing ends it; requests that have no answer yet are told UNAVAILABLE. */
+export interface ServedModel extends AsyncDisposable {
+  readonly engine: EngineName;
+  /** What it takes of the machine's memory, as last measured. */
+  readonly memoryBytes: number;
+  /** In the model's order; null when it knows no names and takes columns in the order given. */
+  readonly columns: readonly ModelColumn[] | null;
+  /** Requests without an answer yet: while there are any, it is not ended to make room. */
+  readonly waiting: number;
+  /** Whether it cannot answer any more. */
+  readonly isEnded: boolean;
+  /** Whether it has ended, and not for how it behaved: the same request may be asked of another one. */
+  readonly isLost: boolean;
+  /** Resolves when it cannot answer any more, for whatever reason. */
+  readonly ended: Promise<void>;
+  /**
+   * @param signal aborts when nobody waits for the answer any more
+   * @throws AsgardError INVALID_INPUT naming the column or row; UNAVAILABLE or TIMEOUT when it may be asked again
+   */
+  predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer>;
+}
