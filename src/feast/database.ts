@@ -10,6 +10,8 @@ const POOL_SIZE = 8;
 const SCHEMA_NAMES = Object.values(SCHEMAS);
 /** PostgreSQL's code for what a role may not do. */
 const INSUFFICIENT_PRIVILEGE = '42501';
+/** Its codes for a schema that another connection made at the same moment, which IF NOT EXISTS does not see. */
+const MADE_MEANWHILE = ['23505', '42P06'];
 
 const ROLE_AND_PLACES = `
   SELECT current_user AS role, current_database() AS database,
@@ -85,7 +87,8 @@ export class FeaturesDatabase implements AsyncDisposable {
       try {
         await this.#query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
       } catch (error) {
-        if (!(error instanceof AsgardError && isRefusal(error.cause))) throw error;
+        if (hasSqlState(error, MADE_MEANWHILE)) continue;
+        if (!hasSqlState(error, [INSUFFICIENT_PRIVILEGE])) throw error;
         const cure = `GRANT CREATE ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(role)}, or set FEATURES_DATABASE_URL`;
         const message = `the database role ${role} may not make the schema ${name} in ${database}: ${cure}`;
         throw new AsgardError('UNAVAILABLE', message, { cause: error });
@@ -114,6 +117,9 @@ function reasonOf(error: unknown): string {
   return messageOf(error instanceof AggregateError ? error.errors[0] : error);
 }
 
-function isRefusal(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === INSUFFICIENT_PRIVILEGE;
+/** Of what the database answered, which is the cause of what is thrown here. */
+function hasSqlState(error: unknown, codes: readonly string[]): boolean {
+  if (!(error instanceof AsgardError && error.cause instanceof pg.DatabaseError)) return false;
+  const { code } = error.cause;
+  return code !== undefined && codes.includes(code);
 }

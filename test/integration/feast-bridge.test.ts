@@ -36,6 +36,13 @@ async function heldCatalog(): Promise<{ release: () => Promise<unknown>; waiting
   return { release: () => client.query('ROLLBACK'), waiting };
 }
 
+/** Resolves when so many of the database's connections wait for a lock. */
+async function untilWaiting({ pool }: FeaturesDatabase, wanted: number): Promise<void> {
+  const sql = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+  const count = async () => (await pool.query(sql)).rowCount;
+  await poll(count, (found) => found === wanted, 30_000);
+}
+
 test('the first request starts the bridge, which makes the tables of catalog and registry in their schemas', async () => {
   const { bridge, database } = features;
   await expect(bridge.request('store.status', {}, status)).resolves.toEqual({ namespaces: 0, feature_views: 0 });
@@ -49,6 +56,18 @@ test('the first request starts the bridge, which makes the tables of catalog and
   ]);
 });
 
+test('a schema that another connection makes at the same moment is there', async () => {
+  await using fresh = await features.databases.create();
+  await using database = new FeaturesDatabase(fresh.url);
+  const holder = await fresh.sql();
+  await holder.query('BEGIN; CREATE SCHEMA feast_registry');
+  const looked = database.look(AbortSignal.timeout(10_000));
+  looked.catch(() => {}); // told below
+  await untilWaiting(database, 1);
+  await holder.query('COMMIT');
+  await expect(looked).resolves.toMatchObject({ featureViews: 0, tables: 0 });
+});
+
 test('two bridges that start on a fresh database at the same moment both make its tables', async () => {
   await using fresh = await features.databases.create();
   await using database = new FeaturesDatabase(fresh.url);
@@ -60,9 +79,7 @@ test('two bridges that start on a fresh database at the same moment both make it
   const bridges = [features.otherBridge({ settings }), features.otherBridge({ settings })];
   const asked = Promise.all(bridges.map((bridge) => bridge.request('store.status', {}, status)));
   asked.catch(() => {}); // told below
-  const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-  const count = async () => (await database.pool.query(waiting)).rowCount;
-  await poll(count, (found) => found === 2, 30_000);
+  await untilWaiting(database, 2);
   await holder.query('ROLLBACK');
   const empty = { namespaces: 0, feature_views: 0 };
   expect(await asked).toEqual([empty, empty]);
