@@ -19,6 +19,8 @@ from asgard.model_inputs import Column, InputSpec, InvalidInputError
 
 # Named by version, a model's files never change.
 _VERSION_URI = re.compile(r"models:/([^/@]+)/(\d+)")
+WRAPS = "asgard_wraps"
+"""In the metadata of an MLmodel that the platform wrote: the pickle beside it."""
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
@@ -38,6 +40,14 @@ class LoadedModel(NamedTuple):
     inputs: InputSpec
     predict: Callable[[pd.DataFrame], Any]
     predict_probabilities: Callable[[pd.DataFrame], Any] | None
+    raw: Any
+    """What was pickled, or what MLflow's flavor loaded; None where that is not to be had."""
+    path: Path
+    """The pickle, or the folder with the MLmodel."""
+    metadata: Any = None
+    """The MLmodel, as MLflow's Model; None of a pickle."""
+    is_plain_pickle: bool = False
+    """Whether Python's pickle alone can load it, too."""
 
 
 def load(uri: str, cache_folder: Path) -> LoadedModel:
@@ -47,10 +57,26 @@ def load(uri: str, cache_folder: Path) -> LoadedModel:
     else is downloaded is removed when this process ends. Raises ModelLoadError, and what MLflow or the model's own code
     raises.
     """
-    path = _fetch(uri, cache_folder)
+    return load_folder(_fetch(uri, cache_folder))
+
+
+def load_folder(path: Path) -> LoadedModel:
+    """Loads what lies in a folder, or a pickle.
+
+    An MLmodel that the platform wrote beside a pickle, for others, adds nothing to the pickle: it is not heeded, so
+    that a model is served as it was trained whether it was there yet or not.
+    """
     if (path / "MLmodel").is_file():
-        return _load_pyfunc(path)
+        wrapped = _wrapped_pickle(path)
+        return _load_pyfunc(path) if wrapped is None else _load_pickle(path / wrapped)
     return _load_pickle(_find_pickle(path))
+
+
+def _wrapped_pickle(path: Path) -> str | None:
+    from mlflow.models import Model
+
+    name = (Model.load(str(path)).metadata or {}).get(WRAPS)
+    return name if isinstance(name, str) and (path / name).is_file() else None
 
 
 def _fetch(uri: str, cache_folder: Path) -> Path:
@@ -121,7 +147,7 @@ def _find_pickle(path: Path) -> Path:
 
 
 def _load_pickle(path: Path) -> LoadedModel:
-    model = _unpickle(path)
+    model, is_plain = _unpickle(path)
     if not callable(getattr(model, "predict", None)):
         raise ModelLoadError(f"{path.name} holds a {type(model).__name__}, which has no predict method")
     return LoadedModel(
@@ -130,13 +156,16 @@ def _load_pickle(path: Path) -> LoadedModel:
         inputs=_inputs_of_estimator(model),
         predict=lambda frame: model.predict(_as_trained(model, frame)),
         predict_probabilities=_probabilities_of(model),
+        raw=model,
+        path=path,
+        is_plain_pickle=is_plain,
     )
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path) -> tuple[Any, bool]:
     try:
         with path.open("rb") as file:
-            return pickle.load(file)
+            return pickle.load(file), True
     except AttributeError as error:
         if "__main__" not in str(error):
             raise
@@ -150,7 +179,7 @@ def _unpickle(path: Path) -> Any:
         with contextlib.suppress(Exception):
             import joblib
 
-            return joblib.load(path)
+            return joblib.load(path), False
         raise
 
 
@@ -180,6 +209,9 @@ def _load_pyfunc(path: Path) -> LoadedModel:
         inputs=inputs,
         predict=predict,
         predict_probabilities=_probabilities_of(raw),
+        raw=raw,
+        path=path,
+        metadata=model.metadata,
     )
 
 
