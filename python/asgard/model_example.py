@@ -1,4 +1,4 @@
-"""Finds rows to try a model with: its own example, rows of its training data, or a row made of what it says it takes."""
+"""Finds rows to try a model with: its own example, rows of its training data, or a row made of what it takes."""
 
 from __future__ import annotations
 
