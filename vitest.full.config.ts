@@ -16,7 +16,7 @@ export default defineConfig({
         },
       },
       { resolve, test: { ...shared, name: 'survival', include: ['test/survival/**/*.test.ts'] } },
-      // The bucket's suite on a real S3 server; `npm test` runs it on moto's.
+      // One suite, on moto's S3 and on a server that keeps files.
       { resolve, test: { ...shared, name: 's3', include: ['test/s3-full/**/*.test.ts'] } },
     ],
   },
