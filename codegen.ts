@@ -20,7 +20,7 @@ const config: CodegenConfig = {
   schema: 'schema/schema.graphql',
   importExtension: '.ts',
   generates: {
-    'src/client/generated/': { ...typedDocuments, documents: 'src/client/operations.graphql' },
+    'src/client/generated/': { ...typedDocuments, documents: 'src/client/*.graphql' },
     'examples/ui/generated/': { ...typedDocuments, documents: 'examples/ui/operations.graphql' },
     // Apollo's cache keeps what a union or an interface gave only when it knows their types.
     'examples/apollo/generated/possible-types.ts': { plugins: ['fragment-matcher'] },

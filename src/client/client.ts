@@ -1,8 +1,6 @@
-import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import { GraphQLClient } from 'graphql-request';
-import { type Client, createClient } from 'graphql-ws';
-import { WebSocket } from 'ws';
-import { AsgardRequestError, requestErrorOf, successOf } from './errors.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
+import { found, successOf } from './errors.ts';
+import { FeatureClient } from './feature-client.ts';
 import {
   CancelTrainingJobDocument,
   ExperimentDocument,
@@ -31,7 +29,6 @@ import {
 } from './generated/graphql.ts';
 import { type JobEvent, jobEventStream, singleEvents } from './job-event-stream.ts';
 import { allItems, type Page, pageOf } from './pages.ts';
-import { payloadsOf } from './subscription.ts';
 import type {
   CancelledJob,
   Experiment,
@@ -56,6 +53,7 @@ import type {
   SubmittedJob,
 } from './types.ts';
 
+export type * from './feature-types.ts';
 export type * from './types.ts';
 export type { JobEvent, Page };
 
@@ -66,61 +64,39 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface AsgardClientOptions {
-  /** Where the platform listens, e.g. `http://localhost:8000`. */
-  readonly url: string;
-  /** What the platform's `ASGARD_API_KEY` is, when it demands one. */
-  readonly apiKey?: string;
-  /** Of one request; 120 s when absent: a model's first prediction may have to load it. */
-  readonly timeoutMs?: number;
-  /** How long a stream tries to connect again before it throws UNAVAILABLE; 60 s when absent. */
-  readonly giveUpAfterMs?: number;
-}
-
-const PING_EVERY_MS = 10_000;
-const PONG_LIMIT_MS = 5_000;
-
 /**
  * Asgard's GraphQL API as typed calls. Every method throws `AsgardRequestError` for what the platform refuses, or when
  * it cannot be reached. It holds a WebSocket while something is followed: whoever makes it disposes of it, which ends
- * every stream. The file is long because a caller looks for one class: each method is one operation of `operations.graphql`.
+ * every stream.
  */
 export class AsgardClient implements AsyncDisposable {
-  readonly #http: GraphQLClient;
-  readonly #socket: Client;
-  readonly #options: AsgardClientOptions;
-  readonly #url: string;
-  readonly #disposed = new AbortController();
+  /** Tables, feature views of them, and their online values. */
+  readonly features: FeatureClient;
+  readonly #connection: Connection;
 
-  constructor(options: AsgardClientOptions) {
-    this.#options = options;
-    this.#url = new URL('/graphql', options.url).href;
-    const { apiKey } = options;
-    this.#http = new GraphQLClient(
-      this.#url,
-      apiKey === undefined ? {} : { headers: { authorization: `Bearer ${apiKey}` } },
-    );
-    this.#socket = createSocket(this.#url.replace(/^http/, 'ws'), apiKey === undefined ? {} : { apiKey });
+  constructor(options: ConnectionOptions) {
+    this.#connection = new Connection(options);
+    this.features = new FeatureClient(this.#connection);
   }
 
   /** Hands in a script; the job is QUEUED when this returns. */
   async submit(input: SubmitTrainingJobInput): Promise<SubmittedJob> {
-    return successOf((await this.#request(SubmitTrainingJobDocument, { input })).submitTrainingJob);
+    return successOf((await this.#connection.request(SubmitTrainingJobDocument, { input })).submitTrainingJob);
   }
 
   /** A job with its run and model version. @throws AsgardRequestError NOT_FOUND */
   async job(id: string): Promise<Job> {
-    return found((await this.#request(TrainingJobDocument, { id })).trainingJob, `job "${id}"`);
+    return found((await this.#connection.request(TrainingJobDocument, { id })).trainingJob, `job "${id}"`);
   }
 
   /** What a job was handed in with: its script, and the variables that it sees. @throws AsgardRequestError NOT_FOUND */
   async jobScript(id: string): Promise<JobScript> {
-    return found((await this.#request(JobScriptDocument, { id })).trainingJob, `job "${id}"`);
+    return found((await this.#connection.request(JobScriptDocument, { id })).trainingJob, `job "${id}"`);
   }
 
   /** A page of jobs, the newest first unless `orderBy` says otherwise. */
   async jobs(options: JobListOptions = {}): Promise<Page<ListedJob>> {
-    return pageOf((await this.#request(TrainingJobsDocument, { ...options })).trainingJobs);
+    return pageOf((await this.#connection.request(TrainingJobsDocument, { ...options })).trainingJobs);
   }
 
   /** Every job, page by page as the iteration comes to it. */
@@ -130,19 +106,20 @@ export class AsgardClient implements AsyncDisposable {
 
   /** How many jobs a filter chooses; without one, how many there are. */
   async countJobs(filter?: TrainingJobFilter): Promise<number> {
-    return (await this.#request(TrainingJobCountDocument, { filter: filter ?? null })).trainingJobs.totalCount;
+    return (await this.#connection.request(TrainingJobCountDocument, { filter: filter ?? null })).trainingJobs
+      .totalCount;
   }
 
   /** Asks for a job's end. @throws AsgardRequestError NOT_FOUND; CONFLICT when it has ended in another way */
   async cancel(id: string, reason?: string): Promise<CancelledJob> {
     return successOf(
-      (await this.#request(CancelTrainingJobDocument, { id, reason: reason ?? null })).cancelTrainingJob,
+      (await this.#connection.request(CancelTrainingJobDocument, { id, reason: reason ?? null })).cancelTrainingJob,
     );
   }
 
   /** A job's whole log so far. @throws AsgardRequestError NOT_FOUND */
   async logText(id: string): Promise<string> {
-    return found((await this.#request(JobLogTextDocument, { id })).trainingJob, `job "${id}"`).logText;
+    return found((await this.#connection.request(JobLogTextDocument, { id })).trainingJob, `job "${id}"`).logText;
   }
 
   /**
@@ -155,7 +132,7 @@ export class AsgardClient implements AsyncDisposable {
     options: { readonly after?: number; readonly first?: number; readonly types?: readonly JobEventType[] } = {},
   ): Promise<readonly JobEvent[]> {
     const { after = 0, first = 100, types = null } = options;
-    const { trainingJob } = await this.#request(JobEventPageDocument, { id, after, first, types });
+    const { trainingJob } = await this.#connection.request(JobEventPageDocument, { id, after, first, types });
     return [...singleEvents(found(trainingJob, `job "${id}"`).events)];
   }
 
@@ -164,7 +141,7 @@ export class AsgardClient implements AsyncDisposable {
    * page may hold fewer than `first` (1 to 1,000; 20 when absent), also none, before the end. @throws AsgardRequestError NOT_FOUND
    */
   async searchJobEvents(id: string, options: JobEventSearchOptions = {}): Promise<Page<JobEvent>> {
-    const { trainingJob } = await this.#request(JobEventSearchDocument, { id, ...options });
+    const { trainingJob } = await this.#connection.request(JobEventSearchDocument, { id, ...options });
     const page = pageOf(found(trainingJob, `job "${id}"`).eventConnection);
     return { ...page, items: [...singleEvents(page.items)] };
   }
@@ -179,7 +156,7 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A page of experiments, the newest first unless `orderBy` says otherwise. */
   async experiments(options: ExperimentListOptions = {}): Promise<Page<Experiment>> {
-    return pageOf((await this.#request(ExperimentsDocument, { ...options })).experiments);
+    return pageOf((await this.#connection.request(ExperimentsDocument, { ...options })).experiments);
   }
 
   /** Every experiment, page by page. */
@@ -189,13 +166,13 @@ export class AsgardClient implements AsyncDisposable {
 
   /** The experiment of an id or a name. @throws AsgardRequestError NOT_FOUND */
   async experiment(key: { readonly id: string } | { readonly name: string }): Promise<Experiment> {
-    const { experiment } = await this.#request(ExperimentDocument, key);
+    const { experiment } = await this.#connection.request(ExperimentDocument, key);
     return found(experiment, `experiment "${'id' in key ? key.id : key.name}"`);
   }
 
   /** A page of an experiment's runs, the newest first unless `orderBy` says otherwise. @throws AsgardRequestError NOT_FOUND */
   async runs(experimentId: string, options: RunListOptions = {}): Promise<Page<Run>> {
-    const { experiment } = await this.#request(RunsDocument, { experimentId, ...options });
+    const { experiment } = await this.#connection.request(RunsDocument, { experimentId, ...options });
     return pageOf(found(experiment, `experiment "${experimentId}"`).runs);
   }
 
@@ -206,12 +183,12 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A run, with the job that made it. @throws AsgardRequestError NOT_FOUND */
   async run(id: string): Promise<FoundRun> {
-    return found((await this.#request(RunDocument, { id })).run, `run "${id}"`);
+    return found((await this.#connection.request(RunDocument, { id })).run, `run "${id}"`);
   }
 
   /** A page of registered models, by name unless `orderBy` says otherwise. */
   async models(options: ModelListOptions = {}): Promise<Page<Model>> {
-    return pageOf((await this.#request(ModelsDocument, { ...options })).models);
+    return pageOf((await this.#connection.request(ModelsDocument, { ...options })).models);
   }
 
   /** Every registered model, page by page. */
@@ -221,12 +198,12 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A registered model, with its newest version. @throws AsgardRequestError NOT_FOUND */
   async model(name: string): Promise<Model> {
-    return found((await this.#request(ModelDocument, { name })).model, `model "${name}"`);
+    return found((await this.#connection.request(ModelDocument, { name })).model, `model "${name}"`);
   }
 
   /** A page of a model's versions, the newest first. @throws AsgardRequestError NOT_FOUND */
   async modelVersions(name: string, options: PageOptions = {}): Promise<Page<ModelVersion>> {
-    const { model } = await this.#request(ModelVersionsDocument, { name, ...options });
+    const { model } = await this.#connection.request(ModelVersionsDocument, { name, ...options });
     return pageOf(found(model, `model "${name}"`).versions);
   }
 
@@ -237,18 +214,18 @@ export class AsgardClient implements AsyncDisposable {
 
   /** A version of a model, with the job that it came out of. @throws AsgardRequestError NOT_FOUND */
   async modelVersion(name: string, version: string): Promise<FoundModelVersion> {
-    const { modelVersion } = await this.#request(ModelVersionDocument, { name, version });
+    const { modelVersion } = await this.#connection.request(ModelVersionDocument, { name, version });
     return found(modelVersion, `version ${version} of model "${name}"`);
   }
 
   /** `inputs: {column: value[n]}` → `predictions: value[n]`. */
   async predict(input: PredictInput): Promise<Prediction> {
-    return successOf((await this.#request(PredictDocument, { input })).predict);
+    return successOf((await this.#connection.request(PredictDocument, { input })).predict);
   }
 
   /** How the platform is. */
   async status(): Promise<PlatformStatus> {
-    return (await this.#request(PlatformStatusDocument, {})).platformStatus;
+    return (await this.#connection.request(PlatformStatusDocument, {})).platformStatus;
   }
 
   /**
@@ -260,9 +237,8 @@ export class AsgardClient implements AsyncDisposable {
     id: string,
     options: FollowOptions & { readonly types?: readonly JobEventType[] } = {},
   ): AsyncGenerator<JobEvent, void> {
-    const { after = 0, types } = options;
-    const giveUpAfterMs = this.#options.giveUpAfterMs ?? 60_000;
-    return jobEventStream(this.#socket, { id, after, types, signal: this.#ending(options.signal), giveUpAfterMs });
+    const { after = 0, types, signal } = options;
+    return jobEventStream(this.#connection, { id, after, types, signal });
   }
 
   /** A job's log lines, as `jobEvents` gives them. */
@@ -274,65 +250,12 @@ export class AsgardClient implements AsyncDisposable {
 
   /** Transitions of all jobs from now on, over one connection: a loss of it ends the iteration with an error. */
   async *statusChanges(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<JobStatusChange, void> {
-    const signal = this.#ending(options.signal);
-    for await (const payload of payloadsOf(this.#socket, JobStatusChangesDocument, {}, signal)) {
+    for await (const payload of this.#connection.payloads(JobStatusChangesDocument, {}, options.signal)) {
       yield* payload.jobStatusChanges;
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed.abort(new Error('the client was disposed of'));
-    await this.#socket.dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connection[Symbol.asyncDispose]();
   }
-
-  async #request<Data, Variables extends Record<string, unknown>>(
-    document: TypedDocumentNode<Data, Variables>,
-    variables: Variables,
-  ): Promise<Data> {
-    const timeoutMs = this.#options.timeoutMs ?? 120_000;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const { signal: disposed } = this.#disposed;
-    try {
-      const signal = AbortSignal.any([timeout, disposed]);
-      return await this.#http.request<Data>({ document, variables, signal });
-    } catch (error) {
-      if (timeout.aborted && !disposed.aborted) {
-        const message = `${this.#url} did not answer within ${timeoutMs / 1000} s`;
-        throw new AsgardRequestError('TIMEOUT', message, { isRetryable: true, cause: error });
-      }
-      throw requestErrorOf(error, this.#url, disposed);
-    }
-  }
-
-  #ending(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined ? this.#disposed.signal : AbortSignal.any([this.#disposed.signal, signal]);
-  }
-}
-
-/** Connects when the first subscription begins. It never connects again by itself: who follows knows where to go on. */
-function createSocket(url: string, connectionParams: Record<string, string>): Client {
-  let pong: NodeJS.Timeout | undefined;
-  const client = createClient({
-    url,
-    connectionParams,
-    webSocketImpl: WebSocket,
-    retryAttempts: 0,
-    keepAlive: PING_EVERY_MS,
-    on: {
-      // A network that went away silently closes no socket.
-      ping: (isReceived) => {
-        if (!isReceived) pong = setTimeout(() => client.terminate(), PONG_LIMIT_MS);
-      },
-      pong: (isReceived) => {
-        if (isReceived) clearTimeout(pong);
-      },
-      closed: () => clearTimeout(pong),
-    },
-  });
-  return client;
-}
-
-function found<T>(thing: T | null, name: string): T {
-  if (thing === null) throw new AsgardRequestError('NOT_FOUND', `there is no ${name}`);
-  return thing;
 }

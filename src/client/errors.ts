@@ -44,6 +44,12 @@ export function successOf<Result extends { readonly __typename: string }>(result
   throw new AsgardRequestError(result.code, result.message, { issues, isRetryable });
 }
 
+/** What a query gave. @throws AsgardRequestError NOT_FOUND when that is nothing */
+export function found<T>(thing: T | null, name: string): T {
+  if (thing === null) throw new AsgardRequestError('NOT_FOUND', `there is no ${name}`);
+  return thing;
+}
+
 const responseError = z.object({
   message: z.string(),
   extensions: z

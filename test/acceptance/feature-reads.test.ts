@@ -69,6 +69,11 @@ describe('what a script reads of the feature store', { timeout: JOB_LIMIT_MS }, 
     expect(said).toContain(
       'Features of customer_features were read for 5 rows: age, orders; from iceberg.gold.customers at snapshot 8744736658442914487',
     );
+    expect(job).toMatchObject({
+      featurePins: { snapshots: PINNED.snapshots },
+      featureReads: [{ featureViewName: 'customer_features', entityRows: 5 }, { featureViewName: 'orders' }],
+      featureSnapshots: [{ table: READ.table, snapshotId: READ.snapshot_id }],
+    });
     const { trainingJob } = await askGraphql(JOB, { id: job.id });
     const [first, second] = trainingJob.runs.edges.map(({ node }: { node: unknown }) => node);
     const run = { id: first.id };
