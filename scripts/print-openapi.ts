@@ -14,7 +14,14 @@ function uncalled(): never {
   throw new Error('routes that are only described call nothing');
 }
 const services: RestServices = {
-  jobs: { submit: uncalled, summary: uncalled, list: uncalled, cancel: uncalled, logText: uncalled },
+  jobs: {
+    submit: uncalled,
+    summary: uncalled,
+    list: uncalled,
+    cancel: uncalled,
+    logText: uncalled,
+    featureReads: uncalled,
+  },
   events: { follow: uncalled, list: uncalled },
   models: { list: uncalled, get: uncalled, registerRun: uncalled },
   inference: { predict: uncalled },

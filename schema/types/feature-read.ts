@@ -1,15 +1,12 @@
 import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import type { JobFeatureRead } from '../../src/database/generated/client.ts';
-import { snapshotsOf } from '../../src/jobs/feature-read-log.ts';
+import { MAX_READS_SHOWN, snapshotsOf } from '../../src/jobs/feature-read-log.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
 import { loadReadsByModelVersion, loadReadsByRun, type ReadVersion } from '../loaders.ts';
 import { FeatureSnapshot } from './feature-pins.ts';
 import { ModelVersion } from './model-version.ts';
 import { Run } from './run.ts';
-
-/** The most reads of a job that are shown. */
-const MAX_READS = 1000;
 
 export const FeatureRead = builder.prismaObject('JobFeatureRead', {
   name: 'FeatureRead',
@@ -47,8 +44,8 @@ export const FeatureRead = builder.prismaObject('JobFeatureRead', {
 
 builder.prismaObjectFields('TrainingJob', (t) => ({
   featureReads: t.relation('featureReads', {
-    description: `What its script read of the feature store, in that order; of more than ${MAX_READS} reads the first.`,
-    query: { orderBy: { id: 'asc' }, take: MAX_READS },
+    description: `What its script read of the feature store, in that order; of more than ${MAX_READS_SHOWN} reads the first.`,
+    query: { orderBy: { id: 'asc' }, take: MAX_READS_SHOWN },
   }),
   featureSnapshots: t.field({
     type: [FeatureSnapshot],
@@ -56,7 +53,7 @@ builder.prismaObjectFields('TrainingJob', (t) => ({
       'The tables that its script read features from, each at the snapshot that was read last: `features.snapshots` of ' +
       '`submitTrainingJob` takes them, and the same script reads the same rows again.',
     select: {
-      featureReads: { select: { table: true, snapshotId: true }, orderBy: { id: 'asc' }, take: MAX_READS },
+      featureReads: { select: { table: true, snapshotId: true }, orderBy: { id: 'asc' }, take: MAX_READS_SHOWN },
     },
     resolve: ({ featureReads }) => Object.entries(snapshotsOf(featureReads)),
   }),

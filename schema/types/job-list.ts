@@ -29,6 +29,7 @@ const TrainingJobFilter = builder.inputType('TrainingJobFilter', {
     scriptName: t.string({
       description: 'Those whose script has a file name that contains this, in any case; at most 255 characters.',
     }),
+    featureViewName: t.string({ description: 'Those whose scripts read this feature view.' }),
   }),
 });
 

@@ -1,6 +1,8 @@
 import { type JobFeatureRead, Prisma, type PrismaClient } from '../database/generated/client.ts';
 import type { DatasetInput, MlflowClient } from '../mlflow/client.ts';
 
+/** The most reads of a job that are shown. */
+export const MAX_READS_SHOWN = 1000;
 /** MLflow takes 5,000 characters in a tag. */
 const MAX_TAG = 4000;
 /** And 500 in a tag of an input. */

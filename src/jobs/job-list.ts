@@ -32,6 +32,8 @@ export const jobFilter = z.object({
   createdBefore: moment.optional(),
   /** Part of the script's name, in any case. */
   scriptName: text(255).optional(),
+  /** Those whose scripts read this feature view. */
+  featureViewName: text(MAX_NAME).optional(),
 });
 
 export type JobFilter = z.infer<typeof jobFilter>;
@@ -135,7 +137,7 @@ function beyond({ by, isAscending }: JobOrder, { id, at }: JobPlace, side: keyof
 }
 
 function conditionsOf(filter: JobFilter): Sql[] {
-  const { statuses, experimentName, modelName, tags, createdFrom, createdBefore, scriptName } = filter;
+  const { statuses, experimentName, modelName, tags, createdFrom, createdBefore, scriptName, featureViewName } = filter;
   const conditions: Sql[] = [];
   if (statuses !== undefined) conditions.push(sql`status = ANY(${statuses}::"JobStatus"[])`);
   if (experimentName !== undefined) conditions.push(sql`experiment_name = ${experimentName}`);
@@ -146,6 +148,10 @@ function conditionsOf(filter: JobFilter): Sql[] {
   if (createdFrom !== undefined) conditions.push(sql`created_at >= ${createdFrom.toISOString()}::timestamptz`);
   if (createdBefore !== undefined) conditions.push(sql`created_at < ${createdBefore.toISOString()}::timestamptz`);
   if (scriptName !== undefined) conditions.push(sql`script_name ILIKE ${`%${escapeLike(scriptName)}%`}`);
+  if (featureViewName !== undefined) {
+    conditions.push(sql`EXISTS (
+      SELECT FROM job_feature_reads f WHERE f.feature_view = ${featureViewName} AND f.job_id = training_jobs.id)`);
+  }
   return conditions;
 }
 

@@ -1,11 +1,12 @@
-import type { PrismaClient, TrainingJob } from '../database/generated/client.ts';
+import type { JobFeatureRead, PrismaClient, TrainingJob } from '../database/generated/client.ts';
 import type { JobStatus } from '../database/generated/enums.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { ScriptError } from '../python/checker-process.ts';
 import { readLogTails } from './events-of-many.ts';
+import { MAX_READS_SHOWN } from './feature-read-log.ts';
 import { JobIntake } from './intake.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
-import { listJobs } from './job-list.ts';
+import { type JobFilter, listJobs } from './job-list.ts';
 import type { JobObserver } from './job-observer.ts';
 import { type JobSummary, readSummaries } from './job-summary.ts';
 import { scriptRefusal } from './script-refusal.ts';
@@ -22,7 +23,7 @@ const MAX_REASON = 1000;
 const DEFAULT_REASON = 'cancelled on request';
 
 /** A part of the list of jobs, the newest first. */
-export interface NewestJobs {
+export interface NewestJobs extends Pick<JobFilter, 'featureViewName'> {
   /** At most this many. */
   readonly first: number;
   /** Only those behind this job. */
@@ -109,15 +110,25 @@ export class JobService {
   }
 
   /** Jobs, the newest first, and whether there are more behind them. */
-  async list({ first, after, statuses }: NewestJobs): Promise<{ jobs: JobSummary[]; hasMore: boolean }> {
+  async list({
+    first,
+    after,
+    statuses,
+    featureViewName,
+  }: NewestJobs): Promise<{ jobs: JobSummary[]; hasMore: boolean }> {
     const { places, hasNext } = await listJobs(this.#database, {
-      filter: statuses === undefined ? {} : { statuses: [...statuses] },
+      filter: { statuses: statuses && [...statuses], featureViewName },
       order: { by: 'createdAt', isAscending: false },
       limit: first,
       after: after && { id: after.id, at: after.createdAt },
     });
     const ids = places.map(({ id }) => id);
     return { jobs: await readSummaries(this.#database, ids), hasMore: hasNext };
+  }
+
+  /** What a job's script read of the feature store, in that order; of more than 1,000 reads the first. */
+  async featureReads(jobId: string): Promise<JobFeatureRead[]> {
+    return this.#database.jobFeatureRead.findMany({ where: { jobId }, orderBy: { id: 'asc' }, take: MAX_READS_SHOWN });
   }
 
   /** How many jobs wait and how many are being worked on. */

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
-import type { JobStatus } from '../database/generated/client.ts';
+import type { JobFeatureRead, JobStatus } from '../database/generated/client.ts';
 import type { Prediction } from '../inference/service.ts';
 import { storedPins, wirePins } from '../jobs/feature-pins.ts';
+import { snapshotsOf } from '../jobs/feature-read-log.ts';
 import type { JobSummary } from '../jobs/job-summary.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
@@ -67,16 +68,34 @@ export function presentJob(job: JobSummary): z.infer<typeof trainingJob> {
 }
 
 /**
- * A job with its log. `elapsed_seconds` is whole seconds from its upload to its end, or to `now` while it lasts;
+ * A job with its log and what it read of the feature store. `elapsed_seconds` is whole seconds from its upload to its end, or to `now` while it lasts;
  * `duration_seconds` is exact to the millisecond from its start to its end, `null` while it has not had both.
  */
-export function presentJobWithLog(job: JobSummary, logs: string, now: Date): z.infer<typeof trainingJobWithLog> {
+export function presentJobWithLog(
+  job: JobSummary,
+  logs: string,
+  reads: readonly JobFeatureRead[],
+  now: Date,
+): z.infer<typeof trainingJobWithLog> {
   const { createdAt, startedAt, completedAt } = job;
   return {
     ...presentJob(job),
+    ...(reads.length > 0 && { feature_reads: reads.map(presentRead), feature_snapshots: snapshotsOf(reads) }),
     elapsed_seconds: Math.max(0, Math.floor(secondsBetween(createdAt, completedAt ?? now))),
     duration_seconds: startedAt === null || completedAt === null ? null : secondsBetween(startedAt, completedAt),
     logs,
+  };
+}
+
+function presentRead(read: JobFeatureRead) {
+  return {
+    feature_view: read.featureView,
+    features: read.features,
+    table: read.table,
+    snapshot_id: read.snapshotId,
+    entity_rows: Number(read.entityRows),
+    run_id: read.runId,
+    read_at: naiveTime(read.createdAt),
   };
 }
 

@@ -13,7 +13,7 @@ import type { PlatformReadiness, PlatformStatus } from '../status/platform-statu
 
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
-  readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText'>;
+  readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText' | 'featureReads'>;
   readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
   readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;

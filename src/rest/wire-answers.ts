@@ -57,8 +57,33 @@ export const trainingJob = z
   })
   .register(components, { id: 'TrainingJob' });
 
+const featureRead = z
+  .object({
+    feature_view: z.string(),
+    features: z.array(z.string()).describe('The names of the features that were read, sorted.'),
+    table: z.string().describe('With catalog and schema.'),
+    snapshot_id: z.string().nullable().describe('A whole number as text; null of an empty table.'),
+    entity_rows: z.int().min(0).describe('For how many rows they were looked up, at most in one read.'),
+    run_id: z.string().nullable().describe('The MLflow run that was active; null when none was.'),
+    read_at: time.describe('When they were first read.'),
+  })
+  .describe('What a script read of a feature view. The same read is there once.')
+  .register(components, { id: 'FeatureRead' });
+
 export const trainingJobWithLog = trainingJob
   .extend({
+    feature_reads: z
+      .array(featureRead)
+      .optional()
+      .describe(
+        'What its script read of the feature store, in that order; absent when nothing. Of more than 1,000 the first.',
+      ),
+    feature_snapshots: names
+      .optional()
+      .describe(
+        'The tables of `feature_reads`, each at the snapshot that was read last: given as `features.snapshots` of an upload, ' +
+          'the same script reads the same rows again.',
+      ),
     elapsed_seconds: z.int().min(0).describe('Whole seconds from its upload to its end, or to now while it lasts.'),
     duration_seconds: z.number().nullable().describe('From its start to its end; null while it has not had both.'),
     logs: z.string().describe('What was printed so far. Of more than 8 Mi characters the end.'),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { JobStatus } from '../database/generated/enums.ts';
 import type { NewestJobs } from '../jobs/service.ts';
+import { storableText } from '../platform/text.ts';
 import { wireStatus } from './present.ts';
 import { looseInteger } from './wire.ts';
 import { WIRE_STATUSES } from './wire-answers.ts';
@@ -18,6 +19,7 @@ export const jobListQuery = z
       .describe('At most this many jobs.')
       .meta({ default: 20 }),
     status: z.enum(WIRE_STATUSES).optional().describe('Only jobs that stand there.'),
+    feature_view: storableText(500).optional().describe('Only jobs whose scripts read this feature view.'),
     cursor: z
       .string()
       .regex(CURSOR, 'is no cursor of this list: give the next_cursor of the page before')
@@ -25,11 +27,12 @@ export const jobListQuery = z
       .describe('The `next_cursor` of the page before.'),
   })
   .transform(
-    ({ limit, status, cursor }): NewestJobs => ({
+    ({ limit, status, feature_view, cursor }): NewestJobs => ({
       first: limit,
       after: cursor === undefined ? undefined : placeOf(cursor),
       statuses:
         status === undefined ? undefined : Object.values(JobStatus).filter((each) => wireStatus(each) === status),
+      featureViewName: feature_view,
     }),
   );
 

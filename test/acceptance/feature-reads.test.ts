@@ -90,6 +90,17 @@ describe('what a script reads of the feature store', { timeout: JOB_LIMIT_MS }, 
         edges: [{ node: { featureReads: [{ featureViewName: 'customer_features' }, { run }] } }],
       },
     });
+    const read = { ...VIEW, features: ['age', 'orders'], run_id: null };
+    const within = { feature_view: 'orders', features: ['n'], table: 'iceberg.gold.empty', snapshot_id: null };
+    expect(await (await fetch(`${url}/mlops/training/jobs/${job.id}`)).json()).toMatchObject({
+      features: { snapshots: { 'iceberg.gold.a': '9' } },
+      feature_reads: [read, { ...within, run_id: first.id }],
+      feature_snapshots: { [READ.table]: READ.snapshot_id },
+    });
+    const listed = await fetch(`${url}/mlops/training/jobs?feature_view=${VIEW.feature_view}`);
+    expect((await listed.json()).jobs).toContainEqual(expect.objectContaining({ job_id: job.id }));
+    const { items } = await jobs.client.jobs({ filter: { featureViewName: 'orders', modelName: job.modelName } });
+    expect(items.map(({ id }) => id)).toEqual([job.id]);
     expect(first.featureReads).toEqual([{ featureViewName: 'customer_features' }, { featureViewName: 'orders' }]);
     expect(second.featureReads).toEqual([{ featureViewName: 'customer_features' }]);
     expect(first.tags).toEqual(

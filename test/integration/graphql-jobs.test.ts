@@ -306,7 +306,7 @@ describe('trainingJob', () => {
     const { body } = await post(api.url, 'query ($id: ID!) { trainingJob(id: $id) { elapsedSeconds } }', { id });
     const job = await api.services.jobs.get(id);
     expect(body.data.trainingJob.elapsedSeconds).toBe(12);
-    expect(body.data.trainingJob.elapsedSeconds).toBe(presentJobWithLog(job, '', new Date()).elapsed_seconds);
+    expect(body.data.trainingJob.elapsedSeconds).toBe(presentJobWithLog(job, '', [], new Date()).elapsed_seconds);
   });
 
   it('is null for an id of characters that no database can hold', async () => {

@@ -72,7 +72,7 @@ describe('a job', () => {
   });
 
   test("completed shows the guide's example, with its log", () => {
-    expect(presentJobWithLog(completed, 'Training completed successfully...', new Date())).toMatchObject({
+    expect(presentJobWithLog(completed, 'Training completed successfully...', [], new Date())).toMatchObject({
       job_id: 'abc123',
       status: 'completed',
       run_id: '1234567890abcdef',
@@ -89,7 +89,7 @@ describe('a job', () => {
   test('that still runs counts its seconds up to now and has no duration', () => {
     const running: TrainingJob = { ...completed, status: 'RUNNING', completedAt: null };
     const now = new Date('2025-11-03T10:00:30.999Z');
-    expect(presentJobWithLog(running, '', now)).toMatchObject({ elapsed_seconds: 30, duration_seconds: null });
+    expect(presentJobWithLog(running, '', [], now)).toMatchObject({ elapsed_seconds: 30, duration_seconds: null });
   });
 
   test("every status shows as one of the guide's four words", () => {

@@ -465,6 +465,8 @@ export type TrainingJobFilter = {
   readonly createdFrom?: string | null | undefined;
   /** Those that name exactly this experiment. */
   readonly experimentName?: string | null | undefined;
+  /** Those whose scripts read this feature view. */
+  readonly featureViewName?: string | null | undefined;
   /** Those that name exactly this model. */
   readonly modelName?: string | null | undefined;
   /** Those whose script has a file name that contains this, in any case; at most 255 characters. */
