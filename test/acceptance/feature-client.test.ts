@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { AsgardClient } from '../../src/client/client.ts';
 import type { FeatureViewInput } from '../../src/client/generated/graphql.ts';
@@ -20,13 +23,15 @@ const offline = { ...input, name: `${name}_offline`, online: false };
 const namesOf = async (items: AsyncIterable<{ name: string }>) =>
   (await Array.fromAsync(items)).map((each) => each.name);
 
+async function put(schema: string, table: string, body: string): Promise<void> {
+  const address = `${url}/iceberg/tables/${schema}/${table}`;
+  const answer = await fetch(address, { method: 'PUT', headers: { 'content-type': 'text/csv' }, body });
+  expect(answer.ok, await answer.clone().text()).toBe(true);
+}
+
 beforeAll(async () => {
   const body = 'customer_id,event_timestamp,orders\n1,2025-11-01T00:00:00Z,3\n2,2025-11-02T00:00:00Z,5\n';
-  for (const table of ['customers', 'orders']) {
-    const address = `${url}/iceberg/tables/${name}/${table}`;
-    const answer = await fetch(address, { method: 'PUT', headers: { 'content-type': 'text/csv' }, body });
-    expect(answer.ok, await answer.clone().text()).toBe(true);
-  }
+  for (const table of ['customers', 'orders']) await put(name, table, body);
 });
 
 describe.sequential('the client of features', () => {
@@ -82,6 +87,18 @@ describe.sequential('the client of features', () => {
     await expect(features.online({ features: ['none:orders'], entities: {} })).rejects.toMatchObject({
       code: 'INVALID_INPUT',
     });
+  });
+
+  test('takes a view from its plan to online values as the example does', async () => {
+    const body =
+      'customer_id,event_timestamp,support_tickets_count,days_since_last_purchase\n1,2025-11-01T00:00:00Z,4,9\n';
+    await put('gold', 'customers', body);
+    const example = join(import.meta.dirname, '../../examples/features/online.ts');
+    const { stdout } = await promisify(execFile)(process.execPath, [example, url], { timeout: 60_000 });
+    await features.deleteView('customer_support');
+    expect(stdout).toMatch(/^customer_support: CREATED, 0 of 1 rows/);
+    expect(stdout).toContain('COMPLETED: 1 rows read, 1 customers');
+    expect(stdout).toContain("support_tickets_count [ 4, null, null ] [ 'PRESENT', 'MISSING', 'MISSING' ]");
   });
 
   test('deletes what it applied', async () => {
