@@ -4,6 +4,7 @@ import type { ZodError } from 'zod';
 import { expectedFailure } from '../src/database/failure.ts';
 import { AsgardError, assertNever, ERROR_CODES, type ErrorCode, type InputIssue } from '../src/platform/errors.ts';
 import { builder } from './builder.ts';
+import { ErrorCodeType } from './error-code.ts';
 
 /** An expected failure as a member of a result union. Each class below is one GraphQL type. */
 abstract class Failure extends Error {
@@ -135,10 +136,14 @@ export function presentError(error: unknown): GraphQLError | undefined {
   return undefined;
 }
 
+/** What the executor calls such a value in a subscription; in other operations it has no word for it. */
+const SUBSCRIPTION_CODE = 'BAD_USER_INPUT';
+
 /** What graphql-js says of a value that does not fit its variable, as the bad input that it is. */
 function variableError(error: GraphQLError): GraphQLError | undefined {
   const [, variable, place] = /^Variable "\$(\w+)" (?:.* at "(\1[.[][^"]*)"; )?/s.exec(error.message) ?? [];
-  if (variable === undefined || error.path !== undefined || error.extensions['code'] !== undefined) return undefined;
+  const { code = SUBSCRIPTION_CODE } = error.extensions;
+  if (variable === undefined || error.path !== undefined || code !== SUBSCRIPTION_CODE) return undefined;
   const path = place === undefined ? [variable] : place.split(/[.[\]]+/).filter((part) => part !== '');
   const issues = [{ path, message: error.message, type: 'invalid_type' }];
   return new GraphQLError(error.message, {
@@ -146,27 +151,6 @@ function variableError(error: GraphQLError): GraphQLError | undefined {
     extensions: { code: 'INVALID_INPUT', isRetryable: false, issues },
   });
 }
-
-const ErrorCodeType = builder.enumType('ErrorCode', {
-  description: 'The closed table of expected failures.',
-  values: {
-    INVALID_INPUT: { description: 'The input breaks a rule that the message and the issues name.' },
-    UNAUTHORIZED: { description: 'The caller is not known, or may not do this.' },
-    NOT_FOUND: { description: 'What the input names does not exist.' },
-    CONFLICT: { description: 'The present state of what the input names does not allow it.' },
-    QUEUE_FULL: { description: 'As many jobs wait as may; the same request may succeed later.' },
-    TOO_LARGE: { description: 'The input is larger than is taken.' },
-    NOT_IMPLEMENTED: { description: 'The platform does not do this yet.' },
-    UPSTREAM: {
-      description:
-        'A service behind the platform answered with a failure of its own; the same request may succeed later.',
-    },
-    UNAVAILABLE: { description: 'A part of the platform is not up; the same request may succeed later.' },
-    TIMEOUT: {
-      description: 'A service behind the platform took longer than is allowed; the same request may succeed later.',
-    },
-  } satisfies Record<ErrorCode, object>,
-});
 
 const ErrorInterface = builder.interfaceRef<Failure>('Error').implement({
   description: 'An expected failure, that a caller can act on.',

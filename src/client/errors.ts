@@ -10,8 +10,8 @@ export interface RequestIssue {
 }
 
 /**
- * A request that the platform answered with a failure, or did not answer. `code` is one of the API's `ErrorCode`,
- * `INTERNAL` for a fault of the platform, or `UNAVAILABLE` when it cannot be reached.
+ * A request that the platform answered with a failure, or did not answer. `code` is one of the API's `ErrorCode`;
+ * `UNAVAILABLE` also when the platform cannot be reached.
  */
 export class AsgardRequestError extends Error {
   readonly code: string;

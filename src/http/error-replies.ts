@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { SentCode } from '../../schema/error-code.ts';
 import type { Face } from '../auth/access.ts';
 import { REFUSAL_STATUS, type Refusal } from '../auth/refusal.ts';
 import { assertNever } from '../platform/errors.ts';
@@ -11,7 +12,7 @@ declare module 'fastify' {
 }
 
 interface Failure {
-  readonly code: Refusal['code'] | 'INVALID_INPUT' | 'TOO_LARGE' | 'INTERNAL';
+  readonly code: Extract<SentCode, Refusal['code'] | 'INVALID_INPUT' | 'TOO_LARGE' | 'INTERNAL'>;
   readonly message: string;
 }
 

@@ -11,6 +11,7 @@ import {
 import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity/esm';
 import type { Plugin } from 'graphql-yoga';
 import { DEFAULT_PAGE_SIZE } from '../../schema/builder.ts';
+import type { SentCode } from '../../schema/error-code.ts';
 
 /** Levels of fields; a list within a list takes six, introspection is not counted. */
 const MAX_DEPTH = 20;
@@ -45,7 +46,7 @@ export function graphqlLimits(options: { hasIntrospection: boolean }): object[] 
   return [...plugins, limitCost, ...(hasIntrospection ? [] : [refuseIntrospection])];
 }
 
-const TOO_COMPLEX = { code: 'TOO_COMPLEX', isRetryable: false };
+const TOO_COMPLEX = { code: 'TOO_COMPLEX' satisfies SentCode, isRetryable: false };
 
 function report(context: ValidationContext | null, error: GraphQLError): void {
   context?.reportError(tooComplex(error.message.replace('Syntax Error: ', '')));

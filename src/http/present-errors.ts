@@ -1,6 +1,7 @@
 import { type ExecutionResult, GraphQLError } from 'graphql';
 import { handleStreamOrSingleExecutionResult, type Plugin } from 'graphql-yoga';
 import type { Context } from '../../schema/context.ts';
+import type { SentCode } from '../../schema/error-code.ts';
 import { presentError } from '../../schema/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 
@@ -72,6 +73,10 @@ export function maskFault(error: unknown, log: Logger, requestId?: string, isCal
   const name = requestId === undefined ? '' : `: the log has it under request ${requestId}`;
   return new GraphQLError(`Unexpected error${name}`, {
     path,
-    extensions: { code: 'INTERNAL', isRetryable: false, ...(requestId === undefined ? {} : { requestId }) },
+    extensions: {
+      code: 'INTERNAL' satisfies SentCode,
+      isRetryable: false,
+      ...(requestId === undefined ? {} : { requestId }),
+    },
   });
 }

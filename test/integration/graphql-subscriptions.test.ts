@@ -122,6 +122,11 @@ describe.each(['graphql-ws', 'SSE by POST', 'SSE by GET'] as const)('a subscript
     ]);
   });
 
+  it('with a variable that does not fit names it, as every operation does', async () => {
+    const [payload] = await Array.fromAsync(subscribe(EVENTS, { id: jobId, after: 'x' }));
+    expect(payload?.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', issues: [{ path: ['after'] }] } }]);
+  });
+
   it('ends its work on the server soon after its client has gone', async () => {
     const leaving = new AbortController();
     for await (const { data } of subscribe(EVENTS, { id: jobId }, leaving.signal)) {

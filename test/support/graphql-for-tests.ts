@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
+import { assertEnumType } from 'graphql';
 import { pino } from 'pino';
 import { z } from 'zod';
 import type { Services } from '../../schema/context.ts';
+import { graphqlSchema } from '../../schema/index.ts';
 import { createDatabase } from '../../src/database/client.ts';
 import { PrismaClient } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
@@ -193,11 +195,14 @@ export async function post(
   return { status: response.status, headers: response.headers, body: graphqlBody.parse(await response.json()) };
 }
 
+const codes = assertEnumType(graphqlSchema().getType('ErrorCode'))
+  .getValues()
+  .map(({ name }) => name);
+/** No answer may hold a code that the schema does not name. */
+const extensions = z.looseObject({ code: z.enum(codes).optional() });
 const graphqlBody = z.object({
   data: z.any().optional(),
-  errors: z
-    .array(z.object({ message: z.string(), extensions: z.record(z.string(), z.unknown()).default({}) }))
-    .optional(),
+  errors: z.array(z.object({ message: z.string(), extensions: extensions.default({}) })).optional(),
 });
 type GraphqlBody = z.infer<typeof graphqlBody>;
 

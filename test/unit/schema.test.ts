@@ -14,6 +14,7 @@ import {
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { graphqlSchema } from '../../schema/index.ts';
+import { REFUSAL_STATUS } from '../../src/auth/refusal.ts';
 import { PROJECT_ROOT } from '../../src/config.ts';
 import { JobStatus } from '../../src/database/generated/enums.ts';
 import { ERROR_CODES } from '../../src/platform/errors.ts';
@@ -71,8 +72,9 @@ describe('the GraphQL schema', () => {
     }
   });
 
-  it('knows every code of the table of errors and every status of a job', () => {
-    expect(valuesOf('ErrorCode')).toEqual(Object.keys(ERROR_CODES).sort());
+  it('knows every code of the tables of errors and every status of a job', () => {
+    const codes = [...Object.keys(ERROR_CODES), ...Object.keys(REFUSAL_STATUS)];
+    expect(codes.filter((code) => !valuesOf('ErrorCode').includes(code))).toEqual([]);
     expect(valuesOf('JobStatus')).toEqual(Object.values(JobStatus).sort());
   });
 

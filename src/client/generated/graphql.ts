@@ -12,23 +12,39 @@ export type EnvironmentVariableInput = {
   readonly value: string;
 };
 
-/** The closed table of expected failures. */
+/** The closed table of what can fail: `code` of an `Error`, and `extensions.code` of the errors of a response. */
 export type ErrorCode =
+  /** The request is none that GraphQL over HTTP knows. */
+  | 'BAD_REQUEST'
   /** The present state of what the input names does not allow it. */
   | 'CONFLICT'
+  /** The caller may not do this, or the page that asks is not let in. */
+  | 'FORBIDDEN'
+  /** The document is no GraphQL. */
+  | 'GRAPHQL_PARSE_FAILED'
+  /** The document does not fit the schema. */
+  | 'GRAPHQL_VALIDATION_FAILED'
+  /** A fault of the platform; its log has it under the `requestId` of the extensions. */
+  | 'INTERNAL'
   /** The input breaks a rule that the message and the issues name. */
   | 'INVALID_INPUT'
   /** What the input names does not exist. */
   | 'NOT_FOUND'
   /** The platform does not do this yet. */
   | 'NOT_IMPLEMENTED'
+  /** The document has no operation of that name, or several and no name. */
+  | 'OPERATION_RESOLUTION_FAILURE'
   /** As many jobs wait as may; the same request may succeed later. */
   | 'QUEUE_FULL'
+  /** The caller asks too often, or holds too much open; try again later. */
+  | 'RATE_LIMITED'
   /** A service behind the platform took longer than is allowed; the same request may succeed later. */
   | 'TIMEOUT'
+  /** The operation asks for more than one may; the message names the limit. */
+  | 'TOO_COMPLEX'
   /** The input is larger than is taken. */
   | 'TOO_LARGE'
-  /** The caller is not known, or may not do this. */
+  /** The caller is not known: a key is missing, or wrong. */
   | 'UNAUTHORIZED'
   /** A part of the platform is not up; the same request may succeed later. */
   | 'UNAVAILABLE'
