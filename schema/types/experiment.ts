@@ -8,7 +8,7 @@ import { directionField } from './order-direction.ts';
 import { Run, RunConnection } from './run.ts';
 import { RunFilter, RunOrder, runListOptions } from './run-list.ts';
 import { checkSearch, searchDescription } from './search.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 /** A field of this type may give an `experimentKey` instead of an experiment. */
 export const Experiment = builder.loadableObjectRef('Experiment', {
@@ -48,11 +48,7 @@ Experiment.implement({
       nullable: true,
       description: 'When its name or tags last changed; null where MLflow does not know.',
     }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with in MLflow.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(tagsField('What it is tagged with in MLflow.')),
     runs: t.field({
       type: RunConnection,
       description: 'Its runs that are not deleted; the newest first unless `orderBy` says otherwise.',

@@ -5,7 +5,7 @@ import { checkDatabaseText } from '../database-text.ts';
 import { namedConnection } from '../named-connection.ts';
 import { FeatureView } from './feature-view.ts';
 import { searchDescription } from './search.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 const ChosenFeatures = builder.objectRef<FeatureService['views'][number]>('ChosenFeatures').implement({
   description: 'What a feature service has of one feature view.',
@@ -31,11 +31,7 @@ export const FeatureServiceType = builder.objectRef<FeatureService>('FeatureServ
     }),
     description: t.exposeString('description', { description: 'What people wrote of it; empty when nobody did.' }),
     owner: t.exposeString('owner', { description: 'Who answers for it; empty when nobody was named.' }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(tagsField()),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first applied.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it last changed.' }),
   }),

@@ -5,7 +5,7 @@ import { forwardArgs } from '../connection.ts';
 import { loadFeatureViews } from '../loaders.ts';
 import { namedConnection } from '../named-connection.ts';
 import { searchDescription } from './search.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 type Definition = Omit<View, 'version' | 'createdAt' | 'updatedAt'>;
 
@@ -44,11 +44,7 @@ const FeatureType = builder.objectRef<Definition['features'][number]>('Feature')
       resolve: ({ dtype }) => DTYPES.find((known) => known === dtype) ?? null,
     }),
     description: t.exposeString('description', { description: 'What people wrote of it; empty when nobody did.' }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(tagsField()),
   }),
 });
 
@@ -81,11 +77,7 @@ const DefinitionInterface = builder.interfaceRef<Definition>('FeatureViewDefinit
     }),
     description: t.exposeString('description', { description: 'What people wrote of it; empty when nobody did.' }),
     owner: t.exposeString('owner', { description: 'Who answers for it; empty when nobody was named.' }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(tagsField()),
   }),
 });
 

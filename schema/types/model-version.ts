@@ -2,7 +2,7 @@ import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { loadModelVersions } from '../loaders.ts';
 import { Run } from './run.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 const ModelVersionStatus = builder.enumType('ModelVersionStatus', {
   description: 'Whether a model version can be used.',
@@ -40,11 +40,9 @@ ModelVersion.implement({
       description: 'What people wrote of it in MLflow; null when nobody did.',
     }),
     source: t.exposeString('source', { description: 'The URI that its files were registered from.' }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with in MLflow; of a job’s version also the job’s tags and `asgard.job_id`.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(
+      tagsField('What it is tagged with in MLflow; of a job’s version also the job’s tags and `asgard.job_id`.'),
+    ),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was registered.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',

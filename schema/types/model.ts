@@ -5,7 +5,7 @@ import { loadModels } from '../loaders.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
 import { directionField } from './order-direction.ts';
 import { checkSearch, searchDescription } from './search.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 interface ModelAlias {
   readonly alias: string;
@@ -38,11 +38,7 @@ RegisteredModel.implement({
       nullable: true,
       description: 'What people wrote of it in MLflow; null when nobody did.',
     }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with in MLflow.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(tagsField('What it is tagged with in MLflow.')),
     aliases: t.field({
       type: [ModelAliasType],
       description: 'The aliases that name versions of it.',

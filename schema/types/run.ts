@@ -2,7 +2,7 @@ import type { Metric } from '../../src/mlflow/wire.ts';
 import { builder } from '../builder.ts';
 import { loadRuns } from '../loaders.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
-import { Tag } from './tag.ts';
+import { tagsField } from './tag.ts';
 
 export const RunStatus = builder.enumType('RunStatus', {
   description: 'Where a run stands, by MLflow’s words.',
@@ -68,11 +68,9 @@ Run.implement({
       description: 'The newest value of each metric that it logged.',
       resolve: ({ metrics }) => [...metrics],
     }),
-    tags: t.field({
-      type: [Tag],
-      description: 'What it is tagged with in MLflow; of a job’s run also the job’s tags and `asgard.job_id`.',
-      resolve: ({ tags }) => Object.entries(tags),
-    }),
+    tags: t.field(
+      tagsField('What it is tagged with in MLflow; of a job’s run also the job’s tags and `asgard.job_id`.'),
+    ),
   }),
 });
 

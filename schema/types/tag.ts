@@ -10,6 +10,16 @@ export const Tag = builder.objectRef<[key: string, value: string]>('Tag').implem
   }),
 });
 
+/** The `tags` of whatever bears them, for use as its field's options. */
+export function tagsField(description = 'What it is tagged with.') {
+  const type: [typeof Tag] = [Tag];
+  return { type, description, resolve: ({ tags }: Tagged) => Object.entries(tags) };
+}
+
+interface Tagged {
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 export const TagInput = builder.inputType('TagInput', {
   description: 'A tag to give a thing, or to find things by.',
   fields: (t) => ({
