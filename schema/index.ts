@@ -6,6 +6,7 @@ import './types/job-event.ts';
 import './types/run.ts';
 import './types/experiment.ts';
 import './types/model-version.ts';
+import './types/model-check.ts';
 import './types/model.ts';
 import './types/job.ts';
 import './types/job-event-connection.ts';

@@ -2,6 +2,7 @@ import type { JobFeatureRead } from '../src/database/generated/client.ts';
 import type { FeatureView } from '../src/features/feature-view.ts';
 import { readsOfRuns } from '../src/jobs/feature-read-log.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
+import { type ServableKey, servableVersions } from '../src/models/servable-versions.ts';
 import { modelVersionKey, parseModelVersionKey } from '../src/models/version-key.ts';
 import { isStorableText } from '../src/platform/text.ts';
 import type { Context } from './context.ts';
@@ -82,6 +83,11 @@ export async function loadJobsByModelVersion(keys: readonly string[], { database
   });
   const jobs = new Map(rows.map(({ name, version, jobId }) => [modelVersionKey(name, version), { id: jobId }]));
   return keys.map((key): JobReference | null => jobs.get(key) ?? null);
+}
+
+/** What came of trying the model versions. */
+export async function loadModelChecks(versions: readonly ServableKey[], { database }: Context) {
+  return servableVersions(database, versions);
 }
 
 /** What the runs read of the feature store, in that order. */

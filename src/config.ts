@@ -122,6 +122,7 @@ const variables = z.object({
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
   ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
   ASGARD_UPLOAD_LIMIT: wholeNumber(1, 1_000_000).default(1024),
+  ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600).default(120),
   ASGARD_ISOLATION: z.enum(['auto', 'off', 'required']).default('auto'),
   ASGARD_API_KEY: apiKey.optional(),
   ASGARD_ALLOWED_ORIGINS: origins.default([]),
@@ -229,6 +230,8 @@ export interface Config {
   readonly outputLimitBytes: number;
   /** The largest file that a table is written from. */
   readonly uploadLimitBytes: number;
+  /** How long a registered model may take to be loaded and to predict an example. */
+  readonly modelCheckSeconds: number;
   /** Whether scripts are set apart from the platform: as far as the system allows, not at all, or fully or not at all. */
   readonly isolation: 'auto' | 'off' | 'required';
   readonly logLevel: string;
@@ -297,6 +300,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     outputLimitBytes: value.ASGARD_OUTPUT_LIMIT * 1024 * 1024,
     uploadLimitBytes: value.ASGARD_UPLOAD_LIMIT * 1024 * 1024,
+    modelCheckSeconds: value.ASGARD_MODEL_CHECK_LIMIT,
     isolation: value.ASGARD_ISOLATION,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',

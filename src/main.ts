@@ -52,6 +52,8 @@ usage: npm start            (all settings are environment variables)
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
   ASGARD_UPLOAD_LIMIT  MiB of a file that a table is written from            1024
+  ASGARD_MODEL_CHECK_LIMIT
+                       seconds that a registered model gets to be tried      120
   ASGARD_ISOLATION     how scripts are kept from the platform's files and
                        processes: auto (as far as the system allows), off,
                        required (in namespaces, or the start fails)          auto

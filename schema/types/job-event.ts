@@ -4,6 +4,7 @@ import type { LineGroup } from '../../src/jobs/line-groups.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { metricTextField, metricValueField } from './metric-value.ts';
+import { ModelMeasures } from './model-check.ts';
 import { ModelVersion } from './model-version.ts';
 
 /** One kind of event with its number. */
@@ -17,6 +18,7 @@ const TYPE_NAMES: Record<JobEventType | LineGroup['type'], string> = {
   omitted: 'OutputOmitted',
   metric: 'MetricLogged',
   registration: 'ModelRegistered',
+  check: 'ModelChecked',
   attempt: 'AttemptEnded',
   end: 'JobEnded',
 };
@@ -48,6 +50,10 @@ export const JobEventTypeEnum = builder.enumType('JobEventType', {
     OMITTED: { value: 'omitted', description: 'Lines of the script that the output limit left out: `OutputOmitted`.' },
     METRIC: { value: 'metric', description: 'Metrics that the script logs to MLflow: `MetricLogged`.' },
     REGISTRATION: { value: 'registration', description: 'Model versions that come out: `ModelRegistered`.' },
+    CHECK: {
+      value: 'check',
+      description: 'What came of trying those versions as they would be served: `ModelChecked`.',
+    },
     ATTEMPT: { value: 'attempt', description: 'Ends of attempts that another one follows: `AttemptEnded`.' },
     END: { value: 'end', description: 'The end, always the last event: `JobEnded`.' },
   } as const satisfies Record<string, { value: JobEventType; description: string }>,
@@ -177,6 +183,26 @@ builder.objectRef<Numbered<'registration'>>('ModelRegistered').implement({
       type: RegisteredBy,
       description: 'Whether the script registered it itself.',
     }),
+  }),
+});
+
+builder.objectRef<Numbered<'check'>>('ModelChecked').implement({
+  description: 'A model version that came out of the job was tried as it would be served.',
+  interfaces: [JobEventInterface, ModelMeasures],
+  fields: (t) => ({
+    modelName: t.exposeString('modelName', { description: 'The name of the registered model.' }),
+    version: t.exposeString('version', { description: 'The number of its version, as text.' }),
+    modelVersion: t.field({
+      type: ModelVersion,
+      nullable: true,
+      description: 'That version, with all that is known of its check; null when it is gone.',
+      resolve: ({ modelName, version }) => modelVersionKey(modelName, version),
+    }),
+    isServable: t.boolean({
+      description: 'Whether it is served; else requests for predictions of it are refused.',
+      resolve: ({ refusal }) => refusal === null,
+    }),
+    refusal: t.exposeString('refusal', { nullable: true, description: 'Why it is not, in one line.' }),
   }),
 });
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { JobStatus } from '../database/generated/enums.ts';
+import { ExampleSource, JobStatus } from '../database/generated/enums.ts';
 
 const at = z.iso.datetime();
 const status = z.enum(JobStatus);
@@ -74,6 +74,18 @@ export const jobEvent = z.discriminatedUnion('type', [
     version: z.string(),
     runId: z.string().nullable(),
     registeredBy: z.enum(['script', 'platform']),
+  }),
+  /** A model version that came out of the job was tried as it would be served. `refusal` is why it cannot be; null: it can. */
+  z.object({
+    type: z.literal('check'),
+    at,
+    modelName: z.string(),
+    version: z.string(),
+    refusal: z.string().nullable(),
+    exampleSource: z.enum(ExampleSource).nullable(),
+    loadSeconds: z.number().nullable(),
+    p50Ms: z.number().nullable(),
+    peakMemoryBytes: z.number().nullable(),
   }),
   /** An attempt has ended, and another follows. Of its output this is the proof, as the last event is of the last attempt's. */
   z.object({ type: z.literal('attempt'), at, attempt: z.int(), status, error: z.string(), ...scriptEnd.shape }),

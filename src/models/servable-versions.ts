@@ -1,10 +1,29 @@
 import { Prisma, type PrismaClient, type ServableVersion } from '../database/generated/client.ts';
 import type { ExampleSource } from '../database/generated/enums.ts';
+import type { TransactionClient } from '../database/generated/internal/prismaNamespace.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import { modelVersionKey } from './version-key.ts';
 
 const MAX_REFUSAL = 1_000;
 const MAX_TRACEBACK = 20_000;
+
+/** What is known of a version of which nothing is. */
+const UNKNOWN = {
+  refusal: null,
+  traceback: null,
+  exampleSource: null,
+  loadSeconds: null,
+  p50Ms: null,
+  peakMemoryBytes: null,
+  signature: Prisma.DbNull,
+  engine: 'PYTHON',
+  compileStatus: 'PENDING',
+  compileRefusal: null,
+  proof: Prisma.DbNull,
+  compiledKey: null,
+} as const;
+
+type DatabaseClient = PrismaClient | TransactionClient;
 
 /** A version of that name and number, made at that time: another one may come to have both. */
 export type ServableKey = Pick<ModelVersion, 'name' | 'version' | 'createdAt'>;
@@ -50,13 +69,19 @@ export async function servableVersion(database: PrismaClient, key: ServableKey):
 }
 
 /** Notes that a version is being tried. What was known of it, or of an older one of its name and number, is forgotten. */
-export async function beginCheck(database: PrismaClient, key: ServableKey, jobId: string | null): Promise<void> {
+export async function beginCheck(database: DatabaseClient, key: ServableKey, jobId: string | null): Promise<void> {
   await write(database, key, { status: 'CHECKING', jobId });
+}
+
+/** Has nothing known of a version that could not be tried. */
+export async function forgetCheck(database: PrismaClient, key: ServableKey): Promise<void> {
+  const { name, version, createdAt: registeredAt } = key;
+  await database.servableVersion.deleteMany({ where: { name, version, registeredAt, status: 'CHECKING' } });
 }
 
 /** Notes what came of trying a version. Safe to repeat. */
 export async function recordCheck(
-  database: PrismaClient,
+  database: DatabaseClient,
   key: ServableKey,
   jobId: string | null,
   check: Check,
@@ -100,15 +125,15 @@ export async function recordCompiled(database: PrismaClient, key: ServableKey, c
 
 /** One row for a name and number: the newest registration's. */
 async function write(
-  database: PrismaClient,
+  database: DatabaseClient,
   { name, version, createdAt: registeredAt }: ServableKey,
   columns: Omit<Prisma.ServableVersionUncheckedCreateInput, 'name' | 'version' | 'registeredAt'>,
 ): Promise<void> {
-  const fresh = { name, version, registeredAt, checkedAt: new Date(), ...columns };
-  await database.$transaction([
-    database.servableVersion.deleteMany({ where: { name, version, registeredAt: { lte: registeredAt } } }),
-    database.servableVersion.createMany({ data: [fresh], skipDuplicates: true }),
-  ]);
+  const data = { ...UNKNOWN, registeredAt, checkedAt: new Date(), ...columns };
+  const where = { name, version, registeredAt: { lte: registeredAt } };
+  const { count } = await database.servableVersion.updateMany({ where, data });
+  if (count > 0) return;
+  await database.servableVersion.createMany({ data: [{ name, version, ...data }], skipDuplicates: true });
 }
 
 function storable(text: string, maxLength: number): string {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   beginCheck,
+  forgetCheck,
   recordCheck,
   recordCompiled,
   servableVersion,
@@ -41,6 +42,17 @@ it('what is known of a version is of that very registration, however late a word
     null,
     { status: 'CHECKING', jobId: null, engine: 'PYTHON', compileStatus: 'PENDING', loadSeconds: null },
   ]);
+});
+
+it('of a version that could not be tried nothing is known, but what was known is kept', async () => {
+  const { client: database } = test;
+  const key = { name: 'untried', version: '1', createdAt: new Date(1_000) };
+  await beginCheck(database, key, null);
+  await forgetCheck(database, key);
+  expect(await servableVersion(database, key)).toBeNull();
+  await recordCheck(database, key, null, SERVABLE);
+  await forgetCheck(database, key);
+  expect(await servableVersion(database, key)).toMatchObject({ status: 'SERVABLE' });
 });
 
 it('a refused version keeps why, shortened to what its columns take, and is never compiled', async () => {

@@ -59,6 +59,7 @@
       "LogLine",
       "LogLines",
       "MetricLogged",
+      "ModelChecked",
       "ModelRegistered",
       "OutputOmitted",
       "StatusChanged"
@@ -69,6 +70,10 @@
       "NotFoundError",
       "StartedMaterializations",
       "UnavailableError"
+    ],
+    "ModelMeasures": [
+      "ModelCheck",
+      "ModelChecked"
     ],
     "PredictResult": [
       "InvalidInputError",

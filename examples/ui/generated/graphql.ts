@@ -146,6 +146,7 @@ export type JobEventsSubscription = { readonly jobEvents: ReadonlyArray<
     | { readonly __typename: 'LogLine', readonly stream: LogStream, readonly text: string, readonly sequence: number }
     | { readonly __typename: 'LogLines', readonly sequence: number }
     | { readonly __typename: 'MetricLogged', readonly sequence: number }
+    | { readonly __typename: 'ModelChecked', readonly sequence: number }
     | { readonly __typename: 'ModelRegistered', readonly sequence: number }
     | { readonly __typename: 'OutputOmitted', readonly lines: number, readonly sequence: number }
     | { readonly __typename: 'StatusChanged', readonly status: JobStatus, readonly reason: string | null, readonly sequence: number }
