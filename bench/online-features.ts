@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
 import { type Asgard, startAsgard } from './support/asgard.ts';
-import { alternately, type Bench, type Claim, type Measured } from './support/bench.ts';
+import type { Bench, Claim, Measured } from './support/bench.ts';
 import { feastServe } from './support/feast.ts';
-import { type Figure, median } from './support/figures.ts';
-import { type Load, load } from './support/load.ts';
+import { type Figure, percentile } from './support/figures.ts';
+import { latencies } from './support/load.ts';
 import { memoryOf, totalMib } from './support/memory.ts';
 
 const ENTITIES = [1, 10, 100] as const;
@@ -14,6 +14,8 @@ const VIEW = 'customer_features';
 const FEATURES = ['total_purchases', 'avg_purchase_value', 'segment'];
 /** Requests whose answers are compared, for each number of entities. */
 const COMPARED = 20;
+/** That go to one server before the other's turn. */
+const REQUESTS = 100;
 
 /** Features of entities over HTTP, beside `feast serve` on the same online store. */
 export const onlineFeatures: Claim = {
@@ -29,25 +31,24 @@ export const onlineFeatures: Claim = {
     for (const count of ENTITIES) await compare(ours, theirs, count, customers);
 
     const figures: Figure[] = [];
-    const [rounds, seconds] = [bench.size(1, 5), bench.size(1, 3)];
+    const [blocks, warmUp] = [bench.size(2, 20), bench.size(1, 5)];
     for (const count of ENTITIES) {
       bench.say(`${count} entities, in turn from Asgard and from feast serve`);
       const subjects = [ours, theirs].map(({ url, path }) => {
         const next = () => ({ path, body: bodyOf(count, customers), expects: '"PRESENT"' });
-        return () => load({ url, clients: 1, seconds, signal: bench.signal, next });
+        return { url, next };
       });
-      const [our = [], their = []] = await alternately(rounds, subjects, bench.signal);
-      const figure = (what: string, pick: (load: Load) => number): Figure => ({
-        what: `latency ${what}, ${count} ${count === 1 ? 'entity' : 'entities'}`,
-        unit: 'ms',
-        better: 'lower',
-        ours: median(our.map(pick)),
-        peer: { name: 'feast serve', value: median(their.map(pick)) },
-      });
-      figures.push(
-        figure('p50', ({ p50Ms }) => p50Ms),
-        figure('p99', ({ p99Ms }) => p99Ms),
-      );
+      const { signal } = bench;
+      const [our = [], their = []] = await latencies(subjects, { blocks, warmUp, requests: REQUESTS, signal });
+      for (const percent of [50, 99]) {
+        figures.push({
+          what: `latency p${percent}, ${count} ${count === 1 ? 'entity' : 'entities'}`,
+          unit: 'ms',
+          better: 'lower',
+          ours: percentile(our, percent),
+          peer: { name: 'feast serve', value: percentile(their, percent) },
+        });
+      }
     }
     figures.push({
       what: 'memory of the server',
@@ -59,7 +60,7 @@ export const onlineFeatures: Claim = {
     return {
       figures,
       notes: [
-        `${FEATURES.length} features of customers chosen anew for each request among ${customers.toLocaleString('en')}, one request at a time; medians of ${rounds} loads of ${seconds} s each. The answers were compared first and were the same.`,
+        `${FEATURES.length} features of customers chosen anew for each request among ${customers.toLocaleString('en')}. One client, one request at a time: ${REQUESTS} to Asgard, ${REQUESTS} to \`feast serve\`, and so on, ${(blocks * REQUESTS).toLocaleString('en')} to each after ${warmUp * REQUESTS} that do not count. The answers were compared first and were the same.`,
         'Both read the same tables of one PostgreSQL: `feast serve` with its defaults (one worker) and without a line logged for each request. Asgard’s memory is that of the whole platform’s process.',
       ],
     };

@@ -36,8 +36,10 @@ export interface OnlineFeatures {
 export function buildOnlineFeatures(options: OnlineFeaturesOptions): OnlineFeatures {
   const { features, database, listener, config, logger, shutdown, group } = options;
   const { bridge, health } = features;
-  const views = new OnlineViewCache(bridge);
-  const onlineFeatures = new OnlineFeatureService(views, new OnlineStore(features.database.pool));
+  const store = new OnlineStore(features.settings.databaseUrl);
+  shutdown.own('online store', 500, store, group);
+  const views = new OnlineViewCache(bridge, store);
+  const onlineFeatures = new OnlineFeatureService(views, store);
   const materializations = new MaterializationService({ database, listener, bridge, views, logger });
   shutdown.own('materializations', 1200, materializations, group);
   const everySeconds = config.features.materializeEverySeconds;

@@ -53,6 +53,42 @@ export async function load({ url, clients, seconds, signal, next }: LoadOptions)
   }
 }
 
+/** A server, and what it is asked. */
+export interface Subject {
+  readonly url: string;
+  /** Called for each request. */
+  readonly next: () => LoadRequest;
+}
+
+/**
+ * How long each of many requests took, in ms, for each server. It has one connection, kept, with one request at a time. A block of
+ * requests goes to one server, then one to the next, so that whatever else the machine does meets all alike.
+ * @param warmUp how many of the blocks come before those that count
+ */
+export async function latencies(
+  subjects: readonly Subject[],
+  { blocks, warmUp, requests, signal }: { blocks: number; warmUp: number; requests: number; signal: AbortSignal },
+): Promise<number[][]> {
+  const pools = subjects.map(({ url }) => new Pool(url, { connections: 1, pipelining: 1 }));
+  const times = subjects.map((): number[] => []);
+  try {
+    for (let block = 0; block < warmUp + blocks; block += 1) {
+      for (const [index, pool] of pools.entries()) {
+        for (let sent = 0; sent < requests; sent += 1) {
+          const request = subjects[index]?.next();
+          if (request === undefined) continue;
+          const sentAt = performance.now();
+          await send(pool, request, signal);
+          if (block >= warmUp) times[index]?.push(performance.now() - sentAt);
+        }
+      }
+    }
+    return times;
+  } finally {
+    await Promise.race([Promise.all(pools.map((pool) => pool.destroy())), delay(1000)]);
+  }
+}
+
 async function send(pool: Pool, { path, body, expects }: LoadRequest, signal: AbortSignal): Promise<void> {
   const answer = await pool.request({
     path,

@@ -1,4 +1,4 @@
-import type { OnlineColumn, OnlineFeatures, OnlineStatus } from '../../src/features/online.ts';
+import { type OnlineColumn, type OnlineFeatures, type OnlineStatus, VALUE_FORMS } from '../../src/features/online.ts';
 import { type OnlineRequest, onlineRequest } from '../../src/features/online-request.ts';
 import { builder } from '../builder.ts';
 import { invalidInputOf } from '../errors.ts';
@@ -21,9 +21,7 @@ const OnlineFeatureType = builder.objectRef<OnlineColumn>('OnlineFeature').imple
     values: t.field({
       type: ['JSON'],
       nullable: { list: false, items: true },
-      description:
-        'The values. A whole number beyond 2^53 is a string of its digits; NaN and infinities are words; bytes are base64; a ' +
-        'timestamp is seconds since 1970.',
+      description: `The values. ${VALUE_FORMS}`,
       resolve: ({ cells }) => cells.map(({ value }) => value),
     }),
     statuses: t.field({

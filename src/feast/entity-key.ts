@@ -11,6 +11,8 @@ export const JOIN_KEY_TYPES = ['BYTES', 'STRING', 'INT32', 'INT64', 'UNIX_TIMEST
 export interface JoinKey {
   readonly name: string;
   readonly type: JoinKeyType;
+  /** What a request calls it, where that is another name. */
+  readonly asked?: string;
 }
 
 /**
@@ -36,7 +38,7 @@ export class EntityKeySerializer {
   /**
    * @param values one for each join key, in the order in which the constructor got them: a whole number or a string of its
    *   digits for numbers, seconds since 1970 for timestamps, text for strings, base64 for bytes
-   * @param pathOf where in the input the value of a join key stands
+   * @param pathOf where in the input the value of a join key stands, which the request calls so
    * @throws AsgardError INVALID_INPUT for a value that is not of its key's type
    */
   serialize(values: readonly unknown[], pathOf: (joinKey: string) => readonly (string | number)[]): Buffer {
@@ -58,7 +60,7 @@ const RULES: Record<JoinKeyType, string> = {
 };
 
 function bytesOf(
-  { name, type }: JoinKey,
+  { name, type, asked = name }: JoinKey,
   value: unknown,
   pathOf: (joinKey: string) => readonly (string | number)[],
 ): Buffer {
@@ -66,7 +68,7 @@ function bytesOf(
   if (bytes !== undefined) return bytes;
   const shown = JSON.stringify(value) ?? 'absent';
   const seen = shown.length > 60 ? `${shown.slice(0, 60)}…` : shown;
-  throw invalidInput(pathOf(name), `${name} is ${RULES[type]}, not ${seen}`);
+  throw invalidInput(pathOf(asked), `${asked} is ${RULES[type]}, not ${seen}`);
 }
 
 function textBytes(type: 'STRING' | 'BYTES', value: unknown): Buffer | undefined {

@@ -1,9 +1,11 @@
 import { ProtobufReader, WIRE } from './protobuf.ts';
+import { zonedTime } from './zoned-time.ts';
 
 /**
  * A feature's value as JSON has it, as `feast serve` answers it. Beyond JSON: an int64 outside ±(2^53 − 1) is a string of its
- * digits, as JavaScript would round the number; `NaN`, `Infinity` and `-Infinity` are these words; bytes are base64; a
- * timestamp is seconds since 1970 in UTC; a map with keys that are no text is a list of `[key, value]`.
+ * digits, as JavaScript would round the number, and so is a decimal; `NaN`, `Infinity` and `-Infinity` are these words; bytes are
+ * base64; a timestamp is seconds since 1970 in UTC, and one with a zone ISO 8601 in that zone; a map with keys that are no text is
+ * a list of `[key, value]`.
  */
 export type FeatureValue =
   | null
@@ -22,6 +24,10 @@ const integer: Read = (reader) => integerValue(reader.int64());
 const timestamp: Read = (reader) => {
   const seconds = reader.int64();
   return seconds === NO_TIMESTAMP ? null : integerValue(seconds);
+};
+const zonedTimestamp: Read = (reader) => {
+  const [seconds, zone] = fields(reader.bytes(), ZONED_TIMESTAMP);
+  return seconds === null ? null : zonedTime(Number(seconds ?? 0), String(zone ?? ''));
 };
 const double: Read = (reader) => floatValue(reader.double());
 const float: Read = (reader) => floatValue(reader.float());
@@ -94,6 +100,7 @@ const VALUE: ReadonlyMap<number, Read> = new Map([
   ...[32, 36, 37, 44].map((field) => [field, text] as const),
   ...[42, 43].map((field) => [field, listOf(value)] as const),
   [47, listOf(mapEntry)],
+  [48, zonedTimestamp],
 ]);
 
 /**
@@ -122,6 +129,11 @@ function mapValue(bytes: Buffer): FeatureValue {
 const STRING_MAP_ENTRY: ReadonlyMap<number, Read> = new Map([
   [1, text],
   [2, value],
+]);
+
+const ZONED_TIMESTAMP: ReadonlyMap<number, Read> = new Map([
+  [1, timestamp],
+  [2, text],
 ]);
 
 /** The fields of a message in the order of `reads`; undefined for one that is not there. */

@@ -88,7 +88,8 @@ export class MaterializationService implements AsyncDisposable {
   /**
    * Begins to materialize views, and resolves once that is noted. A view that is being materialized is joined.
    * @param names absent: all that are online
-   * @throws AsgardError NOT_FOUND for a view that there is none of; CONFLICT for one that is not online
+   * @throws AsgardError NOT_FOUND for a view that there is none of; CONFLICT for one that is not online; UNAVAILABLE when
+   * the platform ends
    */
   async start(names: readonly string[] | undefined, trigger: MaterializationTrigger): Promise<Materialization[]> {
     const { views } = await this.#options.views.read();
@@ -103,6 +104,7 @@ export class MaterializationService implements AsyncDisposable {
     }
     const rows: Materialization[] = [];
     for (const name of chosen) {
+      if (this.#stopping.signal.aborted) throw new AsgardError('UNAVAILABLE', 'the platform ends');
       const { row, isNew } = await this.#store.open(name, trigger);
       rows.push(row);
       if (isNew) this.#waiting.push(row);
@@ -153,7 +155,7 @@ export class MaterializationService implements AsyncDisposable {
       wake();
     };
     const stopListening = await this.#options.listener.subscribe(MATERIALIZATIONS_CHANNEL, onChange);
-    const abort = () => wake();
+    const abort = () => onChange(id);
     signal.addEventListener('abort', abort);
     try {
       for (let before = ''; !signal.aborted; ) {
@@ -186,8 +188,9 @@ export class MaterializationService implements AsyncDisposable {
   }
 
   #runNext(): void {
+    if (this.#stopping.signal.aborted) return;
     this.#renewing ??= setInterval(() => void this.#renew(), RENEW_EVERY_MS);
-    while (this.#running.size < MAX_AT_ONCE && !this.#stopping.signal.aborted) {
+    while (this.#running.size < MAX_AT_ONCE) {
       const row = this.#waiting.shift();
       if (row === undefined) break;
       const abort = new AbortController();

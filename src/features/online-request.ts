@@ -1,9 +1,16 @@
 import { z } from 'zod';
 import { EntityKeySerializer } from '../feast/entity-key.ts';
-import { nearestNames } from '../models/nearest-names.ts';
 import { bounded } from '../platform/bounded.ts';
 import { invalidInput } from '../platform/errors.ts';
-import type { OnlineView, OnlineViews } from './online-views.ts';
+import {
+  type FeatureReference,
+  namedFeatures,
+  quoted,
+  type ReadView,
+  serviceFeatures,
+  unknown,
+} from './online-references.ts';
+import type { OnlineViews } from './online-views.ts';
 
 const MAX_ROWS = 1_000;
 const MAX_FEATURES = 500;
@@ -35,7 +42,7 @@ export type OnlineRequest = z.output<typeof onlineRequest>;
 
 /** What is wanted of one view. */
 interface ViewRequest {
-  readonly view: OnlineView;
+  readonly source: ReadView;
   readonly features: readonly string[];
   /** The entity keys that are asked for, each once. */
   readonly keys: readonly Buffer[];
@@ -47,13 +54,12 @@ interface ViewRequest {
 export interface RequestedFeature {
   /** As the answer calls it. */
   readonly name: string;
-  readonly view: OnlineView;
+  readonly source: ReadView;
   readonly feature: string;
 }
 
 /** A request whose names are all known. */
 export interface ResolvedRequest {
-  readonly rows: number;
   readonly features: readonly RequestedFeature[];
   readonly views: readonly ViewRequest[];
 }
@@ -66,15 +72,14 @@ export function resolveOnlineRequest(request: OnlineRequest, known: OnlineViews)
     const asked = `${rows} rows of ${features.length} features are ${rows * features.length} values`;
     throw invalidInput(['entities'], `${asked}; at most ${MAX_VALUES} are answered at once`, 'too_big');
   }
-  const views = [...new Set(features.map(({ view }) => view))];
-  checkEntities(request.entities, views);
+  const featuresOfView = Map.groupBy(features, ({ source }) => source);
+  checkEntities(request.entities, [...featuresOfView.keys()]);
   return {
-    rows,
     features,
-    views: views.map((view) => ({
-      view,
-      features: features.filter((each) => each.view === view).map(({ feature }) => feature),
-      ...keysOf(view, request.entities, rows),
+    views: [...featuresOfView].map(([source, list]) => ({
+      source,
+      features: list.map(({ feature }) => feature),
+      ...keysOf(source, request.entities, rows),
     })),
   };
 }
@@ -96,74 +101,43 @@ function featuresOf(request: OnlineRequest, known: OnlineViews): RequestedFeatur
   if ((given === undefined) === (featureService === undefined)) {
     throw invalidInput(['features'], 'give either features or a feature service');
   }
-  const references = given ?? serviceFeatures(featureService ?? '', known);
+  const references = given === undefined ? serviceFeatures(featureService ?? '', known) : namedFeatures(given, known);
   if (references.length === 0) throw invalidInput(['features'], 'features must name at least one feature');
-  const features = references.map((reference, index) => {
-    const path = given === undefined ? ['featureService'] : ['features', index];
-    const { view, feature } = featureOf(reference, known, path);
-    return { view, feature, name: fullFeatureNames ? `${view.name}__${feature}` : feature };
+  const seen = new Map<string, FeatureReference>();
+  return references.map((reference) => {
+    const { source, feature, path } = reference;
+    const name = fullFeatureNames ? `${source.name}__${feature}` : feature;
+    const before = seen.get(name);
+    if (before !== undefined) throw invalidInput(path, twice(before, reference));
+    seen.set(name, reference);
+    return { name, source, feature };
   });
-  const seen = new Map<string, RequestedFeature>();
-  for (const [index, feature] of features.entries()) {
-    const before = seen.get(feature.name);
-    if (before !== undefined) throw invalidInput(['features', index], twice(before, feature));
-    seen.set(feature.name, feature);
-  }
-  return features;
 }
 
-function twice(before: RequestedFeature, again: RequestedFeature): string {
-  if (before.view === again.view) return `${again.view.name}:${again.feature} is asked for twice`;
-  return `${before.view.name} and ${again.view.name} both have a feature ${again.feature}: ask for full feature names`;
+function twice(before: FeatureReference, again: FeatureReference): string {
+  const [one, other] = [before.source.name, again.source.name];
+  if (one === other) return `${one}:${again.feature} is asked for twice`;
+  return `${one} and ${other} both have a feature ${again.feature}: ask for full feature names`;
 }
 
-function serviceFeatures(name: string, { services }: OnlineViews): readonly string[] {
-  const features = services.get(name);
-  if (features !== undefined) return features;
-  throw invalidInput(['featureService'], unknown(`feature service ${quoted(name)}`, name, [...services.keys()]));
-}
-
-function featureOf(reference: string, { views }: OnlineViews, path: readonly (string | number)[]) {
-  const separator = reference.indexOf(':');
-  if (separator < 1 || separator === reference.length - 1) {
-    throw invalidInput(path, `a feature is named view:feature, not ${quoted(reference)}`);
-  }
-  const [viewName, feature] = [reference.slice(0, separator), reference.slice(separator + 1)];
-  const view = views.get(viewName);
-  if (view === undefined) {
-    throw invalidInput(path, unknown(`feature view ${quoted(viewName)}`, viewName, [...views.keys()]));
-  }
-  if (!view.features.has(feature)) {
-    const what = `feature ${quoted(feature)} in feature view ${viewName}`;
-    throw invalidInput(path, unknown(what, feature, [...view.features.keys()]));
-  }
-  if (!view.isOnline) {
-    throw invalidInput(path, `feature view ${viewName} is not online: apply it with "online": true first`);
-  }
-  return { view, feature };
-}
-
-function checkEntities(entities: OnlineRequest['entities'], views: readonly OnlineView[]): void {
-  const wanted = new Set(views.flatMap(({ joinKeys }) => joinKeys.map(({ name }) => name)));
+function checkEntities(entities: OnlineRequest['entities'], sources: readonly ReadView[]): void {
+  const wanted = new Set(sources.flatMap(({ joinKeys }) => joinKeys.map(({ asked }) => asked)));
   const given = Object.keys(entities);
   for (const name of given) {
     if (!wanted.has(name))
       throw invalidInput(['entities', name], unknown(`join key ${quoted(name)}`, name, [...wanted]));
   }
-  for (const { name, joinKeys } of views) {
-    const missing = joinKeys.find((key) => !given.includes(key.name));
+  for (const { name, joinKeys } of sources) {
+    const missing = joinKeys.find(({ asked }) => !given.includes(asked));
     if (missing === undefined) continue;
-    throw invalidInput(
-      ['entities', missing.name],
-      `feature view ${name} needs the join key ${missing.name}`,
-      'missing',
-    );
+    const message = `feature view ${name} needs the join key ${missing.asked}`;
+    throw invalidInput(['entities', missing.asked], message, 'missing');
   }
 }
 
-function keysOf(view: OnlineView, entities: OnlineRequest['entities'], rows: number) {
-  const serializer = new EntityKeySerializer(view.joinKeys);
-  const columns = view.joinKeys.map(({ name }) => entities[name] ?? []);
+function keysOf({ joinKeys }: ReadView, entities: OnlineRequest['entities'], rows: number) {
+  const serializer = new EntityKeySerializer(joinKeys);
+  const columns = joinKeys.map(({ asked }) => entities[asked] ?? []);
   const places = new Map<string, number>();
   const keys: Buffer[] = [];
   const keyOfRow = Array.from({ length: rows }, (_, row) => {
@@ -175,16 +149,4 @@ function keysOf(view: OnlineView, entities: OnlineRequest['entities'], rows: num
     return place;
   });
   return { keys, keyOfRow };
-}
-
-/** `there is no feature "x" in …; did you mean "y"?`, or what there is. */
-function unknown(what: string, name: string, names: readonly string[]): string {
-  const [nearest] = nearestNames(name, names, 1);
-  if (nearest !== undefined) return `there is no ${what}; did you mean ${quoted(nearest)}?`;
-  const shown = names.slice(0, 10).map(quoted).join(', ');
-  return names.length === 0 ? `there is no ${what}` : `there is no ${what}; there is ${shown}`;
-}
-
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }

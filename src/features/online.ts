@@ -3,6 +3,12 @@ import type { FeatureValue } from '../feast/value-proto.ts';
 import { type OnlineRequest, type RequestedFeature, resolveOnlineRequest } from './online-request.ts';
 import type { OnlineViewCache } from './online-views.ts';
 
+/** What stands for the values that JSON has no form for, as the documents of both faces say it. */
+export const VALUE_FORMS =
+  'A whole number beyond 2^53 is a string of its digits, and so is a decimal; `NaN`, `Infinity` and `-Infinity` are these words; ' +
+  'bytes are base64; a timestamp is seconds since 1970, and one with a zone ISO 8601 in that zone. A list holds no null: in its ' +
+  'place is `NaN` for a float, 0, false, or an empty text, as in Feast; a timestamp may be null.';
+
 /** `EXPIRED`: there is a value, but it is older than its view's ttl allows. */
 export type OnlineStatus = 'PRESENT' | 'MISSING' | 'EXPIRED';
 
@@ -50,15 +56,14 @@ export class OnlineFeatureService {
    */
   async read(request: OnlineRequest): Promise<OnlineFeatures> {
     const { features, views } = resolveOnlineRequest(request, await this.#views.get());
-    const found = await this.#store.read(views.map(({ view, ...read }) => ({ ...read, table: view.table })));
+    const found = await this.#store.read(views.map(({ source, ...read }) => ({ ...read, table: source.view.table })));
     const now = Date.now();
-    const columnOf = ({ name, view, feature }: RequestedFeature): OnlineColumn => {
-      const place = views.findIndex((each) => each.view === view);
+    const columnOf = ({ name, source, feature }: RequestedFeature): OnlineColumn => {
+      const { ttlSeconds } = source.view;
+      const place = views.findIndex((each) => each.source === source);
       const values = found[place] ?? [];
-      const cells = (views[place]?.keyOfRow ?? []).map((key) =>
-        cellOf(values[key]?.get(feature), view.ttlSeconds, now),
-      );
-      return { name, view: view.name, feature, cells };
+      const cells = (views[place]?.keyOfRow ?? []).map((key) => cellOf(values[key]?.get(feature), ttlSeconds, now));
+      return { name, view: source.name, feature, cells };
     };
     return { entities: request.entities, columns: features.map(columnOf) };
   }

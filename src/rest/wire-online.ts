@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VALUE_FORMS } from '../features/online.ts';
 import { type OnlineRequest, onlineRequest } from '../features/online-request.ts';
 import { components } from './wire-answers.ts';
 
@@ -42,11 +43,7 @@ export const onlineFeaturesRequest = z
   .register(components, { id: 'OnlineFeaturesRequest' });
 
 const column = z.object({
-  values: z
-    .array(z.unknown())
-    .describe(
-      'One for each row. A whole number beyond 2^53 is a string of its digits; `NaN` and infinities are words; bytes are base64; a timestamp is seconds since 1970.',
-    ),
+  values: z.array(z.unknown()).describe(`One for each row. ${VALUE_FORMS}`),
   statuses: z
     .array(z.enum(['PRESENT', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']))
     .describe('`OUTSIDE_MAX_AGE`: there is a value, but it is older than its view’s ttl allows; it is not given.'),

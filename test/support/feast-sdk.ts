@@ -10,9 +10,8 @@ import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from './data-folder.ts';
 
 /** The types of a table's columns, by the words of `feast_sdk.py`. */
-export type Columns = Readonly<
-  Record<string, 'long' | 'int' | 'double' | 'float' | 'string' | 'bool' | 'time' | 'longs' | 'strings'>
->;
+export type Columns = Readonly<Record<string, Kind | `${Kind}s`>>;
+type Kind = 'long' | 'int' | 'double' | 'float' | 'string' | 'bool' | 'time' | 'date' | 'decimal' | 'bytes';
 export type Row = Readonly<Record<string, unknown>>;
 
 /** Another client of the same store: pyiceberg writing tables, Feast's SDK reading online values. One request at a time. */
@@ -66,9 +65,22 @@ export class FeastSdk implements AsyncDisposable {
     return this.#ask({ do: 'delete', table, where }, z.string());
   }
 
-  /** `FeatureStore.get_online_features(…).to_dict(include_event_timestamps=True)`. */
-  online(features: readonly string[], entities: Readonly<Record<string, readonly unknown[]>>) {
-    return this.#ask({ do: 'online', features, entities }, z.record(z.string(), z.array(z.unknown())));
+  /**
+   * `FeatureStore.get_online_features`: what `feast serve` gives of each feature, and by `<feature>__ts` the seconds of its time.
+   * @param features `view:feature` each, or a service
+   */
+  online(
+    features: readonly string[] | string,
+    entities: Readonly<Record<string, readonly unknown[]>>,
+    fullFeatureNames = false,
+  ) {
+    const ask = { do: 'online', features, entities, full_feature_names: fullFeatureNames };
+    return this.#ask(ask, z.record(z.string(), z.array(z.unknown())));
+  }
+
+  /** `FeatureStore.apply` of something that the platform does not make; see the functions of that name in `feast_sdk.py`. */
+  async apply(what: 'view' | 'service' | 'on demand', of: object): Promise<void> {
+    await this.#ask({ do: what, ...of }, z.null());
   }
 
   /** `FeatureStore.write_to_online_store`: Feast's own writing of online values. */

@@ -1,9 +1,11 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { FeastBridge, type FeastBridgeOptions } from '../../src/feast/bridge.ts';
 import { FeaturesDatabase } from '../../src/feast/database.ts';
 import type { FeatureStoreHealth } from '../../src/feast/health.ts';
+import type { OnlineStore } from '../../src/feast/online-store.ts';
 import type { FeatureStoreSettings } from '../../src/feast/settings.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { createLogger } from '../../src/platform/logger.ts';
@@ -23,6 +25,12 @@ export const BRIDGE_AWAY: Pick<FeastBridge, 'request'> = {
   request: async () => {
     throw new AsgardError('UNAVAILABLE', 'there is no feature store in this test');
   },
+};
+
+/** Likewise: an online store that is away. */
+export const STORE_AWAY: Pick<OnlineStore, 'read' | 'registryVersion'> = {
+  read: () => BRIDGE_AWAY.request('', {}, z.never()),
+  registryVersion: async () => null,
 };
 
 /**

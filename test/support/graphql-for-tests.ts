@@ -15,7 +15,6 @@ import { migrate } from '../../src/database/migrate.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { ExperimentService } from '../../src/experiments/service.ts';
 import type { FeastBridge } from '../../src/feast/bridge.ts';
-import type { FeaturesDatabase } from '../../src/feast/database.ts';
 import { OnlineStore } from '../../src/feast/online-store.ts';
 import { changesNoticed } from '../../src/features/changes-noticed.ts';
 import { MaterializationService } from '../../src/features/materialization.ts';
@@ -37,7 +36,7 @@ import { PythonEnvironments } from '../../src/python/environments.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
-import { BRIDGE_AWAY, FEATURES_AWAY } from './features-for-tests.ts';
+import { BRIDGE_AWAY, FEATURES_AWAY, STORE_AWAY } from './features-for-tests.ts';
 
 /** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
@@ -68,13 +67,13 @@ export const UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024;
  * @param mlflowUrl absent: nothing answers where MLflow should be
  * @param sharedDatabaseUrl the database of another one, of which this becomes a replica; absent: a PostgreSQL of its own
  * @param bridge to a feature store; absent: there is none
- * @param features the database of that store
+ * @param featuresUrl the database of that store, for who reads online values
  */
 export async function startGraphql(
   mlflowUrl?: string,
   sharedDatabaseUrl?: string,
   bridge: Pick<FeastBridge, 'request'> = BRIDGE_AWAY,
-  features?: FeaturesDatabase,
+  featuresUrl?: string,
 ): Promise<GraphqlForTests> {
   await using stack = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
@@ -121,10 +120,9 @@ export async function startGraphql(
   const inference = new InferenceService(models, workers);
   const uploads = join(home, 'uploads');
   const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
-  const views = new OnlineViewCache(bridge);
+  const store = featuresUrl === undefined ? STORE_AWAY : stack.use(new OnlineStore(featuresUrl));
+  const views = new OnlineViewCache(bridge, store);
   const noticed = changesNoticed(bridge, () => views.invalidate());
-  const store =
-    features === undefined ? { read: () => BRIDGE_AWAY.request('', {}, z.never()) } : new OnlineStore(features.pool);
   const onlineFeatures = new OnlineFeatureService(views, store);
   const materializations = stack.use(new MaterializationService({ database, listener, bridge, views, logger }));
   const services = {

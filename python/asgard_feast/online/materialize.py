@@ -48,14 +48,13 @@ def materialize(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     with connect(context) as connection:
         make_state_table(connection, schema)
         with connection.transaction():
-            target = OnlineTable(connection, schema, context.store.project, view)
+            target = OnlineTable(connection, schema, context.store.project, view.name)
             target.lock()
             online_table = target.oid() or _make_table(context, feast_view, target)
             known = read_states(connection, schema, [view.name]).get(view.name)
             is_known = known is not None and known.is_of(view, table_uuid, online_table)
             run = _Run(context, view, table, end, known if is_known else None)
-            merged = run.fill(target)
-            entities = target.count_entities()
+            merged, entities = run.fill(target)
             target.save(
                 State(view.fingerprint, online_table, table_uuid, run.snapshot_id, end, run.next_event_at(), entities)
             )
@@ -106,12 +105,13 @@ class _Run:
             return "FULL"
         return "INCREMENTAL" if was_only_appended(self._table, state.snapshot_id) else "FULL"
 
-    def fill(self, target: OnlineTable) -> Merged:
-        """Reads what is new, and brings it in."""
-        if self.mode == "UNCHANGED":
-            return Merged(values_written=0, entities_deleted=0)
-        target.stage(self._staged_rows())
-        return target.merge(is_whole=self.mode == "FULL")
+    def fill(self, target: OnlineTable) -> tuple[Merged, int]:
+        """Reads what is new, and brings it in. Returns how many entities have values then."""
+        if self.mode == "UNCHANGED" and self._state is not None:
+            return Merged(values_written=0, entities_deleted=0), self._state.entities
+        features = [name for name, _ in self._view.features]
+        target.stage(self._staged_rows(), features)
+        return target.merge(features, is_whole=self.mode == "FULL"), target.count_entities(features[0])
 
     def next_event_at(self) -> datetime | None:
         """When the earliest row that was left for its time is due."""

@@ -63,11 +63,11 @@ class Merged:
 class OnlineTable:
     """One view's values, within the caller's transaction."""
 
-    def __init__(self, connection: Connection, schema: str, project: str, view: OnlineView) -> None:
+    def __init__(self, connection: Connection, schema: str, project: str, view: str) -> None:
         self._connection = connection
         self._schema = schema
         self._view = view
-        self._name = f"{project}_{view.name}"
+        self._name = f"{project}_{view}"
         self._target = sql.Identifier(schema, self._name)
 
     def lock(self) -> None:
@@ -75,7 +75,7 @@ class OnlineTable:
         key = f"asgard materialize {self._schema}.{self._name}"
         row = self._connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key]).fetchone()
         if row is None or not row[0]:
-            raise BridgeError("CONFLICT", f"feature view {self._view.name!r} is being materialized already")
+            raise BridgeError("CONFLICT", f"feature view {self._view!r} is being materialized already")
 
     def oid(self) -> int | None:
         """PostgreSQL's number of the table; None when there is none."""
@@ -85,27 +85,25 @@ class OnlineTable:
         ).fetchone()
         return None if row is None else row[0]
 
-    def stage(self, rows: Iterable[Sequence[Any]]) -> None:
+    def stage(self, rows: Iterable[Sequence[Any]], features: Sequence[str]) -> None:
         """Copies rows of `(entity key, event µs, created µs, value, text, value, text, …)` to a temporary table."""
-        pairs = [
-            sql.SQL("v{0} bytea, t{0} text").format(sql.SQL(str(index))) for index in range(len(self._view.features))
-        ]
+        pairs = [sql.SQL("v{0} bytea, t{0} text").format(sql.SQL(str(index))) for index in range(len(features))]
         columns = sql.SQL(", ").join([sql.SQL("entity_key bytea, event_at bigint, created_at bigint"), *pairs])
         self._connection.execute(sql.SQL("CREATE TEMPORARY TABLE staged ({}) ON COMMIT DROP").format(columns))
-        types = ["bytea", "int8", "int8", *["bytea", "text"] * len(self._view.features)]
+        types = ["bytea", "int8", "int8", *["bytea", "text"] * len(features)]
         with self._connection.cursor() as cursor, cursor.copy("COPY staged FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
         self._connection.execute("ANALYZE staged")
 
-    def merge(self, is_whole: bool) -> Merged:
-        """Brings the staged rows in.
+    def merge(self, features: Sequence[str], is_whole: bool) -> Merged:
+        """Brings the staged rows of these features in.
 
         When they are the whole view, whatever else is there goes. Else they are additions: one that is older than what
         is there changes nothing.
         """
-        deleted = self._delete_others() if is_whole else 0
+        deleted = self._delete_others(features) if is_whole else 0
         newer = (
             "(o.value, o.event_ts, o.created_ts) IS DISTINCT FROM"
             " (EXCLUDED.value, EXCLUDED.event_ts, EXCLUDED.created_ts)"
@@ -116,8 +114,8 @@ class OnlineTable:
                 " <= (EXCLUDED.event_ts, coalesce(EXCLUDED.created_ts, '-infinity'))"
             )
         members = sql.SQL(", ").join(
-            sql.SQL("({}, s.v{}, s.t{})").format(name, sql.SQL(str(index)), sql.SQL(str(index)))
-            for index, (name, _) in enumerate((sql.Literal(name), kind) for name, kind in self._view.features)
+            sql.SQL("({name}, s.v{index}, s.t{index})").format(name=sql.Literal(name), index=sql.SQL(str(index)))
+            for index, name in enumerate(features)
         )
         statement = sql.SQL(
             "INSERT INTO {target} AS o (entity_key, feature_name, value, value_text, event_ts, created_ts)"
@@ -134,25 +132,23 @@ class OnlineTable:
         )
         return Merged(self._connection.execute(statement).rowcount, deleted)
 
-    def _delete_others(self) -> int:
+    def _delete_others(self, features: Sequence[str]) -> int:
         statement = sql.SQL(
             "WITH gone AS (DELETE FROM {target} o WHERE NOT EXISTS"
             " (SELECT FROM staged s WHERE s.entity_key = o.entity_key) RETURNING entity_key)"
             " SELECT count(DISTINCT entity_key) FROM gone"
         ).format(target=self._target)
         row = self._connection.execute(statement).fetchone()
-        features = [name for name, _ in self._view.features]
         # Of features that the view has no more.
         self._connection.execute(
-            sql.SQL("DELETE FROM {} WHERE feature_name <> ALL(%s)").format(self._target), [features]
+            sql.SQL("DELETE FROM {} WHERE feature_name <> ALL(%s)").format(self._target), [list(features)]
         )
         return 0 if row is None else row[0]
 
-    def count_entities(self) -> int:
-        """How many entities have values."""
-        first = self._view.features[0][0]
+    def count_entities(self, feature: str) -> int:
+        """How many entities have values: each has one of every feature."""
         row = self._connection.execute(
-            sql.SQL("SELECT count(*) FROM {} WHERE feature_name = %s").format(self._target), [first]
+            sql.SQL("SELECT count(*) FROM {} WHERE feature_name = %s").format(self._target), [feature]
         ).fetchone()
         return 0 if row is None else row[0]
 
@@ -166,7 +162,7 @@ class OnlineTable:
                 " EXCLUDED.event_until, EXCLUDED.next_event_at, EXCLUDED.entities)"
             ).format(sql.Identifier(self._schema, _STATE_TABLE)),
             [
-                self._view.name,
+                self._view,
                 state.fingerprint,
                 state.online_table,
                 state.table_uuid,

@@ -12,6 +12,9 @@ from asgard_feast.errors import BridgeError
 if TYPE_CHECKING:
     from feast import FeatureView
 
+KEY_TYPES = frozenset(["BYTES", "STRING", "INT32", "INT64", "UNIX_TIMESTAMP"])
+"""Of Feast's types, those that its entity keys can hold."""
+
 
 @dataclass(frozen=True)
 class OnlineView:
@@ -39,10 +42,15 @@ class OnlineView:
 
 
 def online_view(view: FeatureView) -> OnlineView:
-    """Raises BridgeError CONFLICT when the view has no Iceberg table behind it."""
+    """Raises BridgeError CONFLICT when the view has no Iceberg table behind it, or nothing to find its values by."""
     source = view.batch_source
     if source is None or not hasattr(source, "iceberg_table"):
         raise BridgeError("CONFLICT", f"feature view {view.name!r} is not made of an Iceberg table")
+    join_keys = tuple((field.name, field.dtype.to_value_type().name) for field in view.entity_columns)
+    odd = [f"{name} ({kind})" for name, kind in join_keys if kind not in KEY_TYPES]
+    if odd or not join_keys or not view.entities:
+        reason = f"its entity's {', '.join(odd)} can be no key" if odd else "it has no entity"
+        raise BridgeError("CONFLICT", f"feature view {view.name!r} cannot be materialized: {reason}")
     return OnlineView(
         name=view.name,
         catalog=source.catalog_name,
@@ -50,7 +58,7 @@ def online_view(view: FeatureView) -> OnlineView:
         table=source.iceberg_table,
         timestamp_column=source.timestamp_field,
         created_column=source.created_timestamp_column or None,
-        join_keys=tuple((field.name, field.dtype.to_value_type().name) for field in view.entity_columns),
+        join_keys=join_keys,
         features=tuple((field.name, field.dtype.to_value_type().name) for field in view.features),
         columns=tuple((new, old) for old, new in source.field_mapping.items()),
     )
