@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { Page } from '../platform/page.ts';
 import { type ConnectionOptions, MlflowConnection } from './connection.ts';
+import { fileOf, listingOf, type StoredFolder } from './stored-folder.ts';
 import {
   type Artifact,
   artifactWire,
@@ -190,6 +192,25 @@ export class MlflowClient implements AsyncDisposable {
   async getModelVersion(name: string, version: string, signal?: AbortSignal): Promise<ModelVersion> {
     const answer = z.object({ model_version: modelVersionWire });
     return (await this.#get('model-versions/get', { name, version }, answer, signal)).model_version;
+  }
+
+  /** Where a version's files lie, e.g. `mlflow-artifacts:/1/<run id>/artifacts/model`. */
+  async getModelVersionLocation(name: string, version: string, signal?: AbortSignal): Promise<string> {
+    const answer = z.object({ artifact_uri: z.string() });
+    return (await this.#get('model-versions/get-download-uri', { name, version }, answer, signal)).artifact_uri;
+  }
+
+  /** Files and folders directly in a folder, by their names alone; none when it is a file or does not exist. */
+  async listStored(folder: StoredFolder, path: string, signal?: AbortSignal): Promise<Artifact[]> {
+    const answer = z.object({ files: z.array(artifactWire).default([]) });
+    const request = { method: 'GET', path: listingOf(folder, path), signal, isRepeatable: true } as const;
+    const { files } = await this.#connection.request(request, answer);
+    return files.map((file) => ({ ...file, path: file.path.slice(file.path.lastIndexOf('/') + 1) }));
+  }
+
+  /** The bytes of a file in a folder, as they come. An empty path is the folder itself, which may be a file. */
+  readStored(folder: StoredFolder, path: string, signal: AbortSignal): Promise<Readable> {
+    return this.#connection.download(fileOf(folder, path), signal);
   }
 
   /** NOT_FOUND when the registered model, the run or the logged model does not exist. */

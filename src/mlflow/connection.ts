@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { Agent } from 'undici';
 import type { z } from 'zod';
 import { AsgardError } from '../platform/errors.ts';
@@ -6,6 +7,8 @@ import { answeredError, socketCode, unansweredError } from './upstream-error.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEALTH_TIMEOUT_MS = 3_000;
+/** How long a server may send nothing of a file: it may have to fetch it from somewhere first. */
+const FILE_IDLE_MS = 60_000;
 /** uvicorn closes a connection that was idle for 5 s; ours go first, so that no request meets a closing one. */
 const IDLE_CONNECTION_MS = 3_000;
 /** More would only wait in the server, which answers about this many at once. */
@@ -84,6 +87,30 @@ export class MlflowConnection implements AsyncDisposable {
       return answer.parse(parseMlflowJson(text === '' ? '{}' : text));
     } catch (cause) {
       throw new AsgardError('UPSTREAM', `MLflow answered ${call} in a form that Asgard does not know`, { cause });
+    }
+  }
+
+  /**
+   * The bytes of an answer, which may be many, as they come.
+   * @throws AsgardError as `request` does; what fails later, the stream tells
+   */
+  async download(path: string, signal: AbortSignal): Promise<Readable> {
+    const base = new URL(this.#options.baseUrl());
+    const call = `GET ${withoutQuery(path)}`;
+    try {
+      const { statusCode, body } = await this.#agent.request({
+        origin: base.origin,
+        path: `${base.pathname.replace(/\/+$/, '')}${path}`,
+        method: 'GET',
+        headersTimeout: FILE_IDLE_MS,
+        bodyTimeout: FILE_IDLE_MS,
+        signal,
+      });
+      if (statusCode < 400) return body;
+      throw answeredError(call, statusCode, await body.text());
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof AsgardError ? error : unansweredError(call, error);
     }
   }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { diskUse } from '../platform/disk-use.ts';
 import { FileLock } from '../platform/file-lock.ts';
-import { diskUse } from './disk-use.ts';
 import { environmentLockPath } from './environment-holds.ts';
 
 const HASH = /^[0-9a-f]{16}$/;

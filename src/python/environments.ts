@@ -3,9 +3,9 @@ import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { diskUse } from '../platform/disk-use.ts';
 import { messageOf } from '../platform/errors.ts';
 import { FileLock } from '../platform/file-lock.ts';
-import { diskUse } from './disk-use.ts';
 import { evictLeastUsed } from './environment-budget.ts';
 import { EnvironmentHolds, environmentLockPath } from './environment-holds.ts';
 import type { BuildFacts, EnvironmentObserver } from './environment-observer.ts';
