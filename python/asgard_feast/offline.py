@@ -12,7 +12,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from asgard_feast.retrieval.historical import HistoricalRetrieval
 from asgard_feast.retrieval.pins import Pins
@@ -26,6 +26,14 @@ class IcebergOfflineStoreConfig(FeastConfigBaseModel):
     type: str = "asgard_feast.offline.IcebergOfflineStore"
     catalogs: dict[str, dict[str, str]] = Field(default_factory=dict)
     """pyiceberg's properties of each catalog, by its name: the registry holds the name alone."""
+    not_ready: str | None = None
+    """Why the store cannot be used yet. Feast looks at these settings before it opens anything."""
+
+    @field_validator("not_ready")
+    @classmethod
+    def _is_ready(cls, not_ready: str | None) -> None:
+        if not_ready is not None:
+            raise ValueError(not_ready)
 
 
 class IcebergOfflineStore(OfflineStore):

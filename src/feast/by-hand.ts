@@ -16,8 +16,11 @@ import { yamlText } from './yaml.ts';
 /** A role outlives a platform that was killed by no more than that. */
 const VALID_HOURS = 24;
 const RENEW_MS = 6 * 3600 * 1000;
-/** While the database is away. */
+/** While the database is away, another platform has the folder, or there was never a feature view. */
 const RETRY_MS = 5_000;
+/** Feast's tables are made with the first feature view, and a reader's Feast would tell only that it may not make them. */
+const NOT_READY =
+  'there is no feature view yet: make one (POST /feast/features), and seconds later this file is one that Feast can read';
 const CONNECTIONS = 20;
 
 export interface FeastByHandOptions {
@@ -29,13 +32,14 @@ export interface FeastByHandOptions {
   readonly settings: FeatureStoreSettings;
   readonly database: Pick<FeaturesDatabase, 'pool' | 'look'>;
   readonly logger: Logger;
-  /** Runs once, when the folder cannot be had. */
-  readonly onTrouble: (trouble: string) => void;
+  /** Runs when the folder cannot be had, saying why, and with null when it can be after all. */
+  readonly onTrouble: (trouble: string | null) => void;
 }
 
 /**
  * Keeps a `feature_store.yaml` on this machine for whoever uses Feast there by hand, as soon as the database answers, with a
- * role that reads what scripts may read. Disposing removes the file; the role is no use a day later.
+ * role that reads what scripts may read. While another platform has the folder it waits for its turn. Disposing removes the
+ * file; the role is no use a day later.
  */
 export class FeastByHand implements AsyncDisposable {
   readonly #options: FeastByHandOptions;
@@ -54,23 +58,63 @@ export class FeastByHand implements AsyncDisposable {
   }
 
   async #keep(): Promise<void> {
-    const { path, dataFolder, logger, onTrouble } = this.#options;
+    const { path, logger, onTrouble } = this.#options;
     const { signal } = this.#stop;
-    try {
-      await using folder = await RepositoryFolder.take(path, dataFolder);
-      for (let isWritten = false; !signal.aborted; ) {
-        const url = await untilAborted(this.#renewRole(), signal);
-        if (url !== null && !isWritten) {
-          await folder.write(this.#text(url));
-          logger.info({ path }, 'feast_repository.written');
-          isWritten = true;
+    for (let trouble: string | null = null; !signal.aborted; ) {
+      try {
+        await using folder = await this.#take();
+        if (trouble !== null) onTrouble(null);
+        trouble = null;
+        await this.#keepIn(folder);
+      } catch (error) {
+        if (signal.aborted) return;
+        const next = messageOf(error);
+        if (next !== trouble) {
+          logger.warn({ path, problem: next }, 'feast_repository.not_kept');
+          onTrouble(next);
         }
-        await delay(url === null ? RETRY_MS : RENEW_MS, undefined, { signal, ref: false }).catch(() => undefined);
+        trouble = next;
+        await this.#pause(RETRY_MS);
       }
+    }
+  }
+
+  #take(): Promise<RepositoryFolder> {
+    return RepositoryFolder.take(this.#options.path, this.#options.dataFolder);
+  }
+
+  /** Until the platform ends, or the folder cannot be written. */
+  async #keepIn(folder: RepositoryFolder): Promise<void> {
+    const { signal } = this.#stop;
+    let written = '';
+    let [url, renewAt]: [string | null, number] = [null, 0];
+    while (!signal.aborted) {
+      const hasRegistry = await untilAborted(this.#hasRegistry(), signal);
+      if (hasRegistry !== null && performance.now() >= renewAt) {
+        url = await untilAborted(this.#renewRole(), signal);
+        if (url !== null) renewAt = performance.now() + RENEW_MS;
+      }
+      const text = hasRegistry === null || url === null ? written : this.#text(url, hasRegistry);
+      if (text !== written) {
+        await folder.write(text);
+        this.#options.logger.info({ path: this.#options.path }, 'feast_repository.written');
+        written = text;
+      }
+      await this.#pause(hasRegistry === true && url !== null ? RENEW_MS : RETRY_MS);
+    }
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    await delay(milliseconds, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+  }
+
+  /** Whether Feast's tables are there; null while the database is away, which the store's health tells of. */
+  async #hasRegistry(): Promise<boolean | null> {
+    try {
+      return (await this.#options.database.look(this.#stop.signal)).hasRegistry; // which makes the schemas
     } catch (error) {
-      if (signal.aborted) return;
-      logger.warn({ path, problem: messageOf(error) }, 'feast_repository.not_kept');
-      onTrouble(messageOf(error));
+      this.#options.logger.debug({ err: error }, 'feast_repository.no_database');
+      return null;
     }
   }
 
@@ -81,7 +125,6 @@ export class FeastByHand implements AsyncDisposable {
     const name = `asgard_hand_${key.slice(0, 16)}`;
     const validUntil = new Date(Date.now() + VALID_HOURS * 3600 * 1000).toISOString();
     try {
-      await database.look(this.#stop.signal); // which makes the schemas
       const group = await makeReaders(database.pool);
       const { rowCount } = await database.pool.query('SELECT FROM pg_roles WHERE rolname = $1', [name]);
       if (rowCount === 0) await database.pool.query(`CREATE ROLE ${name}`);
@@ -100,13 +143,13 @@ export class FeastByHand implements AsyncDisposable {
     return url.href;
   }
 
-  #text(url: string): string {
+  #text(url: string, hasRegistry: boolean): string {
     const { settings, python, dataFolder } = this.#options;
     return [
       `# Of the Asgard whose data folder is ${dataFolder}, which wrote it at its start and removes it at its end.`,
       '# It reads feature views and their tables, and writes nothing. It goes with:',
       `#   PYTHONPATH=${join(PROJECT_ROOT, 'python')} ${python}`,
-      yamlText(featureStoreYaml(readersSettings(settings, url))),
+      yamlText(featureStoreYaml(readersSettings(settings, url), hasRegistry ? undefined : NOT_READY)),
     ].join('\n');
   }
 }

@@ -33,6 +33,8 @@ interface RoleAndPlaces {
 export interface StoreLook {
   readonly featureViews: number;
   readonly tables: number;
+  /** Whether Feast's tables are there: they are made with the first feature view. */
+  readonly hasRegistry: boolean;
   /** One line: what the role may not do, although the platform goes on without. */
   readonly trouble: string | null;
 }
@@ -76,6 +78,7 @@ export class FeaturesDatabase implements AsyncDisposable {
     return {
       featureViews: places.has_registry ? await this.#count(views) : 0,
       tables: places.has_catalog ? await this.#count(tables) : 0,
+      hasRegistry: places.has_registry,
       trouble: places.may_make_roles
         ? null
         : `scripts cannot read features, as the database role ${places.role} may not make roles for them: ALTER ROLE ${pg.escapeIdentifier(places.role)} CREATEROLE`,

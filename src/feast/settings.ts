@@ -66,8 +66,9 @@ export function hasOwnCatalog({ catalog }: FeatureStoreSettings): boolean {
 /**
  * The content of a `feature_store.yaml`, of which JSON is a form.
  * Scripts' have the URL of a role that may only read, and files' properties of such a key.
+ * @param notReady why it cannot be used yet, which Feast says to whoever loads the file
  */
-export function featureStoreYaml(settings: FeatureStoreSettings): Yaml {
+export function featureStoreYaml(settings: FeatureStoreSettings, notReady?: string): Yaml {
   const { databaseUrl } = settings;
   return {
     project: PROJECT,
@@ -78,7 +79,11 @@ export function featureStoreYaml(settings: FeatureStoreSettings): Yaml {
       cache_ttl_seconds: 60,
       sqlalchemy_config_kwargs: { echo: false, pool_pre_ping: true },
     },
-    offline_store: { type: OFFLINE_STORE, catalogs: { [CATALOG]: catalogProperties(settings) } },
+    offline_store: {
+      type: OFFLINE_STORE,
+      ...(notReady === undefined ? {} : { not_ready: notReady }),
+      catalogs: { [CATALOG]: catalogProperties(settings) },
+    },
     online_store: onlineStore(databaseUrl),
     entity_key_serialization_version: 3,
   };
