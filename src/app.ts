@@ -41,6 +41,7 @@ import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
 import { Readiness } from './status/readiness.ts';
+import { announceViews } from './worker/first-view.ts';
 import { JobWork } from './worker/job-work.ts';
 
 /** Parts that end at the same time. The deadlines of all steps together, with those of the servers, stay within 10 s. */
@@ -108,6 +109,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     shutdown,
     group: CLIENTS,
     readiness,
+    onFeatureViews: announceViews,
   });
   const tables = new TableService({
     bridge: features.bridge,

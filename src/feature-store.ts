@@ -22,6 +22,8 @@ export interface FeatureStoreOptions {
   /** The step of the shutdown that it ends with. */
   readonly group: string;
   readonly readiness: Readiness;
+  /** Runs when there are feature views, having not been seen before. */
+  readonly onFeatureViews: () => void;
 }
 
 /** The parts of the feature store that the platform's services stand on. */
@@ -56,6 +58,7 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
       : (signal) => bridge.request('catalog.check', {}, z.null(), { signal }).then(() => undefined),
     logger,
     onTrouble: (trouble) => readiness.setTrouble('features', trouble),
+    onFeatureViews: options.onFeatureViews,
   });
   shutdown.own('features health', 500, health, group);
   const byHand = new FeastByHand({

@@ -34,6 +34,8 @@ export interface FeatureStoreHealthOptions {
   readonly logger: Logger;
   /** Runs when the trouble is another, with null when there is none. */
   readonly onTrouble: (trouble: string | null) => void;
+  /** Runs when there are feature views and the look before did not see any. */
+  readonly onFeatureViews?: (() => void) | undefined;
 }
 
 /**
@@ -47,6 +49,7 @@ export class FeatureStoreHealth implements AsyncDisposable {
   #look: Promise<FeatureStoreState> | undefined;
   #trouble: string | null = null;
   #isPrepared = false;
+  #hasSeenViews = false;
 
   constructor(options: FeatureStoreHealthOptions) {
     this.#options = options;
@@ -91,10 +94,17 @@ export class FeatureStoreHealth implements AsyncDisposable {
       if (bridge.trouble !== undefined) throw bridge.trouble;
       if (!this.#isPrepared && seen.tables + seen.featureViews > 0) bridge.start();
       this.#isPrepared = true;
+      this.#noteViews(featureViews);
       return this.#told({ isAvailable: true, featureViews, trouble: seen.trouble });
     } catch (error) {
+      this.#hasSeenViews = false;
       return this.#told({ isAvailable: false, featureViews, trouble: limit.aborted ? LATE : messageOf(error) });
     }
+  }
+
+  #noteViews(count: number): void {
+    if (count > 0 && !this.#hasSeenViews) this.#options.onFeatureViews?.();
+    this.#hasSeenViews = count > 0;
   }
 
   #told(state: FeatureStoreState): FeatureStoreState {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { hasViews } from './feature-access.ts';
+import { firstView } from './first-view.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
 const MLFLOW_POLL_MS = 500;
@@ -23,8 +23,6 @@ export async function warmUp(
   }
 }
 
-/** Between two looks for the first feature view. */
-const VIEW_POLL_MS = 10_000;
 /** A script that reads features, as `usesFeast` sees it. */
 const READER = 'import feast';
 
@@ -40,9 +38,7 @@ export async function warmUpForFeatures({
 }: SupervisorContext): Promise<void> {
   if (features === undefined) return;
   try {
-    while (!(await hasViews(features.database).catch(() => false))) {
-      await delay(VIEW_POLL_MS, undefined, { ref: false });
-    }
+    await firstView(features.database);
     using environment = await environments.prepare({ requirements: [], usesFeast: true });
     await executor.warmUp(environment.folder, READER);
   } catch (error) {
