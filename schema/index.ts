@@ -24,6 +24,7 @@ import './types/apply-feature-service.ts';
 import './types/entity.ts';
 import './types/submit-training-job.ts';
 import './types/cancel-training-job.ts';
+import './types/delete-iceberg-table.ts';
 import './types/job-subscriptions.ts';
 import './types/prediction.ts';
 import './types/iceberg-table.ts';

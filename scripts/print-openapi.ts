@@ -25,7 +25,7 @@ const services: RestServices = {
   events: { follow: uncalled, list: uncalled },
   models: { list: uncalled, get: uncalled, registerRun: uncalled },
   inference: { predict: uncalled },
-  tables: { list: uncalled, get: uncalled, write: uncalled, checkSize: uncalled },
+  tables: { list: uncalled, get: uncalled, write: uncalled, delete: uncalled, checkSize: uncalled },
   onlineFeatures: { read: uncalled },
   materializations: { start: uncalled, get: uncalled },
   featureViews: { apply: uncalled, plan: uncalled, list: uncalled, get: uncalled, delete: uncalled },

@@ -24,6 +24,7 @@ METHODS: dict[str, str] = {
     "services.find": "asgard_feast.registry.services:find",
     "services.list": "asgard_feast.registry.services:list_page",
     "store.status": "asgard_feast.store_status:status",
+    "tables.delete": "asgard_feast.tables.delete:delete",
     "tables.describe": "asgard_feast.tables.listing:describe",
     "tables.get": "asgard_feast.tables.listing:get",
     "tables.list": "asgard_feast.tables.listing:list_tables",

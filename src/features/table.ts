@@ -87,3 +87,11 @@ export const tableWritten = z.object({ created: z.boolean(), columns: z.array(co
 
 /** What became of a write. `created`: there was no such table before. */
 export type TableWritten = z.infer<typeof tableWritten>;
+
+/** What the bridge answers to `tables.delete`. */
+export const tableDeleted = z
+  .object({ removed_files: z.int(), kept_files: z.int() })
+  .transform((wire) => ({ removedFiles: wire.removed_files, keptFiles: wire.kept_files }));
+
+/** What became of a deleted table's files. Those that lie outside of its folder, or could not be removed, are kept. */
+export type TableDeleted = z.output<typeof tableDeleted>;

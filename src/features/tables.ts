@@ -5,9 +5,11 @@ import { hasCode } from '../platform/errors.ts';
 import { Turns } from '../platform/turns.ts';
 import {
   type IcebergTable,
+  type TableDeleted,
   type TableName,
   type TableRow,
   type TableWritten,
+  tableDeleted,
   tableNames,
   tablesDescribed,
   tableWithRows,
@@ -97,6 +99,19 @@ export class TableService {
       await using upload = await this.#uploads.save(body);
       return await this.#writing.run(() => this.#write(write, upload.path, signal), signal);
     }, signal);
+  }
+
+  /**
+   * Deletes a table with the files of all its snapshots, which jobs may have read and be held to. Not called off: the table
+   * is gone before its files are.
+   * @throws AsgardError NOT_FOUND, with the names that are like it; CONFLICT naming the feature views that read it, or when
+   * others kept changing it
+   */
+  delete({ schema, name }: TableName): Promise<TableDeleted> {
+    const timeoutMs = WRITE_LIMIT_MS;
+    return this.#writing.run(() =>
+      this.#bridge.request('tables.delete', { schema, name }, tableDeleted, { timeoutMs }),
+    );
   }
 
   /** @throws AsgardError TOO_LARGE when a body of this size would be refused */

@@ -1,7 +1,14 @@
 import type { z } from 'zod';
-import type { IcebergTable, TableName, TableRow, TableSnapshot, TableWritten } from '../features/table.ts';
+import type {
+  IcebergTable,
+  TableDeleted,
+  TableName,
+  TableRow,
+  TableSnapshot,
+  TableWritten,
+} from '../features/table.ts';
 import { naiveTime } from './present.ts';
-import type { tableAnswer, tableWriteAnswer } from './wire-tables.ts';
+import type { tableAnswer, tableDeletedAnswer, tableWriteAnswer } from './wire-tables.ts';
 
 /** A table with some of its rows. */
 export function presentTable(
@@ -46,5 +53,20 @@ export function presentWritten(
     added_rows: snapshot.addedRows ?? 0,
     total_rows: snapshot.totalRows ?? 0,
     columns,
+  };
+}
+
+export function presentDeletedTable(
+  { schema, name }: TableName,
+  { removedFiles, keptFiles }: TableDeleted,
+): z.infer<typeof tableDeletedAnswer> {
+  const kept = keptFiles === 0 ? '' : `; ${keptFiles} files were kept`;
+  return {
+    schema,
+    name,
+    status: 'deleted',
+    message: `the table ${schema}.${name} was deleted${kept}`,
+    removed_files: removedFiles,
+    kept_files: keptFiles,
   };
 }

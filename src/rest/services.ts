@@ -17,7 +17,7 @@ export interface RestServices {
   readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
   readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
   readonly inference: Pick<InferenceService, 'predict'>;
-  readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'checkSize'>;
+  readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;
   readonly materializations: Pick<MaterializationService, 'start' | 'get'>;
   readonly featureViews: Pick<FeatureViewService, 'apply' | 'plan' | 'list' | 'get' | 'delete'>;

@@ -156,3 +156,17 @@ export const tableWriteAnswer = z
     ],
   })
   .register(components, { id: 'TableWritten' });
+
+export const tableDeletedAnswer = z
+  .object({
+    ...named,
+    status: z.literal('deleted'),
+    message: z.string(),
+    removed_files: z.int().min(0),
+    kept_files: z
+      .int()
+      .min(0)
+      .describe('Those that lie outside of the table’s own folder, and those that could not be removed.'),
+  })
+  .describe('A table that is gone.')
+  .register(components, { id: 'TableDeleted' });

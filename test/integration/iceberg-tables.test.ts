@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -49,6 +49,11 @@ async function send(method: string, table: string, body: BodyInit, options: Reco
 
 async function get(table: string, query = ''): Promise<Answer> {
   const response = await fetch(`${api.url}/iceberg/tables/gold/${table}${query}`);
+  return { status: response.status, body: await response.json() };
+}
+
+async function remove(table: string): Promise<Answer> {
+  const response = await fetch(`${api.url}/iceberg/tables/gold/${table}`, { method: 'DELETE' });
   return { status: response.status, body: await response.json() };
 }
 
@@ -163,6 +168,75 @@ pq.write_table(pa.table({"a": [1, 2], "list": [["x", "y"], None]}), sys.argv[1])
       status: 422,
       body: { detail: [{ loc: ['path', 'table'], msg: expect.stringContaining('not begin with a digit') }] },
     });
+  });
+});
+
+describe('deleting a table', () => {
+  test('removes the files of all its snapshots and no others, and a table of its name is a new one', async () => {
+    const table = uniqueName('deleted').replaceAll('-', '_');
+    for (const [method, rows] of Object.entries({ PUT: 'id\n1\n', POST: 'id\n2\n' })) await send(method, table, rows);
+    await send('PUT', table, 'id\n3\n');
+    const folder = join(features.folder, 'warehouse', 'gold', table);
+    const stranger = join(folder, 'data', 'of-somebody-else.parquet');
+    await writeFile(stranger, '');
+    const before = await filesIn(folder);
+    expect(await remove(table)).toEqual({
+      status: 200,
+      body: {
+        schema: 'gold',
+        name: table,
+        status: 'deleted',
+        message: `the table gold.${table} was deleted`,
+        removed_files: before.length - 1,
+        kept_files: 0,
+      },
+    });
+    expect(await filesIn(folder)).toEqual([stranger]);
+    expect(await get(table)).toMatchObject({ status: 404 });
+    expect(await remove(table)).toMatchObject({ status: 404, body: { detail: expect.stringContaining('no table') } });
+    expect(await send('PUT', table, 'other\n1\n')).toMatchObject({ status: 201, body: { created: true } });
+    expect((await get(table)).body).toMatchObject({ rows: [{ other: 1 }], snapshots: [{}] });
+  });
+
+  test('is refused while feature views read it, which are named; none is made of it meanwhile', async () => {
+    const table = uniqueName('read').replaceAll('-', '_');
+    await send('PUT', table, 'id,event_timestamp,n\n1,2025-11-03T10:00:00Z,1\n');
+    const view = (name: string) => ({
+      name,
+      entities: ['id'],
+      features: [{ name: 'n', dtype: 'int64' }],
+      source: { table_name: table, catalog: 'iceberg', schema: 'gold' },
+    });
+    const apply = (name: string) =>
+      fetch(`${api.url}/feast/features`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(view(name)),
+      });
+    expect((await apply('first_of_it')).status).toBe(201);
+    expect((await apply('second_of_it')).status).toBe(201);
+    const why = `table gold.${table} is read by the feature views first_of_it, second_of_it: delete or change those first`;
+    expect(await remove(table)).toMatchObject({ status: 409, body: { detail: why } });
+    const mutation = `mutation ($table: String!) { deleteIcebergTable(schema: "gold", name: $table) {
+      __typename ... on ConflictError { message } ... on DeletedIcebergTable { removedFiles keptFiles } } }`;
+    const ask = async () => (await post(api.url, mutation, { table })).body.data.deleteIcebergTable;
+    expect(await ask()).toEqual({ __typename: 'ConflictError', message: why });
+    expect((await get(table)).body.row_count).toBe(1);
+    for (const name of ['first_of_it', 'second_of_it'])
+      await fetch(`${api.url}/feast/features/${name}`, { method: 'DELETE' });
+
+    // Whichever comes first, the other is refused or waits: a view of a table that is gone is never left.
+    const [applied, deleted] = await Promise.all([apply('third_of_it'), ask()]);
+    const outcome = [applied.status, deleted.__typename];
+    expect([
+      [201, 'ConflictError'],
+      [422, 'DeletedIcebergTable'],
+    ]).toContainEqual(outcome);
+    if (applied.status === 201) {
+      await fetch(`${api.url}/feast/features/third_of_it`, { method: 'DELETE' });
+      expect(await ask()).toMatchObject({ removedFiles: expect.any(Number), keptFiles: 0 });
+    }
+    expect(await get(table)).toMatchObject({ status: 404 });
   });
 });
 
@@ -337,6 +411,12 @@ const written = z.object({ snapshot_id: z.string(), total_rows: z.int() });
 /** What lies where uploads do. */
 async function uploads(): Promise<string[]> {
   return readdir(api.uploads).catch(() => []);
+}
+
+/** Whole paths. */
+async function filesIn(folder: string): Promise<string[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  return found.filter((each) => each.isFile()).map(({ parentPath, name }) => join(parentPath, name));
 }
 
 async function dataFiles(table: string): Promise<string[]> {

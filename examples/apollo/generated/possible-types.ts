@@ -35,6 +35,12 @@
       "NotFoundError",
       "UnavailableError"
     ],
+    "DeleteIcebergTableResult": [
+      "ConflictError",
+      "DeletedIcebergTable",
+      "NotFoundError",
+      "UnavailableError"
+    ],
     "Error": [
       "ConflictError",
       "InvalidInputError",

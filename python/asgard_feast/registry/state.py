@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from feast import Entity, FeatureView
+from feast.data_source import DataSource
 from feast.value_type import ValueType
 from sqlalchemy import Connection
 
 from asgard_feast.errors import BridgeError, Issue
 from asgard_feast.registry.kinds import ENTITIES, SERVICES, VIEWS
 from asgard_feast.views.definition import Definition
-from asgard_feast.views.record import ENTITY_TYPES, entity_of, record_of
+from asgard_feast.views.record import ENTITY_TYPES, entity_of, record_of, source_record
 
 
 class RegistryState:
@@ -86,6 +87,12 @@ class RegistryState:
     def views_with_entity(self, entity: str, beside: str) -> list[str]:
         """The other views of an entity."""
         return [name for name, view in self.views.items() if name != beside and entity in view.spec.entities]
+
+    def views_of_table(self, catalog: str, schema: str, table: str) -> list[str]:
+        """The names of the views that read a table, sorted."""
+        named = {"catalog": catalog, "schema": schema, "tableName": table}
+        sources = {name: DataSource.from_proto(view.spec.batch_source) for name, view in self.views.items()}
+        return sorted(name for name, source in sources.items() if named.items() <= source_record(source).items())
 
     def has_source(self, source: str, beside: str) -> bool:
         """Whether other views read a source."""

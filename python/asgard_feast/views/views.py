@@ -58,6 +58,9 @@ def apply(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         found = changes(before, record_of(view))
         action = _action(before, record_of(view))
         if action != "unchanged":
+            # Whoever deletes a table holds the same lock.
+            if isinstance(gone := find_table(context, definition), dict):
+                raise _refusal(definition, [gone])
             write_view(change, state, view, members, found)
         stored = record_of(change.registry.get_feature_view(view.name, change.project))
     return {"action": action, "changes": found, "view": stored}

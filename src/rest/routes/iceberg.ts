@@ -1,13 +1,14 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { TABLE_MEDIA_TYPES, type TableWrite } from '../../features/tables.ts';
 import { ANY, OF_BODY, OF_PATH } from '../failures.ts';
-import { presentTable, presentWritten } from '../present-tables.ts';
+import { presentDeletedTable, presentTable, presentWritten } from '../present-tables.ts';
 import type { RestServices } from '../services.ts';
 import { httpError, httpValidationError } from '../wire-answers.ts';
 import {
   newTablePath,
   tableAnswer,
   tableBody,
+  tableDeletedAnswer,
   tableList,
   tablePath,
   tableQuery,
@@ -113,8 +114,24 @@ export function icebergRoutes({ tables }: Pick<RestServices, 'tables'>): Fastify
         return presentWritten(name, written);
       },
     );
+    app.delete(
+      PATH,
+      {
+        schema: {
+          tags: TAGS,
+          operationId: 'deleteTable',
+          summary: 'Delete a table',
+          description:
+            'With the files of all its snapshots, so that a job which is held to one of them fails. Refused while feature views read it.',
+          params: tablePath,
+          response: { ...ANY, ...OF_PATH, 200: tableDeletedAnswer, 404: httpError, 409: httpError, 504: httpError },
+        },
+      },
+      async ({ params: { schema, table: name } }) =>
+        presentDeletedTable({ schema, name }, await tables.delete({ schema, name })),
+    );
     refuseOtherMethods(app, '/iceberg/tables', ['GET']);
-    refuseOtherMethods(app, PATH, ['GET', 'PUT', 'POST']);
+    refuseOtherMethods(app, PATH, ['GET', 'PUT', 'POST', 'DELETE']);
   };
 
   function write(request: FastifyRequest, reply: FastifyReply, fields: Omit<TableWrite, 'mediaType' | 'signal'>) {
