@@ -163,6 +163,15 @@ const environment = variables
     { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'PORT' || path?.[0] === 'MLFLOW_PORT') },
   )
   .superRefine(
+    ({ AWS_ACCESS_KEY_ID, ICEBERG_READ_ACCESS_KEY_ID }, context) => {
+      if (ICEBERG_READ_ACCESS_KEY_ID === undefined || ICEBERG_READ_ACCESS_KEY_ID !== AWS_ACCESS_KEY_ID) return;
+      const message =
+        'is the platform’s own key, and every script is given it: it must be another, which may only read';
+      context.addIssue({ code: 'custom', path: ['ICEBERG_READ_ACCESS_KEY_ID'], message });
+    },
+    { when: () => true },
+  )
+  .superRefine(
     ({ HOST, ASGARD_API_KEY }, context) => {
       if (isLoopback(HOST) || ASGARD_API_KEY !== undefined) return;
       const message = 'can be reached from other machines: set ASGARD_API_KEY, or listen on 127.0.0.1';

@@ -5,7 +5,7 @@ import { FeastBridge } from './feast/bridge.ts';
 import { FeastByHand } from './feast/by-hand.ts';
 import { FeaturesDatabase } from './feast/database.ts';
 import { FeatureStoreHealth } from './feast/health.ts';
-import { type FeatureStoreSettings, featureStoreSettings, hasOwnCatalog } from './feast/settings.ts';
+import { type FeatureStoreSettings, featureStoreSettings, hasOwnCatalog, readKeyTrouble } from './feast/settings.ts';
 import { Warehouse } from './feast/warehouse.ts';
 import type { Logger } from './platform/logger.ts';
 import { toolchainPython } from './python/environments.ts';
@@ -53,6 +53,7 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
     database,
     warehouse: new Warehouse(config.features),
     bridge,
+    standingTrouble: readKeyTrouble(settings),
     checkCatalog: hasOwnCatalog(settings)
       ? undefined
       : (signal) => bridge.request('catalog.check', {}, z.null(), { signal }).then(() => undefined),

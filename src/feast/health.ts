@@ -29,6 +29,8 @@ export interface FeatureStoreHealthOptions {
   readonly database: FeaturesDatabase;
   readonly warehouse: Warehouse;
   readonly bridge: FeastBridge;
+  /** What does not work with these settings although the store is available, in one line; null when there is nothing. */
+  readonly standingTrouble: string | null;
   /** Asks a catalog that is not in the database. */
   readonly checkCatalog: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly logger: Logger;
@@ -95,7 +97,8 @@ export class FeatureStoreHealth implements AsyncDisposable {
       if (!this.#isPrepared && seen.tables + seen.featureViews > 0) bridge.start();
       this.#isPrepared = true;
       this.#noteViews(featureViews);
-      return this.#told({ isAvailable: true, featureViews, trouble: seen.trouble });
+      const trouble = seen.trouble ?? this.#options.standingTrouble;
+      return this.#told({ isAvailable: true, featureViews, trouble });
     } catch (error) {
       this.#hasSeenViews = false;
       return this.#told({ isAvailable: false, featureViews, trouble: limit.aborted ? LATE : messageOf(error) });

@@ -17,6 +17,8 @@ const LIBPQ = new Set(['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslcrl', 
 /** A server without a region of its own minds none, and pyiceberg asks AWS for one that is not named. */
 const ANY_REGION = 'us-east-1';
 const S3_TIMEOUT_SECONDS = { connect: '5', request: '30' };
+/** By which pyiceberg looks for no key at all. */
+const ANONYMOUS = 's3.anonymous';
 /** Names of catalog properties that hold a secret, in any catalog that pyiceberg knows. */
 const SECRET_PROPERTY = /token|credential|secret|password|key|sas|auth|signer/i;
 
@@ -56,6 +58,12 @@ export function readersSettings(settings: FeatureStoreSettings, databaseUrl: str
   const open = Object.entries(settings.catalog).filter(([name]) => !SECRET_PROPERTY.test(name));
   const catalog = Object.fromEntries(open.map(([name, value]) => [name, name === 'uri' ? withoutUser(value) : value]));
   return { ...settings, databaseUrl, files, catalog };
+}
+
+/** One line, when scripts were given no key of their own for a warehouse that needs one; else null. */
+export function readKeyTrouble({ warehouse, readerFiles }: FeatureStoreSettings): string | null {
+  if (readerFiles[ANONYMOUS] === undefined) return null;
+  return `scripts have no key for ${warehouse} and read only what everybody may: set ICEBERG_READ_ACCESS_KEY_ID and ICEBERG_READ_SECRET_ACCESS_KEY`;
 }
 
 /** Whether the catalog is the one in the database. */
@@ -119,7 +127,7 @@ function s3Properties({ region, endpoint, isPathStyle }: S3Settings): Record<str
 
 /** Without a key scripts read what everybody may: they must not find another one on the machine. */
 function readerProperties(readKey: FeaturesConfig['readKey']): Record<string, string> {
-  if (readKey === undefined) return { 's3.anonymous': 'true' };
+  if (readKey === undefined) return { [ANONYMOUS]: 'true' };
   return { 's3.access-key-id': readKey.id, 's3.secret-access-key': readKey.secret };
 }
 

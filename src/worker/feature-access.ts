@@ -1,6 +1,12 @@
 import { FeaturesDatabase } from '../feast/database.ts';
 import { type RoleHolder, ScriptRoles } from '../feast/script-role.ts';
-import { type FeatureStoreSettings, featureStoreYaml, readersSettings, SCHEMAS } from '../feast/settings.ts';
+import {
+  type FeatureStoreSettings,
+  featureStoreYaml,
+  readersSettings,
+  readKeyTrouble,
+  SCHEMAS,
+} from '../feast/settings.ts';
 import { yamlText } from '../feast/yaml.ts';
 import { messageOf } from '../platform/errors.ts';
 
@@ -34,6 +40,8 @@ export async function featureAccess(
     const url = await roles.make(holder, new Date(Date.now() + (seconds + SLACK_SECONDS) * 1000));
     if (!(await hasViews(database)))
       await say('The feature store has no feature view yet: make one before a script reads it');
+    const trouble = readKeyTrouble(settings);
+    if (trouble !== null) await say(`The script may not be able to read features: ${trouble}`);
     return yamlText(featureStoreYaml(readersSettings(settings, url)));
   } catch (error) {
     await say(`The script has no access to the feature store, and its calls of feast will fail: ${messageOf(error)}`);

@@ -46,6 +46,7 @@ function watch(changes: { url?: string; warehouse?: Warehouse; bridge?: Features
     database,
     warehouse: changes.warehouse ?? new Warehouse({ warehouse: features.settings.warehouse, s3: undefined }),
     bridge: changes.bridge ?? features.bridge,
+    standingTrouble: null,
     checkCatalog: undefined,
     logger: createLogger('silent', false),
     onTrouble: (trouble) => void troubles.push(trouble),

@@ -1,7 +1,16 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { promisify } from 'node:util';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutBucketPolicyCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { inheritedEnvironment } from '../../src/config.ts';
 import { ChildProcess, freePort } from '../../src/platform/process.ts';
 import { TOOLCHAIN } from './data-folder.ts';
@@ -45,6 +54,19 @@ export class S3ServerForTests implements AsyncDisposable {
 
   async createBucket(bucket: string): Promise<void> {
     await this.#client.send(new CreateBucketCommand({ Bucket: bucket }));
+  }
+
+  /** Lets another account of the server read a bucket, and do nothing else. */
+  async letRead(bucket: string, account: string): Promise<void> {
+    const resource = `arn:aws:s3:::${bucket}`;
+    const statement = {
+      Effect: 'Allow',
+      Principal: { AWS: [account] },
+      Action: ['s3:GetObject', 's3:ListBucket'],
+      Resource: [resource, `${resource}/*`],
+    };
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+    await this.#client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
   }
 
   /** The keys and sizes of what is in a bucket. */
@@ -91,10 +113,10 @@ export async function startVersitygw(program: string): Promise<S3ServerForTests>
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'asgard-s3-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
-  await mkdir(join(folder, 'buckets'));
+  for (const name of ['accounts', 'buckets']) await mkdir(join(folder, name));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const keys = { accessKeyId: 'asgard', secretAccessKey: 'a-secret-of-the-tests' };
+  const keys = { accessKeyId: 'asgard', secretAccessKey: randomBytes(20).toString('hex') };
   const { PATH } = inheritedEnvironment();
   await start(stack, {
     url,
@@ -105,6 +127,8 @@ export async function startVersitygw(program: string): Promise<S3ServerForTests>
       '--region',
       REGION,
       '--quiet',
+      '--iam-dir',
+      join(folder, 'accounts'),
       'posix',
       '--sidecar',
       folder,
@@ -113,6 +137,28 @@ export async function startVersitygw(program: string): Promise<S3ServerForTests>
     env: { PATH, ROOT_ACCESS_KEY: keys.accessKeyId, ROOT_SECRET_KEY: keys.secretAccessKey, HOME: dirname(folder) },
   });
   return new S3ServerForTests(url, keys, stack.move());
+}
+
+/** Makes an account of a versitygw which may do nothing yet. */
+export async function addAccount(
+  program: string,
+  { url, keys }: S3ServerForTests,
+  access: string,
+  secret: string,
+): Promise<void> {
+  const as = [
+    '--access',
+    keys.accessKeyId,
+    '--secret',
+    keys.secretAccessKey,
+    '--region',
+    REGION,
+    '--endpoint-url',
+    url,
+  ];
+  const account = ['--access', access, '--secret', secret, '--role', 'user'];
+  const { PATH } = inheritedEnvironment();
+  await promisify(execFile)(program, ['admin', ...as, 'create-user', ...account], { env: { PATH }, timeout: 10_000 });
 }
 
 async function start(

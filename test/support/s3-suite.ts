@@ -92,6 +92,9 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
         ...server.variables('models', proxy.url),
         ASGARD_S3_PREFIX: PREFIX,
         ICEBERG_WAREHOUSE: `s3://models/${PREFIX}/warehouse`,
+        // None of these scripts reads it.
+        ICEBERG_READ_ACCESS_KEY_ID: 'reader',
+        ICEBERG_READ_SECRET_ACCESS_KEY: 'reads',
       });
       await platform.ready();
     });

@@ -328,6 +328,11 @@ describe('the configuration', () => {
       expect.stringMatching(/^ICEBERG_READ_ACCESS_KEY_ID: must be set too/),
       expect.stringMatching(/^ICEBERG_WAREHOUSE: must be a folder, or s3:.*it is "gs:/),
     ]);
+    const own = { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'hunter2' };
+    const same = { ICEBERG_READ_ACCESS_KEY_ID: 'AKIA', ICEBERG_READ_SECRET_ACCESS_KEY: 'hunter2' };
+    expect(problemsOf({ ICEBERG_WAREHOUSE: 's3://lake', ...own, ...same })).toEqual([
+      'ICEBERG_READ_ACCESS_KEY_ID: is the platform’s own key, and every script is given it: it must be another, which may only read',
+    ]);
     expect(problemsOf({ ICEBERG_CATALOG: 'hunter2' })).toEqual(['ICEBERG_CATALOG: must be a JSON object']);
     expect(problemsOf({ ICEBERG_WAREHOUSE: '/data/a#b' })).toEqual([expect.stringContaining('must not contain')]);
   });

@@ -47,7 +47,11 @@ class SnapshotOfTable:
 
     @staticmethod
     def open(config: RepoConfig, source: DataSource | None, pins: Pins) -> SnapshotOfTable:
-        """The table of a source. Raises ValueError when there is none, or not the pinned snapshot."""
+        """The table of a source.
+
+        Raises ValueError when there is none, or not the pinned snapshot; PermissionError when that takes a key, and the
+        platform has none for scripts.
+        """
         if not isinstance(source, IcebergSource):
             raise ValueError(f"the offline store reads Iceberg tables, and the source is a {type(source).__name__}")
         name = f"{source.catalog_name}.{source.namespace}.{source.iceberg_table}"
@@ -60,6 +64,11 @@ class SnapshotOfTable:
             table = catalog.load_table(f"{source.namespace}.{source.iceberg_table}")
         except NoSuchTableError:
             raise ValueError(f"there is no table {name}") from None
+        except OSError as error:
+            if "s3.anonymous" not in properties:
+                raise
+            cure = "set ICEBERG_READ_ACCESS_KEY_ID and ICEBERG_READ_SECRET_ACCESS_KEY where the platform is started"
+            raise PermissionError(f"{name} cannot be read without a key: {cure} ({error})") from error
         return SnapshotOfTable(name, table, pins.snapshot_of(table, name))
 
     def column(self, name: str) -> NestedField:
