@@ -10,6 +10,7 @@ import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
 import type { JobService } from '../src/jobs/service.ts';
+import type { ModelRegistry } from '../src/models/registry.ts';
 import type { ModelService } from '../src/models/service.ts';
 import type { PlatformStatus } from '../src/status/platform-status.ts';
 
@@ -19,6 +20,7 @@ export interface Services {
   readonly events: JobEventFeed;
   readonly experiments: ExperimentService;
   readonly models: ModelService;
+  readonly registry: ModelRegistry;
   readonly tables: TableService;
   readonly inference: InferenceService;
   readonly onlineFeatures: OnlineFeatureService;

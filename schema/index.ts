@@ -8,6 +8,8 @@ import './types/experiment.ts';
 import './types/model-version.ts';
 import './types/model-check.ts';
 import './types/model.ts';
+import './types/model-aliases.ts';
+import './types/model-changes.ts';
 import './types/job.ts';
 import './types/job-event-connection.ts';
 import './types/job-list.ts';

@@ -26,6 +26,7 @@ import { JobTracking } from './jobs/tracking.ts';
 import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
+import { ModelRegistry } from './models/registry.ts';
 import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
@@ -129,6 +130,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow, servers.hasNoArtifactStore);
+  const registry = new ModelRegistry({ database, mlflow, models });
   const checker = new ScriptChecker({ python, folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
@@ -186,7 +188,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   });
   const status = () => platform.current();
   const featureParts = { tables, ...featureServicesOn(online.bridge), ...online.services };
-  const services = { jobs, events, experiments, models, inference, ...featureParts, status, database };
+  const services = { jobs, events, experiments, models, registry, inference, ...featureParts, status, database };
   const api = await buildHttpServer({
     log: logger,
     access,

@@ -1,8 +1,11 @@
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
+import { forwardArgs, listConnection } from '../connection.ts';
 import { loadModelVersions } from '../loaders.ts';
 import { Run } from './run.ts';
+import { checkSearch, searchDescription } from './search.ts';
 import { tagsField } from './tag.ts';
+import { versionFilter, versionFilterArg } from './version-filter.ts';
 
 const ModelVersionStatus = builder.enumType('ModelVersionStatus', {
   description: 'Whether a model version can be used.',
@@ -66,8 +69,8 @@ export const ModelVersionConnection = builder.connectionObject(
   { name: 'ModelVersionEdge', description: 'A model version in a page.' },
 );
 
-builder.queryField('modelVersion', (t) =>
-  t.field({
+builder.queryFields((t) => ({
+  modelVersion: t.field({
     type: ModelVersion,
     nullable: true,
     description: 'The version of a registered model with this number; null when there is none.',
@@ -77,4 +80,15 @@ builder.queryField('modelVersion', (t) =>
     },
     resolve: (_root, { name, version }) => modelVersionKey(name, version),
   }),
-);
+  modelVersions: t.field({
+    type: ModelVersionConnection,
+    description: 'Versions of all registered models, those that were registered last first.',
+    args: {
+      ...forwardArgs,
+      search: t.arg.string({ description: searchDescription('versions of models') }),
+      filter: versionFilterArg,
+    },
+    resolve: (_root, { search, filter, ...args }, { models }) =>
+      listConnection(models.allVersionsList({ search: checkSearch(search), ...versionFilter(filter) }), args),
+  }),
+}));

@@ -1,3 +1,4 @@
+import type { VersionFilter } from '../../src/models/lists.ts';
 import { builder } from '../builder.ts';
 import { forwardArgs, listConnection } from '../connection.ts';
 import { firstPages } from '../first-pages.ts';
@@ -5,7 +6,8 @@ import { loadModels } from '../loaders.ts';
 import { ModelVersion, ModelVersionConnection } from './model-version.ts';
 import { directionField } from './order-direction.ts';
 import { checkSearch, searchDescription } from './search.ts';
-import { tagsField } from './tag.ts';
+import { searchedTags, TagInput, tagSearchDescription, tagsField } from './tag.ts';
+import { versionFilter, versionFilterArg } from './version-filter.ts';
 
 interface ModelAlias {
   readonly alias: string;
@@ -23,12 +25,14 @@ const ModelAliasType = builder.objectRef<ModelAlias>('ModelAlias').implement({
 });
 
 /** A field of this type may give a model's name instead of a model. */
-const RegisteredModel = builder.loadableObjectRef('RegisteredModel', {
+export const RegisteredModel = builder.loadableObjectRef('RegisteredModel', {
   load: loadModels,
   cacheResolved: ({ name }) => name,
 });
 
-const newestVersions = firstPages((names, limit, _none: null, { models }) => models.newestVersionsOfEach(names, limit));
+const newestVersions = firstPages((names, limit, filter: VersionFilter, { models }) =>
+  models.newestVersionsOfEach(names, limit, filter),
+);
 
 RegisteredModel.implement({
   description: 'A name under which versions of a model are kept.',
@@ -55,9 +59,12 @@ RegisteredModel.implement({
     versions: t.field({
       type: ModelVersionConnection,
       description: 'Its versions, the newest first.',
-      args: forwardArgs,
-      resolve: ({ name }, args, context) =>
-        listConnection(context.models.versionList(name), args, (first) => newestVersions(context, name, first, null)),
+      args: { ...forwardArgs, filter: versionFilterArg },
+      resolve: ({ name }, { filter: given, ...args }, context) => {
+        const filter = versionFilter(given);
+        const list = context.models.versionList(name, filter);
+        return listConnection(list, args, (first) => newestVersions(context, name, first, filter));
+      },
     }),
   }),
 });
@@ -122,12 +129,14 @@ builder.queryFields((t) => ({
     args: {
       ...forwardArgs,
       search: t.arg.string({ description: searchDescription('models') }),
+      tags: t.arg({ type: [TagInput], description: tagSearchDescription('models') }),
       orderBy: t.arg({ type: ModelOrder, description: 'Their order; absent means by name.' }),
     },
-    resolve: (_root, { search, orderBy, ...args }, { models }) =>
+    resolve: (_root, { search, tags, orderBy, ...args }, { models }) =>
       listConnection(
         models.modelList({
           search: checkSearch(search),
+          tags: searchedTags(['tags'], tags),
           by: orderBy?.field ?? 'name',
           isAscending: orderBy?.direction !== 'DESC',
         }),

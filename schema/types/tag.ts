@@ -1,3 +1,5 @@
+import { tags as tagMap } from '../../src/models/naming.ts';
+import { AsgardError, invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { recordOf } from '../input.ts';
 
@@ -40,4 +42,32 @@ export function tagRecord(
     path,
     (tags ?? []).map(({ key, value }) => [key, value]),
   );
+}
+
+const MAX_SEARCHED = 10;
+
+/** What an argument of tags does in a list that MLflow holds. */
+export function tagSearchDescription(things: string): string {
+  return (
+    `Only ${things} with all of these tags, at most ${MAX_SEARCHED}, each key once. In a value the characters \`%\`, ` +
+    '`\'`, `"`, `\\` and the backtick stand for any one.'
+  );
+}
+
+/** Tags to find things by. @throws AsgardError INVALID_INPUT for keys that no tag has, values too long, or too many */
+export function searchedTags(
+  path: readonly (string | number)[],
+  tags: readonly (typeof TagInput.$inferInput)[] | null | undefined,
+): Record<string, string> {
+  if ((tags ?? []).length > MAX_SEARCHED) {
+    throw invalidInput(path, `"${path.join('.')}" must have at most ${MAX_SEARCHED} tags`);
+  }
+  const parsed = tagMap.safeParse(tagRecord(path, tags));
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => ({
+    path: [...path, ...issue.path.map(String)],
+    message: issue.message,
+    type: issue.code,
+  }));
+  throw new AsgardError('INVALID_INPUT', `"${path.join('.')}" has a tag that there cannot be`, { issues });
 }

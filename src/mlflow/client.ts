@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { Page } from '../platform/page.ts';
 import { type ConnectionOptions, MlflowConnection } from './connection.ts';
+import { RegistryWrites } from './registry-writes.ts';
 import { fileOf, listingOf, type StoredFolder } from './stored-folder.ts';
 import {
   type Artifact,
@@ -64,9 +65,12 @@ export interface DatasetInput {
  */
 export class MlflowClient implements AsyncDisposable {
   readonly #connection: MlflowConnection;
+  /** What changes registered models and versions that are there. */
+  readonly registry: RegistryWrites;
 
   constructor(options: ConnectionOptions) {
     this.#connection = new MlflowConnection(options);
+    this.registry = new RegistryWrites(this.#connection);
   }
 
   /** Whether the server answers its health check within 3 s. Never rejects. */
@@ -211,6 +215,12 @@ export class MlflowClient implements AsyncDisposable {
   /** The bytes of a file in a folder, as they come. An empty path is the folder itself, which may be a file. */
   readStored(folder: StoredFolder, path: string, signal: AbortSignal): Promise<Readable> {
     return this.#connection.download(fileOf(folder, path), signal);
+  }
+
+  /** NOT_FOUND when the registered model does not exist, INVALID_INPUT when it has no such alias. */
+  async getModelVersionByAlias(name: string, alias: string, signal?: AbortSignal): Promise<ModelVersion> {
+    const answer = z.object({ model_version: modelVersionWire });
+    return (await this.#get('registered-models/alias', { name, alias }, answer, signal)).model_version;
   }
 
   /** NOT_FOUND when the registered model, the run or the logged model does not exist. */

@@ -31,11 +31,11 @@ export interface ConnectionOptions {
 
 /** A request of ours. `path` is the encoded path and query below the server's address. */
 interface OutgoingRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly body?: string;
   readonly signal: AbortSignal | undefined;
-  /** It changes nothing, so that sending it twice does no harm. */
+  /** Sending it twice does no harm. */
   readonly isRepeatable: boolean;
 }
 

@@ -48,6 +48,18 @@ export function containsFilter(attribute: string, text: string): string {
   return `${attribute} ILIKE '%${text.replace(/['"\\%]/g, '_')}%'`;
 }
 
+/**
+ * Filters of tags of registered models or versions that have these values; none when there are none. MLflow has no list of
+ * tags' values, and nothing can be escaped in a value alone: quotes, backslashes and "%" stand for any one character, so
+ * that such a filter may hold for a few values more.
+ */
+export function tagFilters(tags: Readonly<Record<string, string>> = {}): string[] {
+  return Object.entries(tags).map(([key, value]) => {
+    const loose = value.replace(/['"\\%`]/g, '_');
+    return `tags.\`${key}\` ${loose === value ? '=' : 'LIKE'} '${loose}'`;
+  });
+}
+
 /** Filters that must all hold; undefined when there is none. */
 export function allOf(filters: readonly (string | undefined)[]): string | undefined {
   const given = filters.filter((filter) => filter !== undefined);

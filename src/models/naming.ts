@@ -13,10 +13,14 @@ export const modelName = nameText(250)
       '^(?!\\.\\.|\\.$)[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f]([^/:?@\\u0000-\\u001f\\u007f-\\u009f]*[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f])?$',
   });
 
-/** Names of tags are those that MLflow takes. */
-const tagName = storableText(250)
+/** Names of tags are those that MLflow takes: also a path that is as short as it can be. */
+export const tagName = storableText(250)
   .regex(/^[\w.:/ -]+$/, 'must be made of letters, digits and "_", "-", ".", ":", "/", " "')
-  .meta({ pattern: '^[A-Za-z0-9_.:/ -]+$' });
+  .regex(
+    /^(?!\.\.|\/)(?!.*\/(\/|$))(?!(.*\/)?\.{1,2}(\/|$))/,
+    'must not begin with ".." or "/", end with "/", nor hold "//", "/./" or "/../"',
+  )
+  .meta({ pattern: '^(?!\\.\\.|/)(?!.*/(/|$))(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9_.:/ -]+$' });
 
 const MAX_TAGS = 100;
 

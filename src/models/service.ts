@@ -1,5 +1,5 @@
 import type { MlflowClient, NewModelVersion } from '../mlflow/client.ts';
-import { allOf, containsFilter, filterString, filterStrings } from '../mlflow/filter.ts';
+import { allOf, filterString, filterStrings } from '../mlflow/filter.ts';
 import { firstOfEach } from '../mlflow/first-of-each.ts';
 import type { MlflowList } from '../mlflow/list.ts';
 import { orNull, searchOrEach } from '../mlflow/upstream-error.ts';
@@ -7,6 +7,15 @@ import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Page } from '../platform/page.ts';
 import { isStorableText } from '../platform/text.ts';
+import { noSuchAlias } from './alias.ts';
+import {
+  allVersionsList,
+  conditionsOf,
+  type ModelListOptions,
+  modelList,
+  type VersionFilter,
+  versionList,
+} from './lists.ts';
 import { nearestNames } from './nearest-names.ts';
 import { registerVersion } from './registration.ts';
 import { type RegistryRequest, registerRun } from './registry-request.ts';
@@ -32,14 +41,6 @@ export interface PageOptions {
   readonly after?: string | undefined;
 }
 
-/** Which models a list holds, and in which order. */
-export interface ModelListOptions {
-  /** Part of the name, in any case; absent or empty means all. */
-  readonly search?: string | undefined;
-  readonly by: 'name' | 'updatedAt';
-  readonly isAscending: boolean;
-}
-
 /** Registered models and their versions, as MLflow has them. Errors are those of `MlflowClient`. */
 export class ModelService {
   readonly #mlflow: MlflowClient;
@@ -56,17 +57,9 @@ export class ModelService {
     return this.#mlflow.searchRegisteredModels({ maxResults: first, pageToken: after });
   }
 
-  /** Registered models in an order; of those that changed in one millisecond the name decides. */
-  modelList({ search, by, isAscending }: ModelListOptions): MlflowList<RegisteredModel> {
-    const direction = isAscending ? 'ASC' : 'DESC';
-    const orderBy = by === 'name' ? [`name ${direction}`] : [`last_updated_timestamp ${direction}`, 'name ASC'];
-    const filter = search === undefined || search === '' ? undefined : containsFilter('name', search);
-    return {
-      identity: ['models', search ?? '', by, direction],
-      // A model that changes is elsewhere in the list.
-      idOf: ({ name, updatedAt }) => (by === 'name' ? name : `${updatedAt.getTime()} ${name}`),
-      search: (page) => this.#mlflow.searchRegisteredModels({ ...page, orderBy, filter }),
-    };
+  /** Registered models in an order, in parts. */
+  modelList(options: ModelListOptions): MlflowList<RegisteredModel> {
+    return modelList(this.#mlflow, options);
   }
 
   /** @throws AsgardError NOT_FOUND, naming models of a similar name */
@@ -99,35 +92,33 @@ export class ModelService {
     return this.#mlflow.searchModelVersions({ filter, maxResults: first, pageToken: after });
   }
 
-  /** `versions` in parts. */
-  versionList(name: string): MlflowList<ModelVersion> {
-    const filter = filterString('name', [name]);
-    return {
-      identity: ['versions', name],
-      idOf: ({ version }) => version,
-      search: ({ from, ...page }) => this.#mlflow.searchModelVersions({ ...page, filter: allOf([filter, from]) }),
-      keyset: {
-        keyOf: ({ version }) => Number(version),
-        filterFrom: (version) => `version_number <= ${version}`,
-        isAfter: ({ version }, key) => Number(version) < key,
-      },
-    };
+  /** `versions` in parts, those that a filter chooses. */
+  versionList(name: string, filter?: VersionFilter): MlflowList<ModelVersion> {
+    return versionList(this.#mlflow, name, filter);
+  }
+
+  /** Versions of all models, those that were registered last first, in parts. */
+  allVersionsList(filter: Parameters<typeof allVersionsList>[1]): MlflowList<ModelVersion> {
+    return allVersionsList(this.#mlflow, filter);
   }
 
   /**
-   * Up to `limit` versions of each model, the newest first, in the order of `names`; none of a model that does not exist.
+   * Up to `limit` versions of each model that a filter chooses, the newest first, in the order of `names`; none of a model that does not exist.
    * One search for a hundred ordinary names; see `firstOfEach`.
    */
-  newestVersionsOfEach(names: readonly string[], limit: number): Promise<ModelVersion[][]> {
+  newestVersionsOfEach(names: readonly string[], limit: number, filter: VersionFilter = {}): Promise<ModelVersion[][]> {
     return searchOrEach(
       () =>
         firstOfEach<ModelVersion>(
           names,
           limit,
           (version) => version.name,
-          (wanted, maxResults) => this.#newestVersions(wanted, maxResults),
+          (wanted, maxResults) => this.#newestVersions(wanted, maxResults, filter),
         ),
-      () => Promise.all(names.map(async (name) => (await this.versions(name, { first: limit })).items)),
+      () =>
+        Promise.all(
+          names.map(async (name) => (await this.versionList(name, filter).search({ maxResults: limit })).items),
+        ),
     );
   }
 
@@ -152,6 +143,18 @@ export class ModelService {
       return await this.#mlflow.getModelVersion(name, version);
     } catch (error) {
       if (isRefusedName(error)) throw await this.#versionNotFound(name, version, error);
+      throw error;
+    }
+  }
+
+  /** The version that an alias names. @throws AsgardError NOT_FOUND, naming the nearest aliases, or models of a similar name */
+  async getVersionByAlias(name: string, alias: string): Promise<ModelVersion> {
+    // No alias is such a text, and MLflow would fail on some.
+    if (!isStorableText(alias) || alias === '') throw noSuchAlias(name, alias, (await this.get(name)).aliases);
+    try {
+      return await this.#mlflow.getModelVersionByAlias(name, alias);
+    } catch (error) {
+      if (isRefusedName(error)) throw noSuchAlias(name, alias, (await this.get(name)).aliases, error);
       throw error;
     }
   }
@@ -209,10 +212,15 @@ export class ModelService {
   }
 
   /** `nextPageToken` only says whether there are more. */
-  async #newestVersions(names: readonly string[], maxResults: number): Promise<Page<ModelVersion>> {
+  async #newestVersions(
+    names: readonly string[],
+    maxResults: number,
+    filter: VersionFilter,
+  ): Promise<Page<ModelVersion>> {
+    const conditions = conditionsOf(filter);
     const pages = await Promise.all(
-      filterStrings('name', names, MAX_NAMES_PER_SEARCH).map((filter) =>
-        this.#mlflow.searchModelVersions({ filter, maxResults }),
+      filterStrings('name', names, MAX_NAMES_PER_SEARCH).map((named) =>
+        this.#mlflow.searchModelVersions({ filter: allOf([named, ...conditions]), maxResults }),
       ),
     );
     return {

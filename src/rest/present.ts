@@ -4,17 +4,9 @@ import type { Prediction } from '../inference/service.ts';
 import { storedPins, wirePins } from '../jobs/feature-pins.ts';
 import { snapshotsOf } from '../jobs/feature-read-log.ts';
 import type { JobSummary } from '../jobs/job-summary.ts';
-import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
-import type {
-  platformStatus,
-  registeredModel,
-  registration,
-  trainingJob,
-  trainingJobWithLog,
-  WIRE_STATUSES,
-} from './wire-answers.ts';
+import type { platformStatus, trainingJob, trainingJobWithLog, WIRE_STATUSES } from './wire-answers.ts';
 
 type WireStatus = (typeof WIRE_STATUSES)[number];
 
@@ -99,29 +91,6 @@ function presentRead(read: JobFeatureRead) {
   };
 }
 
-/** One registered model with its newest version of each stage. */
-export function presentModel(model: RegisteredModel): z.infer<typeof registeredModel> {
-  return {
-    name: model.name,
-    description: model.description,
-    tags: model.tags,
-    latest_versions: model.latestVersions.map(presentVersion),
-    created_at: naiveTime(model.createdAt),
-    updated_at: naiveTime(model.updatedAt),
-  };
-}
-
-/** The answer to a registration of the model that a run saved. */
-export function presentRegistration(version: ModelVersion, runId: string): z.infer<typeof registration> {
-  return {
-    model_name: version.name,
-    version: version.version,
-    run_id: version.runId ?? runId,
-    status: version.status,
-    created_at: naiveTime(version.createdAt),
-  };
-}
-
 /** The answer to an inference request. `probabilities` is `null` when they were not asked for. */
 export function presentPrediction(prediction: Prediction, now: Date) {
   return {
@@ -150,19 +119,6 @@ export function presentStatus(status: PlatformStatus, now: Date): z.infer<typeof
 /** `GET /readyz`: which parts do not answer yet, and what is wrong with those that jobs run without. */
 export function presentReadiness({ ready, notReady, troubles }: PlatformReadiness) {
   return { ready, not_ready: notReady, ...(troubles.length === 0 ? {} : { troubles }) };
-}
-
-function presentVersion(version: ModelVersion) {
-  return {
-    name: version.name,
-    version: version.version,
-    stage: version.stage,
-    run_id: version.runId,
-    description: version.description,
-    tags: version.tags,
-    created_at: naiveTime(version.createdAt),
-    updated_at: naiveTime(version.updatedAt),
-  };
 }
 
 /** `failed` alone would hide that a job was cancelled, timed out or lost: then `error` begins with that word. */

@@ -11,6 +11,7 @@ import { icebergRoutes } from './routes/iceberg.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { modelRoutes } from './routes/models.ts';
+import { registryRoutes } from './routes/registry.ts';
 import { statusRoutes } from './routes/status.ts';
 import { trainingRoutes } from './routes/training.ts';
 import type { RestServices } from './services.ts';
@@ -30,6 +31,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(trainingRoutes(services));
     await app.register(jobEventRoutes(services));
     await app.register(modelRoutes(services));
+    await app.register(registryRoutes(services));
     await app.register(statusRoutes(services));
     await app.register(feastRoutes(services));
     await app.register(feastServiceRoutes(services));

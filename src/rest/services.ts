@@ -7,6 +7,7 @@ import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
 import type { JobService } from '../jobs/service.ts';
+import type { ModelRegistry } from '../models/registry.ts';
 import type { ModelService } from '../models/service.ts';
 import type { Registry } from '../platform/metrics.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
@@ -15,7 +16,11 @@ import type { PlatformReadiness, PlatformStatus } from '../status/platform-statu
 export interface RestServices {
   readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText' | 'featureReads'>;
   readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
-  readonly models: Pick<ModelService, 'list' | 'get' | 'registerRun'>;
+  readonly models: Pick<ModelService, 'modelList' | 'versionList' | 'get' | 'getVersionByAlias' | 'registerRun'>;
+  readonly registry: Pick<
+    ModelRegistry,
+    'setAlias' | 'deleteAlias' | 'updateModel' | 'updateVersion' | 'deleteModel' | 'deleteVersion'
+  >;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;

@@ -29,6 +29,7 @@ import { InferenceService } from '../../src/inference/service.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelRegistry } from '../../src/models/registry.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { createMetricsRegistry } from '../../src/platform/metrics.ts';
 import { freePort } from '../../src/platform/process.ts';
@@ -95,6 +96,7 @@ export async function startGraphql(
   const logger = pino({ level: 'debug', base: null }, { write: (line) => void log.push(JSON.parse(line)) });
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
+  const registry = new ModelRegistry({ database, mlflow, models });
   const jobs = new JobService(database);
   const events = stack.use(await JobEventFeed.start(database, listener));
   const open = countOpen(events);
@@ -130,6 +132,7 @@ export async function startGraphql(
     events,
     experiments,
     models,
+    registry,
     tables,
     inference,
     onlineFeatures,

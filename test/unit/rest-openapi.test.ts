@@ -7,6 +7,8 @@ import { inferenceRequest, registrationRequest, uploadRequest } from '../../src/
 import * as answers from '../../src/rest/wire-answers.ts';
 import * as features from '../../src/rest/wire-feature-answers.ts';
 import { featureServiceRequest, featureViewRequest } from '../../src/rest/wire-features.ts';
+import * as models from '../../src/rest/wire-model-answers.ts';
+import { aliasRequest, changeRequest } from '../../src/rest/wire-registry.ts';
 
 const document = z
   .object({
@@ -44,6 +46,14 @@ test('the document has every path of the API', () => {
       'POST /mlops/training/jobs/{job_id}/cancel',
       'GET /mlops/models',
       'GET /mlops/models/{name}',
+      'PATCH /mlops/models/{name}',
+      'DELETE /mlops/models/{name}',
+      'GET /mlops/models/{name}/versions',
+      'PATCH /mlops/models/{name}/versions/{version}',
+      'DELETE /mlops/models/{name}/versions/{version}',
+      'GET /mlops/models/{name}/aliases/{alias}',
+      'PUT /mlops/models/{name}/aliases/{alias}',
+      'DELETE /mlops/models/{name}/aliases/{alias}',
       'POST /mlops/registry',
       'POST /mlops/inference',
       'GET /mlops/status',
@@ -91,10 +101,12 @@ test.each([
   ['TrainingScriptUpload', uploadRequest],
   ['InferenceRequest', inferenceRequest],
   ['RegistrationRequest', registrationRequest],
+  ['ModelAliasRequest', aliasRequest],
+  ['ModelChange', changeRequest],
   ['TrainingJob', answers.trainingJob],
   ['TrainingJobWithLog', answers.trainingJobWithLog],
-  ['RegisteredModel', answers.registeredModel],
-  ['Registration', answers.registration],
+  ['RegisteredModel', models.registeredModel],
+  ['Registration', models.registration],
   ['Prediction', answers.prediction],
   ['PlatformStatus', answers.platformStatus],
   ['FeatureViewRequest', featureViewRequest],

@@ -4,13 +4,12 @@ import {
   naiveTime,
   presentJob,
   presentJobWithLog,
-  presentModel,
   presentPrediction,
   presentReadiness,
-  presentRegistration,
   presentStatus,
   wireStatus,
 } from '../../src/rest/present.ts';
+import { presentModel, presentRegistration } from '../../src/rest/present-models.ts';
 
 const createdAt = new Date('2025-11-03T10:00:00.000Z');
 const startedAt = new Date('2025-11-03T10:00:01.500Z');
@@ -156,6 +155,9 @@ test('a model shows its newest versions', () => {
     ],
     created_at: '2025-11-03T10:00:00',
     updated_at: '2025-11-03T10:00:45',
+  });
+  expect(presentModel({ ...model, aliases: [{ alias: 'champion', version: '2' }] })).toMatchObject({
+    aliases: { champion: '2' },
   });
 });
 

@@ -61,10 +61,16 @@ describe('the GraphQL schema', () => {
       'CancelTrainingJobResult',
       'DeleteFeatureServiceResult',
       'DeleteFeatureViewResult',
+      'DeleteModelAliasResult',
+      'DeleteModelResult',
+      'DeleteModelVersionResult',
       'FeatureViewPlanResult',
       'MaterializeFeatureViewsResult',
       'PredictResult',
+      'SetModelAliasResult',
       'SubmitTrainingJobResult',
+      'UpdateModelResult',
+      'UpdateModelVersionResult',
     ]);
     for (const union of unions) {
       const successes = union.getTypes().filter((type) => !type.getInterfaces().some(({ name }) => name === 'Error'));

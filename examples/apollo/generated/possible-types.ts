@@ -41,6 +41,23 @@
       "NotFoundError",
       "UnavailableError"
     ],
+    "DeleteModelAliasResult": [
+      "DeletedModelAlias",
+      "NotFoundError",
+      "UnavailableError"
+    ],
+    "DeleteModelResult": [
+      "ConflictError",
+      "DeletedModel",
+      "NotFoundError",
+      "UnavailableError"
+    ],
+    "DeleteModelVersionResult": [
+      "ConflictError",
+      "DeletedModelVersion",
+      "NotFoundError",
+      "UnavailableError"
+    ],
     "Error": [
       "ConflictError",
       "InvalidInputError",
@@ -91,10 +108,29 @@
       "AttemptEnded",
       "JobEnded"
     ],
+    "SetModelAliasResult": [
+      "ConflictError",
+      "InvalidInputError",
+      "MovedModelAlias",
+      "NotFoundError",
+      "UnavailableError"
+    ],
     "SubmitTrainingJobResult": [
       "InvalidInputError",
       "QueueFullError",
       "TrainingJob",
+      "UnavailableError"
+    ],
+    "UpdateModelResult": [
+      "InvalidInputError",
+      "NotFoundError",
+      "RegisteredModel",
+      "UnavailableError"
+    ],
+    "UpdateModelVersionResult": [
+      "InvalidInputError",
+      "ModelVersion",
+      "NotFoundError",
       "UnavailableError"
     ]
   }

@@ -1,21 +1,17 @@
 import type { FastifyPluginAsync } from 'fastify';
-import { z } from 'zod';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
 import { listAllModels } from '../list-models.ts';
-import { presentModel, presentPrediction, presentRegistration } from '../present.ts';
+import { presentPrediction } from '../present.ts';
+import { presentModel, presentRegistration } from '../present-models.ts';
 import type { RestServices } from '../services.ts';
 import { inferenceRequest, registrationRequest } from '../wire.ts';
-import { httpError, prediction, registeredModel, registeredModels, registration } from '../wire-answers.ts';
+import { httpError, httpValidationError, prediction } from '../wire-answers.ts';
+import { registeredModel, registeredModels, registration } from '../wire-model-answers.ts';
+import { modelListQuery, modelPath } from '../wire-registry.ts';
 import { useZod } from '../zod-routes.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 const TAGS = ['models'];
-const modelPath = z.object({
-  name: z
-    .string()
-    .describe('The name, percent-encoded.')
-    .meta({ examples: ['churn_predictor'] }),
-});
 
 /** `/mlops/models`, `/mlops/registry` and `/mlops/inference`. */
 export function modelRoutes({ models, inference }: Pick<RestServices, 'models' | 'inference'>): FastifyPluginAsync {
@@ -46,11 +42,12 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
           tags: TAGS,
           operationId: 'listModels',
           summary: 'List registered models',
-          description: 'All of them, by name.',
-          response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError },
+          description: 'All of them that the query chooses, by name.',
+          querystring: modelListQuery,
+          response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError, 422: httpValidationError },
         },
       },
-      async () => (await listAllModels(models)).map(presentModel),
+      async ({ query }) => (await listAllModels(models, query)).map(presentModel),
     );
     app.get(
       '/mlops/models/:name',
@@ -80,7 +77,7 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
     );
     refuseOtherMethods(app, '/mlops/registry', ['POST']);
     refuseOtherMethods(app, '/mlops/models', ['GET']);
-    refuseOtherMethods(app, '/mlops/models/:name', ['GET']);
+    refuseOtherMethods(app, '/mlops/models/:name', ['GET', 'PATCH', 'DELETE']);
     refuseOtherMethods(app, '/mlops/inference', ['POST']);
   };
 }

@@ -8,7 +8,7 @@ import { sendFailure } from '../errors.ts';
 export function refuseOtherMethods(
   app: FastifyInstance,
   url: string,
-  allowed: readonly ('GET' | 'POST' | 'PUT' | 'DELETE')[],
+  allowed: readonly ('GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE')[],
 ): void {
   // Fastify answers HEAD wherever it answers GET.
   const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');

@@ -25,8 +25,12 @@ _NAME = re.compile(r"[^\s\ufeff\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\uf
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
     """Puts real names in place of valid ones, and a short script in place of a valid one."""
     path, body = case.operation.path, case.body
-    if path == "/mlops/models/{name}" and _is_chosen(case.path_parameters.get("name")):
-        case.path_parameters["name"] = _MODEL
+    # Nothing of the model that the others need is deleted.
+    if path.startswith("/mlops/models/{name}") and case.method != "DELETE":
+        if _is_chosen(case.path_parameters.get("name")):
+            case.path_parameters["name"] = _MODEL
+        if "version" in case.path_parameters and _is_chosen(case.path_parameters["version"]):
+            case.path_parameters["version"] = "1"
     if not isinstance(body, dict):
         return
     if path == "/mlops/training/upload":

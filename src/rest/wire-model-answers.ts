@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { components, names, time } from './wire-answers.ts';
+
+/** What the API answers about registered models, as `wire-answers.ts` says. */
+
+/** What is in `latest_versions`. */
+export const modelVersion = z
+  .object({
+    name: z.string(),
+    version: z.string(),
+    stage: z.string().describe('`None`, `Staging`, `Production` or `Archived`.'),
+    run_id: z.string().nullable(),
+    description: z.string().nullable(),
+    tags: names,
+    created_at: time,
+    updated_at: time,
+  })
+  .describe('A version of a registered model.')
+  .register(components, { id: 'ModelVersion' });
+
+export const registeredModel = z
+  .object({
+    name: z.string(),
+    description: z.string().nullable(),
+    tags: names,
+    aliases: names.optional().describe('The number of the version that each alias names; absent when it has none.'),
+    latest_versions: z.array(modelVersion).describe('The newest version of each stage that has one.'),
+    created_at: time,
+    updated_at: time,
+  })
+  .describe('A registered model.')
+  .meta({
+    examples: [
+      {
+        name: 'churn_predictor',
+        description: null,
+        tags: {},
+        aliases: { champion: '1' },
+        latest_versions: [
+          {
+            name: 'churn_predictor',
+            version: '1',
+            stage: 'None',
+            run_id: '1234567890abcdef',
+            description: null,
+            tags: { team: 'data-science' },
+            created_at: '2025-11-03T10:00:45',
+            updated_at: '2025-11-03T10:00:45',
+          },
+        ],
+        created_at: '2025-11-03T10:00:45',
+        updated_at: '2025-11-03T10:00:45',
+      },
+    ],
+  })
+  .register(components, { id: 'RegisteredModel' });
+
+export const registeredModels = z
+  .array(registeredModel)
+  .describe('All registered models, by name.')
+  .register(components, { id: 'RegisteredModels' });
+
+export const registration = z
+  .object({
+    model_name: z.string(),
+    version: z.string(),
+    run_id: z.string(),
+    status: z.string().describe('MLflow’s word: `READY`.'),
+    created_at: time,
+  })
+  .describe('The version that the model of a run has become.')
+  .meta({
+    examples: [
+      {
+        model_name: 'churn_predictor',
+        version: '1',
+        run_id: '1234567890abcdef',
+        status: 'READY',
+        created_at: '2025-11-03T10:00:45',
+      },
+    ],
+  })
+  .register(components, { id: 'Registration' });
+
+export const modelAlias = z
+  .object({
+    model_name: z.string(),
+    alias: z.string(),
+    version: z.string().describe('The number of the version that it names.'),
+  })
+  .describe('An alias of a model.')
+  .register(components, { id: 'ModelAlias' });
+
+export const movedAlias = modelAlias
+  .extend({
+    previous_version: z
+      .string()
+      .nullable()
+      .describe('The number of the version that it named before; null when there was no such alias.'),
+  })
+  .describe('An alias that names another version now.')
+  .register(components, { id: 'MovedModelAlias' });
+
+export const deletedAlias = modelAlias
+  .describe('An alias that is gone, and what it named.')
+  .register(components, { id: 'DeletedModelAlias' });
+
+export const deletedModel = z
+  .object({ name: z.string() })
+  .describe('A registered model that is gone.')
+  .register(components, { id: 'DeletedModel' });
+
+export const deletedVersion = z
+  .object({ name: z.string(), version: z.string() })
+  .describe('A version that is gone.')
+  .register(components, { id: 'DeletedModelVersion' });
+
+export const modelVersionPage = z
+  .object({
+    versions: z.array(modelVersion).describe('The newest first.'),
+    next_cursor: z.string().nullable().describe('Give it as `cursor` for the versions behind these; null at the end.'),
+  })
+  .describe('A page of the versions of a model.')
+  .register(components, { id: 'ModelVersionPage' });

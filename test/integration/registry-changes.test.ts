@@ -1,0 +1,244 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MlflowClient } from '../../src/mlflow/client.ts';
+import { recordCheck } from '../../src/models/servable-versions.ts';
+import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
+import { type MlflowForTests, runScript, startMlflow } from '../support/mlflow-for-tests.ts';
+import { SUBMISSION } from '../support/submission.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+let server: MlflowForTests;
+let mlflow: MlflowClient;
+let api: GraphqlForTests;
+
+beforeAll(async () => {
+  server = await startMlflow();
+  mlflow = new MlflowClient({ baseUrl: () => server.url });
+  api = await startGraphql(server.url);
+});
+afterAll(async () => {
+  await api?.[Symbol.asyncDispose]();
+  await mlflow?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+});
+
+/** A model of `count` versions without files. */
+async function modelOf(count: number, name = uniqueName('model'), tags: Record<string, string> = {}): Promise<string> {
+  await mlflow.createRegisteredModel(name);
+  for (let made = 0; made < count; made += 1)
+    await mlflow.createModelVersion({ name, source: 's3://nothing/there', tags });
+  return name;
+}
+
+async function rest(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
+  const init =
+    body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const answer = await fetch(`${api.url}${path}`, { method, ...init });
+  return { status: answer.status, body: await answer.json() };
+}
+
+const at = (name: string, rest = '') => `/mlops/models/${encodeURIComponent(name)}${rest}`;
+
+async function ask(query: string, variables: Record<string, unknown> = {}) {
+  const { body } = await post(api.url, query, variables);
+  expect(body.errors).toBeUndefined();
+  return body.data;
+}
+
+const SET = `mutation ($name: String!, $alias: String!, $version: String!, $force: Boolean) {
+  done: setModelAlias(name: $name, alias: $alias, version: $version, force: $force) {
+    ... on MovedModelAlias { previousVersion modelVersion { version aliases } }
+    ... on Error { code message }
+    ... on InvalidInputError { issues { path } }
+  }
+}`;
+
+describe('an alias', () => {
+  test('is set, moved and deleted, under a name of odd characters, over both APIs', async () => {
+    const name = await modelOf(2, `it's 50% ünï ✅ ${uniqueName('aliased')}`);
+    const set = (version: string) => ask(SET, { name, alias: 'champion', version });
+    expect(await set('1')).toEqual({
+      done: { previousVersion: null, modelVersion: { version: '1', aliases: ['champion'] } },
+    });
+    const path = at(name, '/aliases/champion');
+    const named = { model_name: name, alias: 'champion', version: '2' };
+    expect(await rest('PUT', path, { version: 2 })).toEqual({
+      status: 200,
+      body: { ...named, previous_version: '1' },
+    });
+    expect(await rest('GET', path)).toEqual({ status: 200, body: named });
+    expect((await rest('GET', at(name))).body).toMatchObject({ aliases: { champion: '2' } });
+    expect(await rest('DELETE', path)).toEqual({ status: 200, body: named });
+    expect((await rest('GET', at(name))).body).not.toHaveProperty('aliases');
+  });
+
+  test('that there is none of is a 404 that names the nearest, and so is a model or version', async () => {
+    const name = await modelOf(1);
+    await mlflow.registry.setAlias(name, 'champion', '1');
+    await mlflow.registry.setAlias(name, 'größer', '1');
+    const missing = { status: 404, body: { detail: expect.stringContaining('similar: champion') } };
+    expect(await rest('GET', at(name, '/aliases/champoin'))).toMatchObject(missing);
+    expect(await rest('DELETE', at(name, '/aliases/champoin'))).toMatchObject(missing);
+    for (const odd of ['%00', 'a%2Fb', '%F0%9F%A4%96', 'x'.repeat(300)]) {
+      expect((await rest('GET', at(name, `/aliases/${odd}`))).status).toBe(404);
+      expect((await rest('DELETE', at(name, `/aliases/${odd}`))).status).toBe(404);
+    }
+    expect((await rest('DELETE', at(name, '/aliases/gr%C3%B6%C3%9Fer'))).status).toBe(200);
+    expect(await rest('PUT', at(name, '/aliases/a'), { version: '7' })).toMatchObject({
+      status: 404,
+      body: { detail: `model ${name} has no version 7: it has 1` },
+    });
+    expect(await ask(SET, { name: `${name}x`, alias: 'a', version: '1' })).toMatchObject({
+      done: { code: 'NOT_FOUND', message: expect.stringContaining(`similar names: ${name}`) },
+    });
+  });
+
+  test('of a bad name or version is refused with the field', async () => {
+    const name = await modelOf(1);
+    for (const alias of ['latest', 'LATEST', 'v1', '3', 'a b', 'ä']) {
+      expect(await rest('PUT', at(name, `/aliases/${encodeURIComponent(alias)}`), { version: '1' })).toMatchObject({
+        status: 422,
+        body: { detail: [{ loc: ['path', 'alias'] }] },
+      });
+      expect(await ask(SET, { name, alias, version: '1' })).toMatchObject({
+        done: { code: 'INVALID_INPUT', issues: [{ path: ['alias'] }] },
+      });
+    }
+    expect(await rest('PUT', at(name, '/aliases/a'), { version: 'new' })).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['body', 'version'] }] },
+    });
+  });
+
+  test('of twenty moves at once names the version of one of them, and every one is answered', async () => {
+    const name = await modelOf(4);
+    const moves = Array.from({ length: 20 }, (_, index) => ({
+      name,
+      alias: 'champion',
+      version: String((index % 4) + 1),
+    }));
+    const answers = await Promise.all(moves.map((move) => ask(SET, move)));
+    const seen = answers.map(({ done }) => [done.previousVersion, done.modelVersion.version]);
+    // One behind the other: each found what another one had set.
+    const last = (await mlflow.getModelVersionByAlias(name, 'champion')).version;
+    const previous = seen.map(([before]) => before).toSorted();
+    const set = [null, ...seen.map(([, version]) => version)].toSorted();
+    set.splice(set.indexOf(last), 1);
+    expect(previous).toEqual(set.toSorted());
+  });
+
+  test('goes to a version that the gate refused only by force', async () => {
+    const name = await modelOf(1);
+    const version = await mlflow.getModelVersion(name, '1');
+    await recordCheck(api.database, version, null, { refusal: 'it cannot be unpickled: no module nobody' });
+    const move = { name, alias: 'champion', version: '1' };
+    expect(await ask(SET, move)).toEqual({
+      done: { code: 'CONFLICT', message: expect.stringContaining('it cannot be unpickled: no module nobody') },
+    });
+    const path = at(name, '/aliases/champion');
+    expect((await rest('PUT', path, { version: '1' })).status).toBe(409);
+    expect((await rest('GET', path)).status).toBe(404);
+    expect((await rest('PUT', path, { version: '1', force: true })).status).toBe(200);
+    expect((await mlflow.getModelVersionByAlias(name, 'champion')).version).toBe('1');
+  });
+});
+
+describe('a model and a version', () => {
+  test('get and lose tags and descriptions', async () => {
+    const name = await modelOf(1, undefined, { kept: 'yes', dropped: 'soon' });
+    const change = { description: 'ünï\n"quoted"', tags: { 'team/a': "it's 5%", dropped: null, never: null } };
+    expect(await rest('PATCH', at(name, '/versions/1'), change)).toMatchObject({
+      status: 200,
+      body: { description: change.description, tags: { kept: 'yes', 'team/a': "it's 5%" } },
+    });
+    const UPDATE = `mutation ($name: String!, $change: ModelChange!) { updateModel(name: $name, change: $change) {
+      ... on RegisteredModel { description tags { key value } } ... on InvalidInputError { issues { path } } } }`;
+    const tags = [{ key: 'a', value: '' }];
+    expect(await ask(UPDATE, { name, change: { description: 'of both', tags, removeTags: ['b'] } })).toEqual({
+      updateModel: { description: 'of both', tags },
+    });
+    expect(await ask(UPDATE, { name, change: { description: '', removeTags: ['a'] } })).toEqual({
+      updateModel: { description: null, tags: [] },
+    });
+    expect(await ask(UPDATE, { name, change: { tags: [{ key: 'a//b', value: '' }] } })).toEqual({
+      updateModel: { issues: [{ path: ['tags', 'a//b'] }] },
+    });
+    expect(await rest('PATCH', at(name), { tags: { '../x': '1' } })).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['body', 'tags', '../x'] }] },
+    });
+    expect((await rest('PATCH', at(name, '/versions/9'), {})).status).toBe(404);
+  });
+
+  test('are not deleted while an alias names them, and then they are', async () => {
+    const name = await modelOf(2);
+    await mlflow.registry.setAlias(name, 'champion', '2');
+    const refused = { status: 409, body: { detail: expect.stringContaining('champion (version 2)') } };
+    expect(await rest('DELETE', at(name, '/versions/2'))).toMatchObject(refused);
+    expect(await rest('DELETE', at(name))).toMatchObject(refused);
+    expect(await rest('DELETE', at(name, '/versions/1'))).toEqual({ status: 200, body: { name, version: '1' } });
+    expect((await rest('DELETE', at(name, '/versions/1'))).status).toBe(404);
+    await mlflow.registry.deleteAlias(name, 'champion');
+    const job = await api.services.jobs.submit({ ...SUBMISSION, modelName: name });
+    await api.database.jobModelVersion.create({ data: { name, version: '2', jobId: job.id } });
+    expect(await ask(`mutation { deleteModel(name: "${name}") { ... on DeletedModel { name } } }`)).toEqual({
+      deleteModel: { name },
+    });
+    // One that is given the name again comes out of no job.
+    await modelOf(2, name);
+    expect(await ask(`{ modelVersion(name: "${name}", version: "2") { job { id } } }`)).toEqual({
+      modelVersion: { job: null },
+    });
+  });
+
+  test('are found by part of the name, by tags and by run, page by page', async () => {
+    const part = uniqueName('sought');
+    const [first, second] = [await modelOf(3, `${part}-a`, { team: "it's crm" }), await modelOf(2, `${part}-b`)];
+    await mlflow.registry.setModelTag(second, 'team', 'crm');
+    const names = async (query: string) => (await rest('GET', `/mlops/models?${query}`)).body as { name: string }[];
+    expect((await names(`search=${part.toUpperCase()}`)).map(({ name }) => name)).toEqual([first, second]);
+    expect((await names(`search=${part}&tag=team%3Dcrm`)).map(({ name }) => name)).toEqual([second]);
+    const LIST = `query ($search: String!, $after: String, $tags: [TagInput!]) {
+      modelVersions(search: $search, first: 2, after: $after, filter: { tags: $tags }) {
+        edges { node { name version } } pageInfo { hasNextPage endCursor } } }`;
+    const tags = [{ key: 'team', value: "it's crm" }];
+    const page = (await ask(LIST, { search: part, tags })).modelVersions;
+    expect(page.edges.map(({ node }: { node: { version: string } }) => node.version)).toEqual(['3', '2']);
+    const after = page.pageInfo.endCursor;
+    expect((await ask(LIST, { search: part, tags, after })).modelVersions).toMatchObject({
+      edges: [{ node: { name: first, version: '1' } }],
+      pageInfo: { hasNextPage: false },
+    });
+    const versions = await rest('GET', at(first, '/versions?limit=2'));
+    expect(versions.body).toMatchObject({ versions: [{ version: '3' }, { version: '2' }], next_cursor: '2' });
+    expect((await rest('GET', at(first, '/versions?limit=2&cursor=2'))).body).toMatchObject({
+      versions: [{ version: '1' }],
+      next_cursor: null,
+    });
+    expect(
+      await ask(`{ model(name: "${second}") { versions(filter: { runId: "nobody" }) { edges { cursor } } } }`),
+    ).toEqual({ model: { versions: { edges: [] } } });
+  });
+});
+
+test('MLflow’s own client sees the aliases, and the stages that it sets show the newest version of each', async () => {
+  const name = await modelOf(3);
+  await rest('PUT', at(name, '/aliases/champion'), { version: '2' });
+  const [line] = await runScript(
+    `
+import mlflow, warnings
+warnings.simplefilter("ignore")
+client = mlflow.MlflowClient()
+client.transition_model_version_stage(${JSON.stringify(name)}, "1", "Production")
+client.transition_model_version_stage(${JSON.stringify(name)}, "2", "Staging")
+print(client.get_model_version_by_alias(${JSON.stringify(name)}, "champion").version)`,
+    { trackingUri: server.url },
+  );
+  expect(line).toBe('2');
+  const { body } = await rest('GET', at(name));
+  const { latest_versions } = body as { latest_versions: { version: string; stage: string }[] };
+  expect(latest_versions.map(({ version, stage }) => [version, stage])).toEqual([
+    ['3', 'None'],
+    ['2', 'Staging'],
+    ['1', 'Production'],
+  ]);
+});
