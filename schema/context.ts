@@ -8,6 +8,7 @@ import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
+import type { DeploymentService } from '../src/jobs/deployments.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
 import type { JobService } from '../src/jobs/service.ts';
 import type { ModelRegistry } from '../src/models/registry.ts';
@@ -21,6 +22,7 @@ export interface Services {
   readonly experiments: ExperimentService;
   readonly models: ModelService;
   readonly registry: ModelRegistry;
+  readonly deployments: DeploymentService;
   readonly tables: TableService;
   readonly inference: InferenceService;
   readonly onlineFeatures: OnlineFeatureService;

@@ -25,6 +25,7 @@ import './types/feature-service.ts';
 import './types/apply-feature-service.ts';
 import './types/entity.ts';
 import './types/submit-training-job.ts';
+import './types/deployment.ts';
 import './types/cancel-training-job.ts';
 import './types/delete-iceberg-table.ts';
 import './types/job-subscriptions.ts';

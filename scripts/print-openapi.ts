@@ -38,6 +38,7 @@ const services: RestServices = {
     deleteModel: uncalled,
     deleteVersion: uncalled,
   },
+  deployments: { deploy: uncalled, get: uncalled },
   inference: { predict: uncalled },
   tables: { list: uncalled, get: uncalled, write: uncalled, delete: uncalled, checkSize: uncalled },
   onlineFeatures: { read: uncalled },

@@ -19,6 +19,7 @@ import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
+import { DeploymentService } from './jobs/deployments.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { FeatureReads } from './jobs/feature-reads.ts';
 import { JobService } from './jobs/service.ts';
@@ -42,6 +43,7 @@ import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
 import { Readiness } from './status/readiness.ts';
+import { Deployer } from './worker/deployer.ts';
 import { announceViews } from './worker/first-view.ts';
 import { JobWork } from './worker/job-work.ts';
 
@@ -135,6 +137,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
+  const deployments = new DeploymentService(database, jobs);
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const folder = config.environments;
@@ -188,7 +191,18 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   });
   const status = () => platform.current();
   const featureParts = { tables, ...featureServicesOn(online.bridge), ...online.services };
-  const services = { jobs, events, experiments, models, registry, inference, ...featureParts, status, database };
+  const services = {
+    jobs,
+    events,
+    experiments,
+    models,
+    registry,
+    deployments,
+    inference,
+    ...featureParts,
+    status,
+    database,
+  };
   const api = await buildHttpServer({
     log: logger,
     access,
@@ -252,6 +266,9 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     observer: metrics.jobs,
   });
   shutdown.own('jobs', 4500, work);
+  // Until there is a gate, what was registered counts as working.
+  const mustServe = async () => {};
+  shutdown.own('deployer', 500, await Deployer.start({ database, listener, models, registry, mustServe, logger }));
   checker.warmUp();
   return {
     url,

@@ -18,7 +18,7 @@ const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
   }),
 });
 
-const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
+export const SubmitTrainingJobInput = builder.inputType('SubmitTrainingJobInput', {
   description: 'A Python training script and how to run it.',
   fields: (t) => ({
     scriptName: t.string({ required: true, description: 'The file name of the script, without a folder.' }),
@@ -77,12 +77,12 @@ builder.mutationField('submitTrainingJob', (t) =>
     args: {
       input: t.arg({ type: SubmitTrainingJobInput, required: true, description: 'The script and how to run it.' }),
     },
-    resolve: (_root, { input }, { jobs }) => withFailures(() => jobs.submit(parse(input))),
+    resolve: (_root, { input }, { jobs }) => withFailures(() => jobs.submit(parseSubmission(input))),
   }),
 );
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
-function parse(input: typeof SubmitTrainingJobInput.$inferInput) {
+export function parseSubmission(input: typeof SubmitTrainingJobInput.$inferInput) {
   const { environmentVariables, tags, features, ...rest } = input;
   const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
   const parsed = jobSubmission.safeParse({

@@ -58,15 +58,22 @@ export class JobService {
    * that a job was handed in with before, gives that job as it is now, whatever else is handed in.
    * @throws AsgardError INVALID_INPUT for a script with a syntax error, naming its line: no run of it could succeed;
    * QUEUE_FULL
+   * @param deployment what shall become of its model; see `DeploymentService`
    */
-  async submit(submission: JobSubmission): Promise<TrainingJob> {
+  async submit(submission: JobSubmission, deployment?: { readonly alias: string }): Promise<TrainingJob> {
     const { idempotencyKey = null } = submission;
     const first = idempotencyKey === null ? null : await this.#intake.find(idempotencyKey);
     if (first !== null) return first;
     const error = await this.#options.checkScript?.(submission.script);
     if (error) throw scriptRefusal(submission.scriptName, error);
     const { features, ...rest } = submission;
-    return this.#intake.take({ id: newJobId(), ...rest, ...(features && { featurePins: features }), idempotencyKey });
+    return this.#intake.take({
+      id: newJobId(),
+      ...rest,
+      ...(features && { featurePins: features }),
+      ...(deployment && { deployment: { create: deployment } }),
+      idempotencyKey,
+    });
   }
 
   /** @throws AsgardError NOT_FOUND */

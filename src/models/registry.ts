@@ -41,9 +41,18 @@ export class ModelRegistry {
    * only by `force`.
    * @throws AsgardError CONFLICT with the gate's reason
    */
-  setAlias(name: string, { alias, version, force }: AliasMove): Promise<MovedAlias> {
+  setAlias(name: string, move: AliasMove): Promise<MovedAlias> {
+    return this.setAliasWithin(name, move, (set) => set());
+  }
+
+  /** `setAlias` in the middle of work during which nothing else changes the model. @returns what the work gives */
+  setAliasWithin<T>(
+    name: string,
+    { alias, version, force }: AliasMove,
+    work: (set: () => Promise<MovedAlias>) => Promise<T>,
+  ): Promise<T> {
     const { mlflow, models } = this.#options;
-    return this.#change(name, async () => {
+    const set = async () => {
       const [model, target] = await Promise.all([models.get(name), models.getVersion(name, version)]);
       if (!force) await this.#mustServe(target, alias);
       await mlflow.registry.setAlias(name, alias, version);
@@ -51,7 +60,8 @@ export class ModelRegistry {
         version: { ...target, aliases: [...new Set([...target.aliases, alias])] },
         previousVersion: model.aliases.find((each) => each.alias === alias)?.version ?? null,
       };
-    });
+    };
+    return this.#change(name, () => work(set));
   }
 
   /** @returns what it named. @throws AsgardError NOT_FOUND for an alias that the model has not, with the nearest that it has */

@@ -3,6 +3,7 @@ import { docsPage } from './docs-page.ts';
 import { installErrorReplies } from './errors.ts';
 import { readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
+import { deploymentRoutes } from './routes/deployments.ts';
 import { feastRoutes } from './routes/feast.ts';
 import { feastOnlineRoutes } from './routes/feast-online.ts';
 import { feastServiceRoutes } from './routes/feast-services.ts';
@@ -32,6 +33,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(jobEventRoutes(services));
     await app.register(modelRoutes(services));
     await app.register(registryRoutes(services));
+    await app.register(deploymentRoutes(services));
     await app.register(statusRoutes(services));
     await app.register(feastRoutes(services));
     await app.register(feastServiceRoutes(services));

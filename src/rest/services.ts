@@ -5,6 +5,7 @@ import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
+import type { DeploymentService } from '../jobs/deployments.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelRegistry } from '../models/registry.ts';
@@ -21,6 +22,7 @@ export interface RestServices {
     ModelRegistry,
     'setAlias' | 'deleteAlias' | 'updateModel' | 'updateVersion' | 'deleteModel' | 'deleteVersion'
   >;
+  readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;

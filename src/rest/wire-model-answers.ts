@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { components, names, time } from './wire-answers.ts';
+import { components, names, time, WIRE_STATUSES } from './wire-answers.ts';
 
 /** What the API answers about registered models, as `wire-answers.ts` says. */
 
@@ -122,3 +122,37 @@ export const modelVersionPage = z
   })
   .describe('A page of the versions of a model.')
   .register(components, { id: 'ModelVersionPage' });
+
+export const deployment = z
+  .object({
+    deployment_id: z.string(),
+    status: z
+      .enum(WIRE_STATUSES)
+      .describe('`completed` once the alias names the version; `running` also while the alias is being set.'),
+    job_id: z.string().describe('The job that makes the model.'),
+    model_name: z.string(),
+    model_version: z.string().nullable().describe('The version that the job has registered.'),
+    alias: z.string().describe('The alias that names the version once it is deployed.'),
+    previous_version: z.string().nullable().describe('What the alias named before, once it is deployed.'),
+    error: z.string().nullable().describe('Why it failed: then the alias is where it was.'),
+    created_at: time,
+    completed_at: time.nullable(),
+  })
+  .describe('A job whose model is served once it works.')
+  .meta({
+    examples: [
+      {
+        deployment_id: '1e5dbcd1b3d68a33',
+        status: 'completed',
+        job_id: '1e5dbcd1b3d68a33',
+        model_name: 'churn_predictor',
+        model_version: '4',
+        alias: 'champion',
+        previous_version: '3',
+        error: null,
+        created_at: '2025-11-03T10:00:00',
+        completed_at: '2025-11-03T10:00:46',
+      },
+    ],
+  })
+  .register(components, { id: 'Deployment' });

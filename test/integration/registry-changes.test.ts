@@ -1,8 +1,15 @@
+/* Long, since all of it shares one MLflow, which takes long to start. */
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Listener } from '../../src/database/listen.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
+import type { ModelVersion } from '../../src/mlflow/wire.ts';
 import { recordCheck } from '../../src/models/servable-versions.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
+import { Deployer } from '../../src/worker/deployer.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { type MlflowForTests, runScript, startMlflow } from '../support/mlflow-for-tests.ts';
+import { poll } from '../support/poll.ts';
 import { SUBMISSION } from '../support/submission.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
@@ -217,6 +224,82 @@ describe('a model and a version', () => {
     expect(
       await ask(`{ model(name: "${second}") { versions(filter: { runId: "nobody" }) { edges { cursor } } } }`),
     ).toEqual({ model: { versions: { edges: [] } } });
+  });
+});
+
+describe('deployments whose jobs have ended while no platform looked', () => {
+  let ended = 0;
+
+  /** A job that has registered a version, or ended badly, and is to be deployed as `champion`. */
+  async function endedJob(modelName: string, modelVersion: string | null, status: 'COMPLETED' | 'LOST' = 'COMPLETED') {
+    const job = await api.services.jobs.submit({ ...SUBMISSION, modelName }, { alias: 'champion' });
+    ended += 1;
+    const completedAt = new Date(Date.now() + ended);
+    await api.database.trainingJob.update({ where: { id: job.id }, data: { status, modelVersion, completedAt } });
+    return job.id;
+  }
+
+  const rowOf = (jobId: string) => api.database.deployment.findUniqueOrThrow({ where: { jobId } });
+  const log: string[] = [];
+
+  async function deployer(mustServe: (version: ModelVersion) => Promise<void> = async () => {}) {
+    const stack = new AsyncDisposableStack();
+    const listener = stack.use(await Listener.start({ url: api.databaseUrl }));
+    const { models, registry } = api.services;
+    const logger = pino({ base: null }, { write: (line) => void log.push(line) });
+    stack.use(await Deployer.start({ database: api.database, listener, models, registry, mustServe, logger }));
+    return stack;
+  }
+
+  test('are done in the order of those ends, whichever platforms do them', async () => {
+    const name = await modelOf(3);
+    const [first, second, third] = [await endedJob(name, '1'), await endedJob(name, '2'), await endedJob(name, '3')];
+    const [bad, empty] = [await endedJob(name, null, 'LOST'), await endedJob(name, null)];
+    // One was killed after it had set the alias, and before it could note that.
+    await mlflow.registry.setAlias(name, 'champion', '1');
+    await using _one = await deployer();
+    await using _two = await deployer();
+    await poll(
+      () => Promise.all([first, second, third, bad, empty].map(rowOf)),
+      (rows) => rows.every(({ status }) => status !== 'PENDING'),
+    );
+    expect(await rowOf(first)).toMatchObject({ status: 'DEPLOYED', previousVersion: null });
+    expect(await rowOf(second)).toMatchObject({ status: 'DEPLOYED', previousVersion: '1' });
+    expect(await rowOf(third)).toMatchObject({ status: 'DEPLOYED', previousVersion: '2' });
+    expect(await rowOf(bad)).toMatchObject({ status: 'FAILED', error: 'its job is LOST' });
+    expect(await rowOf(empty)).toMatchObject({ status: 'FAILED', error: 'its job has registered no model' });
+    expect((await mlflow.getModelVersionByAlias(name, 'champion')).version).toBe('3');
+  });
+
+  test('wait for what is away, and later ones of the alias with them; what does not work is not deployed', async () => {
+    const name = await modelOf(2);
+    const [waiting, later] = [await endedJob(name, '1'), await endedJob(name, '2')];
+    const refused = await modelOf(1);
+    const version = await mlflow.getModelVersion(refused, '1');
+    await recordCheck(api.database, version, null, { refusal: 'no module nobody' });
+    const failing = await endedJob(refused, '1');
+    {
+      await using _away = await deployer(async (each) => {
+        if (each.name === name && each.version === '1') throw new AsgardError('UNAVAILABLE', 'MLflow is away');
+      });
+      await poll(
+        () => rowOf(failing),
+        ({ status }) => status !== 'PENDING',
+      );
+      expect(await rowOf(failing)).toMatchObject({
+        status: 'FAILED',
+        error: expect.stringContaining('no module nobody'),
+      });
+      expect(log.some((line) => line.includes('deployment.waits'))).toBe(true);
+    }
+    expect(await rowOf(later)).toMatchObject({ status: 'PENDING' });
+    await using _back = await deployer();
+    await poll(
+      () => rowOf(later),
+      ({ status }) => status === 'DEPLOYED',
+    );
+    expect(await rowOf(waiting)).toMatchObject({ status: 'DEPLOYED' });
+    expect((await mlflow.getModelVersionByAlias(name, 'champion')).version).toBe('2');
   });
 });
 

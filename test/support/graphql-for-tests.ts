@@ -26,6 +26,7 @@ import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { ModelWorkers } from '../../src/inference/model-workers.ts';
 import { InferenceService } from '../../src/inference/service.ts';
+import { DeploymentService } from '../../src/jobs/deployments.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
@@ -98,6 +99,7 @@ export async function startGraphql(
   const models = new ModelService(mlflow);
   const registry = new ModelRegistry({ database, mlflow, models });
   const jobs = new JobService(database);
+  const deployments = new DeploymentService(database, jobs);
   const events = stack.use(await JobEventFeed.start(database, listener));
   const open = countOpen(events);
   const status = new PlatformStatusService({
@@ -133,6 +135,7 @@ export async function startGraphql(
     experiments,
     models,
     registry,
+    deployments,
     tables,
     inference,
     onlineFeatures,

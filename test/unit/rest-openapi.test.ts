@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { PROJECT_ROOT } from '../../src/config.ts';
-import { inferenceRequest, registrationRequest, uploadRequest } from '../../src/rest/wire.ts';
+import { inferenceRequest, registrationRequest } from '../../src/rest/wire.ts';
 import * as answers from '../../src/rest/wire-answers.ts';
 import * as features from '../../src/rest/wire-feature-answers.ts';
 import { featureServiceRequest, featureViewRequest } from '../../src/rest/wire-features.ts';
 import * as models from '../../src/rest/wire-model-answers.ts';
 import { aliasRequest, changeRequest } from '../../src/rest/wire-registry.ts';
+import { deployRequest, uploadRequest } from '../../src/rest/wire-upload.ts';
 
 const document = z
   .object({
@@ -55,6 +56,8 @@ test('the document has every path of the API', () => {
       'PUT /mlops/models/{name}/aliases/{alias}',
       'DELETE /mlops/models/{name}/aliases/{alias}',
       'POST /mlops/registry',
+      'POST /mlops/deploy',
+      'GET /mlops/deployments/{deployment_id}',
       'POST /mlops/inference',
       'GET /mlops/status',
       'GET /feast/features',
@@ -99,6 +102,8 @@ describe('every operation', () => {
 
 test.each([
   ['TrainingScriptUpload', uploadRequest],
+  ['DeploymentRequest', deployRequest],
+  ['Deployment', models.deployment],
   ['InferenceRequest', inferenceRequest],
   ['RegistrationRequest', registrationRequest],
   ['ModelAliasRequest', aliasRequest],

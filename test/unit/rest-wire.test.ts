@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { toWireIssue, type WireIssue } from '../../src/rest/errors.ts';
-import { decodeScript, inferenceRequest, uploadRequest } from '../../src/rest/wire.ts';
+import { inferenceRequest } from '../../src/rest/wire.ts';
+import { decodeScript, uploadRequest } from '../../src/rest/wire-upload.ts';
 import { parse } from '../../src/rest/zod-routes.ts';
 
 const SCRIPT = 'import mlflow\nprint("✅ done")\n';

@@ -65,6 +65,7 @@ describe('the GraphQL schema', () => {
       'DeleteModelResult',
       'DeleteModelVersionResult',
       'FeatureViewPlanResult',
+      'DeployModelResult',
       'MaterializeFeatureViewsResult',
       'PredictResult',
       'SetModelAliasResult',

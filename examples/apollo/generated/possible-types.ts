@@ -58,6 +58,13 @@
       "NotFoundError",
       "UnavailableError"
     ],
+    "DeployModelResult": [
+      "ConflictError",
+      "Deployment",
+      "InvalidInputError",
+      "QueueFullError",
+      "UnavailableError"
+    ],
     "Error": [
       "ConflictError",
       "InvalidInputError",

@@ -4,9 +4,9 @@ import { idempotencyKey } from '../../jobs/submission.ts';
 import { ANY, OF_BODY, OF_PATH } from '../failures.ts';
 import { presentJob, presentJobWithLog } from '../present.ts';
 import type { RestServices } from '../services.ts';
-import { uploadRequest } from '../wire.ts';
 import { httpError, httpValidationError, trainingJob, trainingJobPage, trainingJobWithLog } from '../wire-answers.ts';
 import { cursorBehind, jobListQuery } from '../wire-job-list.ts';
+import { uploadRequest } from '../wire-upload.ts';
 import { useZod } from '../zod-routes.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
@@ -17,7 +17,7 @@ export const jobPath = z.object({
     .describe('As the upload answered it.')
     .meta({ examples: ['1e5dbcd1b3d68a33'] }),
 });
-const uploadHeaders = z.looseObject({
+export const uploadHeaders = z.looseObject({
   'idempotency-key': idempotencyKey
     .optional()
     .describe('Says the same as `idempotency_key` in the body, and counts when both are there.'),

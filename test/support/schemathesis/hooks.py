@@ -33,7 +33,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
             case.path_parameters["version"] = "1"
     if not isinstance(body, dict):
         return
-    if path == "/mlops/training/upload":
+    if path in ("/mlops/training/upload", "/mlops/deploy"):
         case.body = {**body, **_as_python(body)}
     if path == "/mlops/inference" and _is_chosen(body.get("model_name")):
         case.body = {**body, "model_name": _MODEL}

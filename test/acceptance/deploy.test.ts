@@ -1,0 +1,131 @@
+import { afterAll, describe, expect, inject, test } from 'vitest';
+import { askGraphql } from '../support/ask-graphql.ts';
+import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
+import { constantModel } from '../support/model-pickle.ts';
+import { poll } from '../support/poll.ts';
+import { MLFLOW_REST } from '../support/training-scripts.ts';
+import { uniqueName } from '../support/unique-name.ts';
+
+const { url } = inject('platform');
+const jobs = new JobsForTests();
+afterAll(() => jobs[Symbol.asyncDispose]());
+
+/** Saves a model as the guide does. */
+const SAVES = `${MLFLOW_REST}
+run = mlflow_call("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+path = "/api/2.0/mlflow-artifacts/artifacts/0/" + run + "/artifacts/model/model.pkl"
+mlflow_call(path, ${JSON.stringify(constantModel(7))}.encode(), "PUT")
+`;
+
+async function call(method: string, path: string, body?: object, headers: Record<string, string> = {}) {
+  const init = body && { headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
+  const answer = await fetch(`${url}${path}`, { method, ...init });
+  return { status: answer.status, body: await answer.json() };
+}
+
+const upload = (name: string, script: string) => ({
+  script_name: 'train.py',
+  script_content: script,
+  experiment_name: name,
+  model_name: name,
+});
+
+/** Resolves with the deployment once it has ended. */
+async function ended(id: string) {
+  const look = async () => (await call('GET', `/mlops/deployments/${id}`)).body;
+  return poll(look, ({ status }) => status === 'completed' || status === 'failed', JOB_LIMIT_MS);
+}
+
+async function deploy(body: object) {
+  const answer = await call('POST', '/mlops/deploy', body);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(202);
+  return answer.body.deployment_id as string;
+}
+
+describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
+  test('trains a model, and has the serving alias name it; one that fails leaves the alias where it was', async () => {
+    const name = uniqueName('deployed');
+    const key = uniqueName('key');
+    const taken = await call('POST', '/mlops/deploy', upload(name, SAVES), { 'idempotency-key': key });
+    const id = taken.body.deployment_id;
+    expect(taken).toMatchObject({
+      status: 202,
+      body: { status: expect.stringMatching(/^(queued|running)$/), job_id: id, model_name: name, alias: 'champion' },
+    });
+    expect(await ended(id)).toEqual({
+      deployment_id: id,
+      status: 'completed',
+      job_id: id,
+      model_name: name,
+      model_version: '1',
+      alias: 'champion',
+      previous_version: null,
+      error: null,
+      created_at: expect.any(String),
+      completed_at: expect.any(String),
+    });
+    const named = () => call('GET', `/mlops/models/${name}/aliases/champion`);
+    expect((await named()).body).toEqual({ model_name: name, alias: 'champion', version: '1' });
+    // The same key is the same deployment, whatever else is asked for.
+    const again = await call('POST', '/mlops/deploy', {
+      ...upload(name, 'pass'),
+      alias: 'other',
+      idempotency_key: key,
+    });
+    expect(again).toMatchObject({ status: 202, body: { deployment_id: id, status: 'completed', alias: 'champion' } });
+
+    const [failing, modelless] = await Promise.all([
+      deploy(upload(name, `${SAVES}raise SystemExit(3)`)),
+      deploy(upload(name, 'print("no model")')),
+    ]);
+    expect(await ended(failing)).toMatchObject({
+      status: 'failed',
+      model_version: null,
+      error: expect.stringMatching(/^its job is FAILED: .*exit code 3/),
+    });
+    expect(await ended(modelless)).toMatchObject({ status: 'failed', error: 'its job has registered no model' });
+    expect((await named()).body).toMatchObject({ version: '1' });
+  });
+
+  test('in GraphQL shows its job and version, and what its alias named before', async () => {
+    const name = uniqueName('deployed');
+    const input = { scriptName: 'train.py', script: SAVES, experimentName: name, modelName: name };
+    const DEPLOY = `mutation ($input: SubmitTrainingJobInput!, $alias: String) { done: deployModel(input: $input, alias: $alias) {
+      ... on Deployment { id status alias job { id deployment { id } } } ... on Error { code message } ... on InvalidInputError { issues { path } } } }`;
+    const variables = { input, alias: 'blue' };
+    const first = (await askGraphql(DEPLOY, variables)).done;
+    expect(first).toMatchObject({ alias: 'blue', job: { id: first.id, deployment: { id: first.id } } });
+    await ended(first.id);
+    const second = (await askGraphql(DEPLOY, variables)).done;
+    await ended(second.id);
+    const SHOWN = `query ($id: ID!) { deployment(id: $id) { status error previousVersion completedAt modelVersion { version aliases } } }`;
+    expect((await askGraphql(SHOWN, { id: second.id })).deployment).toMatchObject({
+      status: 'DEPLOYED',
+      error: null,
+      previousVersion: '1',
+      modelVersion: { version: '2', aliases: ['blue'] },
+    });
+    expect((await askGraphql(SHOWN, { id: first.id })).deployment.modelVersion.aliases).toEqual([]);
+    // A bad alias, and a key of a job that deploys nothing.
+    expect((await askGraphql(DEPLOY, { input, alias: 'v2' })).done).toMatchObject({ issues: [{ path: ['alias'] }] });
+    const idempotencyKey = uniqueName('key');
+    const id = await jobs.submit('pass', { idempotencyKey });
+    expect((await askGraphql(DEPLOY, { input: { ...input, idempotencyKey } })).done).toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining(id),
+    });
+    expect((await askGraphql(SHOWN, { id })).deployment).toBeNull();
+  });
+});
+
+test('what cannot be deployed is refused with the field, and another id is a 404', async () => {
+  const { status, body } = await call('POST', '/mlops/deploy', { ...upload('m', 'pass'), alias: 'latest', timeout: 1 });
+  expect(status).toBe(422);
+  expect(body.detail.map(({ loc }: { loc: string[] }) => loc.join('/')).toSorted()).toEqual([
+    'body/alias',
+    'body/timeout',
+  ]);
+  for (const id of ['0'.repeat(16), 'x', '%00']) {
+    expect((await call('GET', `/mlops/deployments/${id}`)).status).toBe(404);
+  }
+});
