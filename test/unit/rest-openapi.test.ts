@@ -76,6 +76,7 @@ test('the document has every path of the API', () => {
       'GET /iceberg/tables/{schema}/{table}',
       'PUT /iceberg/tables/{schema}/{table}',
       'POST /iceberg/tables/{schema}/{table}',
+      'DELETE /iceberg/tables/{schema}/{table}',
       'GET /healthz',
       'GET /readyz',
       'GET /metrics',

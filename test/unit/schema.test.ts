@@ -61,6 +61,7 @@ describe('the GraphQL schema', () => {
       'CancelTrainingJobResult',
       'DeleteFeatureServiceResult',
       'DeleteFeatureViewResult',
+      'DeleteIcebergTableResult',
       'DeleteModelAliasResult',
       'DeleteModelResult',
       'DeleteModelVersionResult',
