@@ -10,7 +10,8 @@ import type { Bench } from './bench.ts';
 export async function churnScript(bench: Bench): Promise<Script> {
   const data = join(await bench.newFolder('data'), 'customers.csv');
   const python = join(bench.toolchain, 'python', 'bin', 'python');
-  await promisify(execFile)(python, [join(PROJECT_ROOT, 'examples', 'churn', 'make_data.py'), data]);
-  const text = await readFile(join(PROJECT_ROOT, 'bench', 'scripts', 'train_churn.py'), 'utf8');
+  const folder = join(PROJECT_ROOT, 'examples', 'churn');
+  await promisify(execFile)(python, [join(folder, 'make_data.py'), data]);
+  const text = await readFile(join(folder, 'train_from_csv.py'), 'utf8');
   return { name: 'churn', text, variables: { DATA_PATH: data } };
 }

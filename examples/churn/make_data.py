@@ -1,4 +1,7 @@
-"""Writes a made-up customer table for `train.py`: for each customer six features, whether they left, and as of when.
+"""Writes a made-up customer table: for each customer six features, and whether they left.
+
+`train_from_csv.py` takes it as it is. With `--keyed` each row also says of whom it is and as of when, which the table
+needs from which `train.py` reads features.
 
 Whoever needed much support, or has not bought for long, tends to leave; few purchases add to it. The other features
 say next to nothing. Some customers decide by chance, so that no model predicts all of them. Needs only Python itself;
@@ -41,12 +44,13 @@ def make_customer(source: random.Random) -> list[int | float]:
     return [tickets, days, purchases, value, age, average, int(churned)]
 
 
-def write_customers(file: TextIO, rows: int, seed: int) -> None:
-    """Writes `rows` customers, numbered from 1, as CSV with a header."""
+def write_customers(file: TextIO, rows: int, seed: int, is_keyed: bool) -> None:
+    """Writes `rows` customers as CSV with a header; numbered from 1 when they are keyed."""
     source = random.Random(seed)
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("customer_id", "event_timestamp", *FEATURES, "churned"))
-    writer.writerows((number, AS_OF, *make_customer(source)) for number in range(1, rows + 1))
+    writer.writerow((*(("customer_id", "event_timestamp") if is_keyed else ()), *FEATURES, "churned"))
+    for number in range(1, rows + 1):
+        writer.writerow((*((number, AS_OF) if is_keyed else ()), *make_customer(source)))
 
 
 def positive(text: str) -> int:
@@ -63,13 +67,14 @@ def main() -> None:
     parser.add_argument("output", type=Path, nargs="?", help="the CSV file to write (default: standard output)")
     parser.add_argument("--rows", type=positive, default=2000, help="customers (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="the same seed makes the same file (default: %(default)s)")
+    parser.add_argument("--keyed", action="store_true", help="with customer_id and event_timestamp")
     arguments = parser.parse_args()
     if arguments.output is None:
-        write_customers(sys.stdout, arguments.rows, arguments.seed)
+        write_customers(sys.stdout, arguments.rows, arguments.seed, arguments.keyed)
         return
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", newline="", encoding="utf-8") as file:
-        write_customers(file, arguments.rows, arguments.seed)
+        write_customers(file, arguments.rows, arguments.seed, arguments.keyed)
     print(f"wrote {arguments.rows} customers to {arguments.output}")
 
 

@@ -30,7 +30,7 @@ export type Rest = (method: 'PUT' | 'POST', path: string, contentType: string, b
 
 /**
  * Makes the table from which `examples/churn/train.py` reads.
- * @param csv as `examples/churn/make_data.py` writes it
+ * @param csv as `examples/churn/make_data.py --keyed` writes it
  * @returns a line that says what it is
  */
 export async function writeTable(rest: Rest, csv: string): Promise<string> {

@@ -104,7 +104,7 @@ async function takeSteps(platform: StartedPlatform, config: Config, signal: Abor
 
   step('Writing the Iceberg table gold.customers: 2,000 made-up customers (PUT /iceberg/tables/gold/customers)');
   const python = join(toolchain, 'python', 'bin', 'python');
-  const { stdout: csv } = await promisify(execFile)(python, [join(CHURN, 'make_data.py')], { signal });
+  const { stdout: csv } = await promisify(execFile)(python, [join(CHURN, 'make_data.py'), '--keyed'], { signal });
   print(await writeTable(rest, csv));
 
   step('Making feature views of it (POST /feast/features)');

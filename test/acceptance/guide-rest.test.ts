@@ -302,7 +302,7 @@ describe('the churn example', () => {
     await promisify(execFile)(python, [join(EXAMPLE, 'make_data.py'), file]);
     const id = await submit({
       script_name: 'train.py',
-      script_content: await readFile(join(EXAMPLE, '../../bench/scripts/train_churn.py'), 'utf8'),
+      script_content: await readFile(join(EXAMPLE, 'train_from_csv.py'), 'utf8'),
       experiment_name: 'rest_churn',
       model_name: MODEL,
       environment_vars: { DATA_PATH: file },

@@ -188,9 +188,6 @@ async function listedVersions(model: string): Promise<{ version: string; run_id:
 async function placeData(): Promise<{ file: string; remove(): Promise<void> }> {
   const made = join(folder, 'customers.csv');
   await promisify(execFile)(python, [MAKE_DATA, made]);
-  // The guide's script takes every column but the last for a feature: it gets no ids and no times.
-  const rows = (await readFile(made, 'utf8')).trimEnd().split('\n');
-  await writeFile(made, `${rows.map((row) => row.split(',').slice(2).join(',')).join('\n')}\n`);
   const isFolderOurs = await succeeds(mkdir(GUIDE_FOLDER));
   if (await succeeds(copyFile(made, GUIDE_FILE, constants.COPYFILE_EXCL))) {
     const remove = async () => {
