@@ -3,6 +3,7 @@ import { found, successOf } from './errors.ts';
 import type {
   AppliedFeatureService,
   AppliedFeatureView,
+  DeletedTable,
   Entity,
   FeatureService,
   FeatureView,
@@ -22,6 +23,7 @@ import {
   ApplyFeatureViewDocument,
   DeleteFeatureServiceDocument,
   DeleteFeatureViewDocument,
+  DeleteTableDocument,
   EntitiesDocument,
   FeatureServiceDocument,
   type FeatureServiceInput,
@@ -44,7 +46,7 @@ import { allItems, type Page, pageOf } from './pages.ts';
 import type { PageOptions } from './types.ts';
 
 /**
- * The feature store, as `client.features`. Tables are read here; `PUT /iceberg/tables/{schema}/{table}` writes them. Methods
+ * The feature store, as `client.features`. Tables are not written here: `PUT /iceberg/tables/{schema}/{table}` does that. Methods
  * throw as `AsgardClient`'s do.
  */
 export class FeatureClient {
@@ -74,6 +76,11 @@ export class FeatureClient {
   async tableRows(schema: string, name: string, options: TableRowsOptions = {}): Promise<readonly TableRow[]> {
     const { icebergTable } = await this.#connection.request(TableRowsDocument, { schema, name, ...options });
     return (found(icebergTable, `table "${schema}.${name}"`).preview ?? []) as TableRow[]; // as the API describes them
+  }
+
+  /** Deletes a table with the files of all its snapshots. @throws AsgardRequestError NOT_FOUND; CONFLICT while views read it */
+  async deleteTable(schema: string, name: string): Promise<DeletedTable> {
+    return successOf((await this.#connection.request(DeleteTableDocument, { schema, name })).deleteIcebergTable);
   }
 
   /** A page of feature views, by name. */

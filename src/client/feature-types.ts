@@ -2,6 +2,7 @@ import type { Success } from './errors.ts';
 import type {
   ApplyFeatureServiceMutation,
   ApplyFeatureViewMutation,
+  DeleteTableMutation,
   EntitiesQuery,
   FeatureServiceFieldsFragment,
   FeatureViewFieldsFragment,
@@ -19,6 +20,7 @@ import type { PageOptions } from './types.ts';
 export type Table = TableFieldsFragment;
 /** With its newest snapshots. */
 export type FoundTable = NonNullable<TableQuery['icebergTable']>;
+export type DeletedTable = Success<DeleteTableMutation['deleteIcebergTable']>;
 export type FeatureView = FeatureViewFieldsFragment;
 /** With how far its online values have come. */
 export type FoundFeatureView = NonNullable<FeatureViewQuery['featureView']>;

@@ -103,7 +103,9 @@ describe.sequential('the client of features', () => {
 
   test('deletes what it applied', async () => {
     await features.deleteService(name);
+    await expect(features.deleteTable(name, 'customers')).rejects.toMatchObject({ code: 'CONFLICT' });
     for (const view of [name, offline.name]) await features.deleteView(view);
+    expect(await features.deleteTable(name, 'customers')).toMatchObject({ keptFiles: 0 });
     for (const gone of [features.deleteService(name), features.service(name), features.deleteView(name)]) {
       await expect(gone).rejects.toMatchObject({ code: 'NOT_FOUND' });
     }
