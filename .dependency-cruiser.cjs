@@ -14,7 +14,7 @@ const layers = [
   ['src/worker', 'schema', 'src/rest', 'src/client'],
   ['src/http', 'src/cli'],
   ['src/shutdown.ts'],
-  ['src/servers.ts', 'src/feature-store.ts', 'src/online-features.ts', 'src/ports.ts'],
+  ['src/servers.ts', 'src/feature-store.ts', 'src/online-features.ts', 'src/registry-parts.ts', 'src/ports.ts'],
   ['src/app.ts'],
   ['src/main.ts'],
 ];

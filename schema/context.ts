@@ -8,6 +8,7 @@ import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
 import type { InferenceService } from '../src/inference/service.ts';
+import type { ComparisonService } from '../src/jobs/comparison.ts';
 import type { DeploymentService } from '../src/jobs/deployments.ts';
 import type { JobEventFeed } from '../src/jobs/event-feed.ts';
 import type { JobService } from '../src/jobs/service.ts';
@@ -23,6 +24,7 @@ export interface Services {
   readonly models: ModelService;
   readonly registry: ModelRegistry;
   readonly deployments: DeploymentService;
+  readonly comparisons: ComparisonService;
   readonly tables: TableService;
   readonly inference: InferenceService;
   readonly onlineFeatures: OnlineFeatureService;

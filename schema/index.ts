@@ -26,6 +26,7 @@ import './types/apply-feature-service.ts';
 import './types/entity.ts';
 import './types/submit-training-job.ts';
 import './types/deployment.ts';
+import './types/compare.ts';
 import './types/cancel-training-job.ts';
 import './types/delete-iceberg-table.ts';
 import './types/job-subscriptions.ts';

@@ -96,36 +96,6 @@ export async function loadReadsByRun(runIds: readonly string[], { database }: Co
   return runIds.map((runId) => reads.get(runId) ?? []);
 }
 
-/** A model version, as far as its reads of features are found by it. */
-export type ReadVersion = Pick<ModelVersion, 'name' | 'version' | 'runId'>;
-
-/** What the runs of the model versions read of the feature store; where that is nothing, the attempts that made them. */
-export async function loadReadsByModelVersion(
-  versions: readonly ReadVersion[],
-  { database }: Context,
-): Promise<JobFeatureRead[][]> {
-  const keyOf = ({ name, version }: Pick<ReadVersion, 'name' | 'version'>) => modelVersionKey(name, version);
-  const byRun = await readsOfRuns(
-    database,
-    versions.flatMap(({ runId }) => runId ?? []),
-  );
-  const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
-  const rows = await database.jobModelVersion.findMany({
-    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
-    select: { name: true, version: true, attemptId: true },
-  });
-  const reads = await database.jobFeatureRead.findMany({
-    where: { attemptId: { in: rows.flatMap(({ attemptId }) => attemptId ?? []) } },
-    orderBy: { id: 'asc' },
-  });
-  const byAttempt = Map.groupBy(reads, ({ attemptId }) => attemptId);
-  const attemptOf = new Map(rows.map((row) => [keyOf(row), row.attemptId]));
-  return versions.map((version) => {
-    const ofRun = version.runId === null ? undefined : byRun.get(version.runId);
-    return ofRun ?? byAttempt.get(attemptOf.get(keyOf(version)) ?? 0n) ?? [];
-  });
-}
-
 /**
  * What the dataloader plugin takes from a loader. It types an object that is not there as an error; null is right
  * here, since every field that names an object by its key is nullable.

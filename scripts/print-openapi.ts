@@ -38,6 +38,8 @@ const services: RestServices = {
     deleteModel: uncalled,
     deleteVersion: uncalled,
   },
+  lineage: { ofVersion: uncalled },
+  comparisons: { ofJobs: uncalled, ofVersions: uncalled },
   deployments: { deploy: uncalled, get: uncalled },
   inference: { predict: uncalled },
   tables: { list: uncalled, get: uncalled, write: uncalled, delete: uncalled, checkSize: uncalled },

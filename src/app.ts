@@ -19,7 +19,6 @@ import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
-import { DeploymentService } from './jobs/deployments.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { FeatureReads } from './jobs/feature-reads.ts';
 import { JobService } from './jobs/service.ts';
@@ -27,7 +26,6 @@ import { JobTracking } from './jobs/tracking.ts';
 import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
-import { ModelRegistry } from './models/registry.ts';
 import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
@@ -38,6 +36,7 @@ import { choosePorts, keepPorts } from './ports.ts';
 import { EnvironmentRecords } from './python/environment-records.ts';
 import { PythonEnvironments, toolchainPython } from './python/environments.ts';
 import { ScriptChecker } from './python/script-checker.ts';
+import { buildRegistry } from './registry-parts.ts';
 import { restRoutes } from './rest/rest-routes.ts';
 import { startServers } from './servers.ts';
 import { Shutdown } from './shutdown.ts';
@@ -132,12 +131,11 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow, servers.hasNoArtifactStore);
-  const registry = new ModelRegistry({ database, mlflow, models });
   const checker = new ScriptChecker({ python, folder: home, logger });
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
-  const deployments = new DeploymentService(database, jobs);
+  const aroundModels = buildRegistry({ database, mlflow, models, experiments, jobs });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const folder = config.environments;
@@ -196,8 +194,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     events,
     experiments,
     models,
-    registry,
-    deployments,
+    ...aroundModels,
     inference,
     ...featureParts,
     status,
@@ -268,7 +265,11 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('jobs', 4500, work);
   // Until there is a gate, what was registered counts as working.
   const mustServe = async () => {};
-  shutdown.own('deployer', 500, await Deployer.start({ database, listener, models, registry, mustServe, logger }));
+  shutdown.own(
+    'deployer',
+    500,
+    await Deployer.start({ database, listener, models, mustServe, logger, registry: aroundModels.registry }),
+  );
   checker.warmUp();
   return {
     url,

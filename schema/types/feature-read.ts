@@ -1,9 +1,9 @@
 import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import type { JobFeatureRead } from '../../src/database/generated/client.ts';
-import { MAX_READS_SHOWN, snapshotsOf } from '../../src/jobs/feature-read-log.ts';
+import { MAX_READS_SHOWN, type ReadVersion, readsOfVersions, snapshotsOf } from '../../src/jobs/feature-read-log.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
-import { loadReadsByModelVersion, loadReadsByRun, type ReadVersion } from '../loaders.ts';
+import { loadReadsByRun } from '../loaders.ts';
 import { FeatureSnapshot } from './feature-pins.ts';
 import { ModelVersion } from './model-version.ts';
 import { Run } from './run.ts';
@@ -76,7 +76,7 @@ builder.objectField(Run, 'featureReads', (t) =>
 
 const readsOfVersion = dataloaderGetter<ReadVersion, JobFeatureRead[], string>(
   { cacheKeyFn: ({ name, version }) => JSON.stringify([name, version]) },
-  (versions, context) => loadReadsByModelVersion(versions, context as Context), // the getter does not know our context
+  (versions, context) => readsOfVersions((context as Context).database, versions), // the getter does not know our context
   undefined,
   undefined,
 );

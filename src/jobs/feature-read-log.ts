@@ -1,5 +1,7 @@
 import { type JobFeatureRead, Prisma, type PrismaClient } from '../database/generated/client.ts';
 import type { DatasetInput, MlflowClient } from '../mlflow/client.ts';
+import type { ModelVersion } from '../mlflow/wire.ts';
+import { modelVersionKey } from '../models/version-key.ts';
 
 /** The most reads of a job that are shown. */
 export const MAX_READS_SHOWN = 1000;
@@ -35,6 +37,36 @@ export async function readsOfRuns(
     if (read !== undefined) found.set(runId, [...(found.get(runId) ?? []), read]);
   }
   return found;
+}
+
+/** A model version, as far as its reads of features are found by it. */
+export type ReadVersion = Pick<ModelVersion, 'name' | 'version' | 'runId'>;
+
+/** What the runs of the model versions read of the feature store; where that is nothing, the attempts that made them. */
+export async function readsOfVersions(
+  database: PrismaClient,
+  versions: readonly ReadVersion[],
+): Promise<JobFeatureRead[][]> {
+  const keyOf = ({ name, version }: Pick<ReadVersion, 'name' | 'version'>) => modelVersionKey(name, version);
+  const byRun = await readsOfRuns(
+    database,
+    versions.flatMap(({ runId }) => runId ?? []),
+  );
+  const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
+  const rows = await database.jobModelVersion.findMany({
+    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
+    select: { name: true, version: true, attemptId: true },
+  });
+  const reads = await database.jobFeatureRead.findMany({
+    where: { attemptId: { in: rows.flatMap(({ attemptId }) => attemptId ?? []) } },
+    orderBy: { id: 'asc' },
+  });
+  const byAttempt = Map.groupBy(reads, ({ attemptId }) => attemptId);
+  const attemptOf = new Map(rows.map((row) => [keyOf(row), row.attemptId]));
+  return versions.map((version) => {
+    const ofRun = version.runId === null ? undefined : byRun.get(version.runId);
+    return ofRun ?? byAttempt.get(attemptOf.get(keyOf(version)) ?? 0n) ?? [];
+  });
 }
 
 /**

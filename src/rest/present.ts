@@ -79,7 +79,8 @@ export function presentJobWithLog(
   };
 }
 
-function presentRead(read: JobFeatureRead) {
+/** What a script read of a feature view. */
+export function presentRead(read: JobFeatureRead) {
   return {
     feature_view: read.featureView,
     features: read.features,

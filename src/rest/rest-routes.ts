@@ -10,6 +10,7 @@ import { feastServiceRoutes } from './routes/feast-services.ts';
 import { healthRoutes } from './routes/health.ts';
 import { icebergRoutes } from './routes/iceberg.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
+import { lineageRoutes } from './routes/lineage.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { modelRoutes } from './routes/models.ts';
 import { registryRoutes } from './routes/registry.ts';
@@ -33,6 +34,7 @@ export function restRoutes(services: RestServices): FastifyPluginAsync {
     await app.register(jobEventRoutes(services));
     await app.register(modelRoutes(services));
     await app.register(registryRoutes(services));
+    await app.register(lineageRoutes(services));
     await app.register(deploymentRoutes(services));
     await app.register(statusRoutes(services));
     await app.register(feastRoutes(services));

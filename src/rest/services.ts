@@ -5,8 +5,10 @@ import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
 import type { InferenceService } from '../inference/service.ts';
+import type { ComparisonService } from '../jobs/comparison.ts';
 import type { DeploymentService } from '../jobs/deployments.ts';
 import type { JobEventFeed } from '../jobs/event-feed.ts';
+import type { LineageService } from '../jobs/lineage.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelRegistry } from '../models/registry.ts';
 import type { ModelService } from '../models/service.ts';
@@ -22,6 +24,8 @@ export interface RestServices {
     ModelRegistry,
     'setAlias' | 'deleteAlias' | 'updateModel' | 'updateVersion' | 'deleteModel' | 'deleteVersion'
   >;
+  readonly lineage: Pick<LineageService, 'ofVersion'>;
+  readonly comparisons: Pick<ComparisonService, 'ofJobs' | 'ofVersions'>;
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;

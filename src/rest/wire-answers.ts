@@ -57,7 +57,7 @@ export const trainingJob = z
   })
   .register(components, { id: 'TrainingJob' });
 
-const featureRead = z
+export const featureRead = z
   .object({
     feature_view: z.string(),
     features: z.array(z.string()).describe('The names of the features that were read, sorted.'),

@@ -26,15 +26,14 @@ import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { ModelWorkers } from '../../src/inference/model-workers.ts';
 import { InferenceService } from '../../src/inference/service.ts';
-import { DeploymentService } from '../../src/jobs/deployments.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
-import { ModelRegistry } from '../../src/models/registry.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { createMetricsRegistry } from '../../src/platform/metrics.ts';
 import { freePort } from '../../src/platform/process.ts';
 import { PythonEnvironments } from '../../src/python/environments.ts';
+import { buildRegistry } from '../../src/registry-parts.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
@@ -97,9 +96,8 @@ export async function startGraphql(
   const logger = pino({ level: 'debug', base: null }, { write: (line) => void log.push(JSON.parse(line)) });
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
-  const registry = new ModelRegistry({ database, mlflow, models });
   const jobs = new JobService(database);
-  const deployments = new DeploymentService(database, jobs);
+  const aroundModels = buildRegistry({ database, mlflow, models, experiments, jobs });
   const events = stack.use(await JobEventFeed.start(database, listener));
   const open = countOpen(events);
   const status = new PlatformStatusService({
@@ -134,8 +132,7 @@ export async function startGraphql(
     events,
     experiments,
     models,
-    registry,
-    deployments,
+    ...aroundModels,
     tables,
     inference,
     onlineFeatures,

@@ -56,6 +56,8 @@ test('the document has every path of the API', () => {
       'PUT /mlops/models/{name}/aliases/{alias}',
       'DELETE /mlops/models/{name}/aliases/{alias}',
       'POST /mlops/registry',
+      'GET /mlops/models/{name}/versions/{version}',
+      'GET /mlops/compare',
       'POST /mlops/deploy',
       'GET /mlops/deployments/{deployment_id}',
       'POST /mlops/inference',

@@ -164,7 +164,7 @@ export function registryRoutes({ models, registry }: Pick<RestServices, 'models'
       },
     );
     refuseOtherMethods(app, '/mlops/models/:name/versions', ['GET']);
-    refuseOtherMethods(app, '/mlops/models/:name/versions/:version', ['PATCH', 'DELETE']);
+    refuseOtherMethods(app, '/mlops/models/:name/versions/:version', ['GET', 'PATCH', 'DELETE']);
     refuseOtherMethods(app, ALIAS, ['GET', 'PUT', 'DELETE']);
   };
 }
