@@ -6,22 +6,22 @@ import { untilAborted } from '../src/platform/abort.ts';
 import { messageOf } from '../src/platform/errors.ts';
 import { CLAIMS } from './claims.ts';
 import { Bench, type Claim } from './support/bench.ts';
-import { describeMachine, describeVersions } from './support/machine.ts';
-import { figureLines, fillIn, type Results } from './support/report.ts';
+import { type Description, describeMachine, describeVersions } from './support/machine.ts';
+import { figureLines, fillIn, type MeasuredClaim, type Results } from './support/report.ts';
 
 const RESULTS = join(PROJECT_ROOT, 'bench', 'results.json');
 const PAGE = join(PROJECT_ROOT, 'docs', 'benchmarks.md');
 
-const HELP = `usage: npm run bench [-- [NAME…] [--quick]]
+const HELP = `usage: npm run bench [-- [NAME…] [--write | --quick]]
 
 Measures Asgard beside its peers on this machine, in one run: ours, the peer's, and how many times better ours is.
 
   NAME      only this claim: ${CLAIMS.map(({ name }) => name).join(', ')}
+  --write   what was measured takes its place in bench/results.json and in the tables of docs/benchmarks.md
   --quick   small numbers that only prove that the benchmark works
   --help    this text
 
-A run of everything, without --quick, writes bench/results.json and the tables in docs/benchmarks.md. It takes about a
-quarter of an hour, on Linux. Ray is installed into the toolchain's folder.
+All of it takes about half an hour, on Linux. Ray is installed into the toolchain's folder.
 `;
 
 /** Exit codes: 0 when all was measured, 1 when something failed or the run was interrupted, 2 for bad arguments. */
@@ -41,7 +41,7 @@ async function main(): Promise<number> {
     if (!stop.signal.aborted) throw error;
   });
   try {
-    await run(options.claims, options.isQuick, stop.signal);
+    await run(options, stop.signal);
     return 0;
   } catch (error) {
     process.stderr.write(`bench: ${stop.signal.aborted ? 'interrupted' : messageOf(error)}\n`);
@@ -49,30 +49,36 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(claims: readonly Claim[], isQuick: boolean, signal: AbortSignal): Promise<void> {
-  const startedAt = new Date();
-  const measured: Results['claims'][number][] = [];
+interface Options {
+  readonly claims: readonly Claim[];
+  readonly isQuick: boolean;
+  readonly isWritten: boolean;
+}
+
+async function run({ claims, isQuick, isWritten }: Options, signal: AbortSignal): Promise<void> {
+  // Before anything is written: then it is that of the commit.
+  const versions = isWritten ? await withBench(false, signal, describeVersions) : undefined;
   for (const claim of claims) {
     process.stdout.write(`${claim.title} (${claim.name})\n`);
+    const measuredAt = new Date().toISOString();
     const came = await withBench(isQuick, signal, (bench) => claim.measure(bench));
     process.stdout.write(`${figureLines(came.figures)}${came.notes.map((note) => `  ${note}\n`).join('')}\n`);
-    measured.push({ name: claim.name, title: claim.title, ...came });
+    if (versions !== undefined) await write({ name: claim.name, title: claim.title, measuredAt, ...came }, versions);
   }
-  if (isQuick || claims.length < CLAIMS.length) {
-    process.stdout.write('Nothing was written: docs/benchmarks.md holds whole runs only.\n');
-    return;
-  }
+}
+
+/** At once, so that a claim that fails later takes nothing away. */
+async function write(claim: Omit<MeasuredClaim, 'asgard'>, { asgard = '', ...versions }: Description): Promise<void> {
+  const before: Results = JSON.parse(await readFile(RESULTS, 'utf8'));
+  const known = new Map(before.claims.map((each) => [each.name, each]));
+  known.set(claim.name, { ...claim, asgard });
   const results: Results = {
-    command: 'npm run bench',
-    startedAt: startedAt.toISOString(),
-    seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     machine: describeMachine(),
-    versions: await withBench(isQuick, signal, describeVersions),
-    claims: measured,
+    versions,
+    claims: CLAIMS.flatMap(({ name }) => known.get(name) ?? []),
   };
   await writeFile(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
   await writeFile(PAGE, fillIn(await readFile(PAGE, 'utf8'), results));
-  process.stdout.write(`Written: ${RESULTS}\n         ${PAGE}\n`);
 }
 
 async function withBench<T>(isQuick: boolean, signal: AbortSignal, work: (bench: Bench) => Promise<T>): Promise<T> {
@@ -81,17 +87,22 @@ async function withBench<T>(isQuick: boolean, signal: AbortSignal, work: (bench:
 }
 
 /** @returns the options, or what to print when there is nothing to run */
-function readArguments(): { claims: readonly Claim[]; isQuick: boolean } | string {
+function readArguments(): Options | string {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+      options: {
+        quick: { type: 'boolean', default: false },
+        write: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     });
     if (values.help) return HELP;
+    if (values.quick && values.write) return 'bench: --quick measures nothing to be written; see --help\n';
     const unknown = positionals.find((name) => CLAIMS.every((claim) => claim.name !== name));
     if (unknown !== undefined) return `bench: there is no claim ${unknown}; see --help\n`;
     const claims = positionals.length === 0 ? CLAIMS : CLAIMS.filter(({ name }) => positionals.includes(name));
-    return { claims, isQuick: values.quick };
+    return { claims, isQuick: values.quick, isWritten: values.write };
   } catch (error) {
     return `bench: ${messageOf(error).split('. ', 1)[0]}; see --help\n`;
   }

@@ -1,15 +1,21 @@
 import type { Measured } from './bench.ts';
 import { type Figure, ratioOf } from './figures.ts';
 
-/** What a whole run came to, as `bench/results.json` keeps it. */
-export interface Results {
-  readonly command: string;
+/** What a claim came to when it was measured last. */
+export interface MeasuredClaim extends Measured {
+  readonly name: string;
+  readonly title: string;
   /** ISO 8601. */
-  readonly startedAt: string;
-  readonly seconds: number;
+  readonly measuredAt: string;
+  /** The version of Asgard. */
+  readonly asgard: string;
+}
+
+/** What `bench/results.json` keeps. */
+export interface Results {
   readonly machine: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
-  readonly claims: readonly (Measured & { readonly name: string; readonly title: string })[];
+  readonly claims: readonly MeasuredClaim[];
 }
 
 /** One claim's figures for a terminal: a line each. */
@@ -25,34 +31,31 @@ export function figureLines(figures: readonly Figure[]): string {
 }
 
 /** One claim's figures and notes for a page. */
-function claimMarkdown({ figures, notes }: Measured): string {
+function claimMarkdown({ figures, notes, measuredAt, asgard }: MeasuredClaim): string {
   const hasPromise = figures.some(({ promise }) => promise !== undefined);
   const head = ['', 'Asgard', 'peer', 'its figure', 'ratio', ...(hasPromise ? ['promised'] : [])];
   const rows = figures.map((each) => [...cellsOf(each), ...(hasPromise ? [each.promise ?? ''] : [])]);
+  const said = [...notes, `Measured on ${measuredAt.slice(0, 10)}, Asgard ${asgard}.`];
   const table = [head, head.map((_, column) => (column === 0 ? '---' : '---:')), ...rows];
-  return `${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n${notes.map((note) => `- ${note}`).join('\n')}`;
+  return `${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n${said.map((note) => `- ${note}`).join('\n')}`;
 }
 
 /** Where and on what it was measured. */
-function settingMarkdown({ command, startedAt, seconds, machine, versions }: Results): string {
+function settingMarkdown({ machine, versions }: Results): string {
   const list = (description: Readonly<Record<string, string>>) =>
     Object.entries(description)
       .map(([name, value]) => `${name} ${value}`)
       .join(', ');
-  return [
-    `- Command: \`${command}\`, ${startedAt.slice(0, 10)}, ${Math.round(seconds / 60)} minutes`,
-    `- Machine: ${list(machine)}`,
-    `- Versions: ${list(versions)}`,
-  ].join('\n');
+  return `- Machine: ${list(machine)}\n- Versions: ${list(versions)}`;
 }
 
 /**
  * A page with what stands between its markers, `<!-- NAME -->` and `<!-- /NAME -->`, made anew: `setting`, and one a claim.
  * @throws Error naming a marker that the page does not have
  */
-export function fillIn(page: string, run: Results): string {
-  const parts = new Map([['setting', settingMarkdown(run)]]);
-  for (const claim of run.claims) parts.set(claim.name, claimMarkdown(claim));
+export function fillIn(page: string, results: Results): string {
+  const parts = new Map([['setting', settingMarkdown(results)]]);
+  for (const claim of results.claims) parts.set(claim.name, claimMarkdown(claim));
   let filled = page;
   for (const [name, text] of parts) {
     const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];

@@ -20,10 +20,12 @@ function resultsOf(figure: Figure): Results {
     title,
     figures: [figure],
     notes: [`how ${name} was measured`],
+    measuredAt: '2026-01-02T03:04:05.000Z',
+    asgard: '0.1.0 (abc1234)',
   }));
   const machine = { processor: 'a processor, 2 cores' };
   const versions = { node: '24.0.0' };
-  return { command: 'npm run bench', startedAt: '2026-01-02T03:04:05.000Z', seconds: 600, machine, versions, claims };
+  return { machine, versions, claims };
 }
 
 describe('statistics', () => {
@@ -53,6 +55,7 @@ describe('the page of benchmarks', () => {
     const filled = fillIn(page, resultsOf(LATENCY));
     expect(filled.match(/^\| a poll \| 2\.00 ms \| a peer \| 1,235 ms \| 617 \|$/gm)).toHaveLength(CLAIMS.length);
     for (const { name } of CLAIMS) expect(filled).toContain(`- how ${name} was measured`);
+    expect(filled.match(/^- Measured on 2026-01-02, Asgard 0\.1\.0 \(abc1234\)\.$/gm)).toHaveLength(CLAIMS.length);
     expect(filled).toContain('- Machine: processor a processor, 2 cores');
     expect(filled).not.toContain('Not measured yet.');
     const text = (markdown: string) => markdown.replaceAll(/<!-- ([a-z-]+) -->.*?<!-- \/\1 -->/gs, '');
