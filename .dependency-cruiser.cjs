@@ -1,7 +1,7 @@
 /** Imports go one way; each layer may use those before it. */
 const layers = [
   ['src/platform'],
-  ['src/config.ts', 'src/config-features.ts', 'src/database'],
+  ['src/config.ts', 'src/config-features.ts', 'src/config-serving.ts', 'src/database'],
   ['src/auth'],
   ['src/mlflow', 'src/feast', 'src/storage', 'src/python', 'src/executors', 'src/embedded'],
   ['src/experiments'],
@@ -14,7 +14,14 @@ const layers = [
   ['src/worker', 'schema', 'src/rest', 'src/client'],
   ['src/http', 'src/cli'],
   ['src/shutdown.ts'],
-  ['src/servers.ts', 'src/feature-store.ts', 'src/online-features.ts', 'src/registry-parts.ts', 'src/ports.ts'],
+  [
+    'src/servers.ts',
+    'src/feature-store.ts',
+    'src/online-features.ts',
+    'src/registry-parts.ts',
+    'src/serving.ts',
+    'src/ports.ts',
+  ],
   ['src/app.ts'],
   ['src/main.ts'],
 ];

@@ -71,7 +71,7 @@ export const inference: Claim = {
       figures.push(row('throughput', 'requests/s', ({ perSecond }) => perSecond));
       if (clients === 32) figures.push(row('latency p50', 'ms', ({ p50Ms }) => p50Ms));
     }
-    const workers = (await memoryOf(asgard.pid)).filter(({ command }) => command.includes('model_worker.py'));
+    const workers = (await memoryOf(asgard.pid)).filter(({ command }) => command.includes('model_process.py'));
     figures.push({
       what: 'memory of the process that holds the model',
       unit: 'MiB',

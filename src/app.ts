@@ -16,7 +16,6 @@ import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
-import { ModelWorkers } from './inference/model-workers.ts';
 import { InferenceService } from './inference/service.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
@@ -39,6 +38,7 @@ import { ScriptChecker } from './python/script-checker.ts';
 import { buildRegistry } from './registry-parts.ts';
 import { restRoutes } from './rest/rest-routes.ts';
 import { startServers } from './servers.ts';
+import { buildServing } from './serving.ts';
 import { Shutdown } from './shutdown.ts';
 import { PlatformStatusService } from './status/platform-status.ts';
 import { Readiness } from './status/readiness.ts';
@@ -123,7 +123,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     workerSlots: config.workerSlots,
     runningHere: () => work.runningJobs,
     jobCounts: () => jobs.counts(),
-    warmModels: () => workers.warmModels,
+    warmModels: () => served.count,
     subscribers: () => events.subscribers,
   });
   const onRequest = metrics.mlflow.responded;
@@ -147,7 +147,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const featureReads = new FeatureReads({ database, mlflow, logger });
   const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
   const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
-  const { isKeyDemanded, serviceToken } = access.access;
+  const { isKeyDemanded } = access.access;
   const gateway = (everything: boolean) => async (app: FastifyInstance) => {
     const { hasNoArtifactStore } = servers;
     await app.register(mlflowGateway, {
@@ -171,12 +171,20 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const mlflowPort = await listen(mlflowServer, host, ports.mlflowPort, 'MLFLOW_PORT');
   const mlflowUrl = localUrl(host, mlflowPort);
 
-  const [modelsFolder, launchersFolder] = [join(home, 'models'), join(home, 'launchers')];
-  // What workers and launchers of a killed Asgard left there.
-  for (const folder of [modelsFolder, launchersFolder]) await rm(folder, { recursive: true, force: true });
-  const tracking = { trackingUri: mlflowUrl, trackingToken: serviceToken };
-  const workers = new ModelWorkers({ database, environments, folder: modelsFolder, ...tracking, logger });
-  const inference = new InferenceService(models, workers, metrics.inference.predicted);
+  const launchersFolder = join(home, 'launchers');
+  // What launchers of a killed Asgard left there.
+  await rm(launchersFolder, { recursive: true, force: true });
+  const served = await buildServing({
+    config: { ...config, home },
+    isolation: isolation.level,
+    database,
+    environments,
+    mlflow,
+    logger,
+    shutdown,
+    group: FACES,
+  });
+  const inference = new InferenceService(models, served, metrics.inference.predicted);
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,
@@ -223,7 +231,6 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const port = await listen(api, host, ports.port, 'PORT');
   const url = localUrl(host, port);
   await keepPorts(home, { port, mlflowPort });
-  shutdown.own('model workers', 1200, workers, FACES);
 
   const jobsFolder = join(home, 'jobs');
   const executor = new LocalExecutor({ folder: jobsFolder, python });

@@ -8,6 +8,7 @@ import {
   isS3,
   SECRET_FEATURE_VARIABLES,
 } from './config-features.ts';
+import { type ServingConfig, servingConfig, servingVariables } from './config-serving.ts';
 import { isLoopback } from './platform/loopback.ts';
 
 /** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
@@ -37,7 +38,7 @@ const apiKey = z
   .regex(/^[\x21-\x7e]+$/, 'must be letters, digits and signs without blanks')
   .min(16, 'must have at least 16 characters')
   .max(512, 'must have at most 512 characters')
-  .refine((key) => !/^asgard-(job|service)-/.test(key), "must not begin as the platform's own tokens do");
+  .refine((key) => !/^asgard-job-/.test(key), 'must not begin as the tokens of jobs do');
 
 const origins = list(
   (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.origin === text.toLowerCase(),
@@ -115,6 +116,7 @@ const variables = z.object({
   AWS_ACCESS_KEY_ID: z.string().optional(),
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ...featureVariables,
+  ...servingVariables,
   ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_GATEWAY_URL: gatewayUrl.optional(),
@@ -225,6 +227,7 @@ export interface Config {
   /** Absent: artifacts lie in a folder under `home`. */
   readonly s3: S3Settings | undefined;
   readonly features: FeaturesConfig;
+  readonly serving: ServingConfig;
   /** Jobs that run at once in this process. */
   readonly workerSlots: number;
   /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
@@ -302,6 +305,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
         ? undefined
         : s3Settings(value, value.AWS_S3_BUCKET, (value.ASGARD_S3_PREFIX ?? '').replace(/^\/|\/$/g, '')),
     features: featuresConfig(value, value.ASGARD_HOME, (bucket, prefix) => s3Settings(value, bucket, prefix)),
+    serving: servingConfig(value),
     workerSlots: value.ASGARD_WORKER_SLOTS,
     launchers: value.ASGARD_LAUNCHERS,
     gatewayUrl: value.ASGARD_GATEWAY_URL,

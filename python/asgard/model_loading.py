@@ -1,14 +1,9 @@
-"""Gets a model's files and makes of them something that predicts: MLflow's pyfunc models and the guide's pickles."""
+"""Makes of a model's files something that predicts: MLflow's pyfunc models and the guide's pickles."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 import pickle
-import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,11 +12,8 @@ import pandas as pd
 
 from asgard.model_inputs import Column, InputSpec, InvalidInputError
 
-# Named by version, a model's files never change.
-_VERSION_URI = re.compile(r"models:/([^/@]+)/(\d+)")
 WRAPS = "asgard_wraps"
 """In the metadata of an MLmodel that the platform wrote: the pickle beside it."""
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
 class ModelLoadError(Exception):
@@ -50,16 +42,6 @@ class LoadedModel(NamedTuple):
     """Whether Python's pickle alone can load it, too."""
 
 
-def load(uri: str, cache_folder: Path) -> LoadedModel:
-    """Loads `models:/name/version`, any other URI that MLflow can download, or a plain path.
-
-    A registered version is downloaded into the cache folder once, and found there by later calls of any process; what
-    else is downloaded is removed when this process ends. Raises ModelLoadError, and what MLflow or the model's own code
-    raises.
-    """
-    return load_folder(_fetch(uri, cache_folder))
-
-
 def load_folder(path: Path) -> LoadedModel:
     """Loads what lies in a folder, or a pickle.
 
@@ -77,55 +59,6 @@ def _wrapped_pickle(path: Path) -> str | None:
 
     name = (Model.load(str(path)).metadata or {}).get(WRAPS)
     return name if isinstance(name, str) and (path / name).is_file() else None
-
-
-def _fetch(uri: str, cache_folder: Path) -> Path:
-    if uri.startswith("file:"):
-        from mlflow.utils.file_utils import local_file_uri_to_path
-
-        return Path(local_file_uri_to_path(uri))
-    if not _SCHEME.match(uri):
-        return Path(uri)
-    from mlflow.artifacts import download_artifacts
-
-    cache_folder.mkdir(parents=True, exist_ok=True)
-    partial = tempfile.TemporaryDirectory(dir=cache_folder, prefix="partial-", ignore_cleanup_errors=True)
-    version = _VERSION_URI.fullmatch(uri)
-    if version is None:
-        _kept_until_exit.append(partial)
-        return Path(download_artifacts(artifact_uri=uri, dst_path=partial.name))
-    with partial:
-        key, source = _identify_version(version[1], version[2])
-        complete = cache_folder / key
-        if not complete.exists():
-            folder = Path(partial.name, "model")
-            folder.mkdir()
-            download_artifacts(artifact_uri=uri, dst_path=str(folder))
-            if not any(folder.iterdir()):  # of a version whose source is a file, MLflow downloads nothing by this URI
-                download_artifacts(artifact_uri=source, dst_path=str(folder))
-            if not any(folder.iterdir()):
-                raise ModelLoadError(f"{uri} has no file at its source {source}")
-            # Another process may have been first: its files are the same.
-            with contextlib.suppress(OSError):
-                os.rename(folder, complete)
-            if not complete.exists():
-                raise ModelLoadError(f"the model's files could not be kept in {complete}")
-    return complete
-
-
-_kept_until_exit: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _identify_version(name: str, version: str) -> tuple[str, str]:
-    """A name for the files of a version, and their source.
-
-    A deleted model's name may be given again, and then its numbers start anew: so more goes into the name of the files.
-    """
-    import mlflow
-
-    registered = mlflow.MlflowClient().get_model_version(name, version)
-    identity = [name, version, registered.source, registered.run_id, registered.creation_timestamp]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], registered.source
 
 
 def _find_pickle(path: Path) -> Path:

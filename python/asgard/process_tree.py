@@ -47,14 +47,33 @@ def own_identity() -> str:
 
     The same text as `identityOfProcess` of `src/platform/process-identity.ts` gives.
     """
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> str:
+    """The same of any process. Raises OSError when there is none, and is empty then where there is no /proc."""
     if not IS_LINUX:
-        command = ["/bin/ps", "-p", str(os.getpid()), "-o", "lstart="]
+        command = ["/bin/ps", "-p", str(pid), "-o", "lstart="]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    with open("/proc/self/stat", "rb") as file:
+    with open(f"/proc/{pid}/stat", "rb") as file:
         stat = file.read()
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
     return f"{boot}:{int(stat[stat.rindex(b')') + 2 :].split()[19])}"
+
+
+def watch_end(pid: int, identity: str) -> int | None:
+    """A descriptor that can be read once that process has ended. None when it has already, or not on Linux."""
+    if not IS_LINUX:
+        return None
+    try:
+        fd = os.pidfd_open(pid)
+        if identity_of(pid) == identity:
+            return fd
+        os.close(fd)
+    except OSError:
+        pass
+    return None
 
 
 class ProcessTree:

@@ -8,7 +8,8 @@ input. The runner needs no reader and no parent: it is in a session of its own a
 gone. It writes one byte to standard output once it handles signals, and holds a lock on the spool (flock) for as long
 as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace time; a second
 SIGTERM kills at once. The time limit, counted from the script's start, does the same. When the script's main process
-ends, what it left running is ended. If the runner is killed, the script's main process is killed with it.
+ends, what it left running is ended. If the runner is killed, the script's main process is killed with it. A spec may
+have no time limit (null), and name a process with which the script ends: `"ends_with": {"pid": 7, "identity": "..."}`.
 
 Frames, one JSON object a line, numbered from 0 without holes:
     {"n":0,"t":1732.123400,"start":{"pid":7,"identity":"..."}}      always the first: who writes this spool

@@ -9,6 +9,13 @@ from typing import NamedTuple
 from asgard.confinement import Confinement
 
 
+class StartedBy(NamedTuple):
+    """A process, as `own_identity` of `process_tree.py` tells it from a later one with the same number."""
+
+    pid: int
+    identity: str
+
+
 class Spec(NamedTuple):
     """What to run, and how long."""
 
@@ -16,11 +23,14 @@ class Spec(NamedTuple):
     env: dict[str, str]
     cwd: str
     spool: str
-    timeout_seconds: float
+    timeout_seconds: float | None
+    """None: it may run for ever."""
     grace_seconds: float
     output_limit_bytes: int
     environment_lock: str | None = None
     """A file whose lock this run shares until it ends, so that nobody removes its environment."""
+    ends_with: StartedBy | None = None
+    """A process whose end is the script's too. Absent: the script needs nobody."""
     confinement: Confinement | None = None
     """Absent: the script is what the runner is, and sees what it sees."""
 
@@ -34,7 +44,9 @@ class Spec(NamedTuple):
         if missing:
             raise ValueError(f"the spec lacks {', '.join(missing)}")
         confinement = None if given.get("confinement") is None else Confinement.parse(given["confinement"])
-        spec = Spec(**{name: given[name] for name in Spec._fields if name in given} | {"confinement": confinement})
+        ends_with = None if given.get("ends_with") is None else StartedBy(**given["ends_with"])
+        parsed = {"confinement": confinement, "ends_with": ends_with}
+        spec = Spec(**{name: given[name] for name in Spec._fields if name in given} | parsed)
         if not (isinstance(spec.argv, list) and spec.argv and all(isinstance(word, str) for word in spec.argv)):
             raise ValueError("argv is not a list of one or more strings")
         if not (isinstance(spec.env, dict) and all(isinstance(value, str) for value in spec.env.values())):
@@ -46,6 +58,8 @@ class Spec(NamedTuple):
             raise ValueError("environment_lock is not a string")
         for name in ("timeout_seconds", "grace_seconds"):
             value = given[name]
+            if name == "timeout_seconds" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is not a number of seconds")
         limit = spec.output_limit_bytes

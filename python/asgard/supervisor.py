@@ -15,8 +15,9 @@ import time
 from typing import Any
 
 from asgard.file_lock import hold_shared
+from asgard.linux import IS_LINUX
 from asgard.messages import receive
-from asgard.process_tree import ProcessTree, SandboxTree, adopt_orphans, own_identity
+from asgard.process_tree import ProcessTree, SandboxTree, adopt_orphans, own_identity, watch_end
 from asgard.runner_spec import Spec
 from asgard.script_process import StartScript
 from asgard.segments import SpoolInUseError
@@ -58,6 +59,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._selector.register(wakeup, selectors.EVENT_READ)
         self._cutters: dict[int, tuple[Stream, LineCutter]] = {}
+        self._starter_end: int | None = None
         self._main_pid: int | None = None
         self._control: socket.socket | None = None
         self._wait_status: int | None = None
@@ -70,6 +72,7 @@ class Supervisor:
     def run(self) -> dict[str, Any]:
         """Runs the script to its end and spools its lines; returns the exit frame's fields, without the totals."""
         adopt_orphans()
+        self._watch_starter()
         self._turn(time.monotonic())
         if self._cancel_requests:
             return self._ending("cancelled", "cancelled before the script was started")
@@ -85,6 +88,16 @@ class Supervisor:
         reason = self._reason or ("output_lost" if self._has_write_failed else "exited")
         return self._ending(reason, "; ".join(self._messages) or None)
 
+    def _watch_starter(self) -> None:
+        starter = self._spec.ends_with
+        if starter is None or not IS_LINUX:
+            return
+        self._starter_end = watch_end(starter.pid, starter.identity)
+        if self._starter_end is None:
+            self._cancel_requests = 2
+        else:
+            self._selector.register(self._starter_end, selectors.EVENT_READ)
+
     def _start(self) -> _Tree:
         script = self._start_script(self._spec)
         self._main_pid, self._control = script.pid, script.control
@@ -97,14 +110,15 @@ class Supervisor:
         return script.tree
 
     def _wait_for_main(self, tree: _Tree) -> None:
-        deadline = time.monotonic() + self._spec.timeout_seconds
+        limit = self._spec.timeout_seconds
+        deadline = math.inf if limit is None else time.monotonic() + limit
         while self._wait_status is None:
             now = time.monotonic()
             if self._reason is None and self._cancel_requests:
                 self._stop(tree, "cancelled")
             elif self._reason is None and now >= deadline:
                 self._stop(tree, "timed_out")
-                self._messages.append(f"the script ran longer than its {self._spec.timeout_seconds:g} s")
+                self._messages.append(f"the script ran longer than its {limit:g} s")
             if self._kills_now(now):
                 tree.kill()
                 if now >= self._kill_at + _UNKILLABLE_SECONDS:
@@ -166,6 +180,9 @@ class Supervisor:
                 self._take_signals()
             elif key.fileobj is self._control:
                 self._take_report(self._control)
+            elif key.fd == self._starter_end:
+                self._selector.unregister(key.fd)
+                self._cancel_requests = 2  # at once: nobody is there to wait for a grace time
             else:
                 self._take_output(key.fd)
 

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from asgard.model_loading import ModelLoadError, load
+from asgard.model_loading import ModelLoadError, load_folder
 
 FRAME = pd.DataFrame({"age": [1.0, 2, 3, 4] * 5, "visits": [4, 3, 2, 1] * 5})
 TARGET = [0, 0, 1, 1] * 5
@@ -41,7 +41,7 @@ def test_an_estimator_is_known_to_take_numbers_only_where_that_is_sure(
     tmp_path: Path, model: Any, is_numeric: bool
 ) -> None:
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model.fit(FRAME, TARGET)))
-    loaded = load(str(tmp_path), tmp_path / "cache")
+    loaded = load_folder(tmp_path)
     assert loaded.inputs.is_numeric is is_numeric
     assert [column.name for column in loaded.inputs.columns or []] == ["age", "visits"]
     assert len(loaded.predict(FRAME)) == 20
@@ -49,12 +49,12 @@ def test_an_estimator_is_known_to_take_numbers_only_where_that_is_sure(
 
 def test_probabilities_are_there_only_when_the_model_gives_them(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(SVC().fit(FRAME, TARGET)))
-    assert load(str(tmp_path), tmp_path / "cache").predict_probabilities is None
+    assert load_folder(tmp_path).predict_probabilities is None
 
 
 def test_a_file_that_joblib_wrote_is_loaded(tmp_path: Path) -> None:
     joblib.dump(LogisticRegression().fit(np.ones((4, 2)), [0, 0, 1, 1]), tmp_path / "some.pkl")
-    assert load(str(tmp_path / "some.pkl"), tmp_path / "cache").inputs.count == 2
+    assert load_folder(tmp_path / "some.pkl").inputs.count == 2
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_what_is_no_model_says_what_it_is(tmp_path: Path, files: dict[str, bytes
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     with pytest.raises(ModelLoadError, match=message):
-        load(str(tmp_path), tmp_path / "cache")
+        load_folder(tmp_path)
 
 
 def test_a_broken_pickle_fails_with_pickles_own_words(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"junk")
     with pytest.raises(pickle.UnpicklingError):
-        load(str(tmp_path), tmp_path / "cache")
+        load_folder(tmp_path)

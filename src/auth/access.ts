@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { assertNever } from '../platform/errors.ts';
-import { bearerToken, JOB_TOKEN_PREFIX, SERVICE_TOKEN_PREFIX } from './credentials.ts';
+import { bearerToken, JOB_TOKEN_PREFIX } from './credentials.ts';
 import { forbidden, type Refusal, unauthorized } from './refusal.ts';
 import { Secret } from './secret.ts';
 import { isSession, issueSession } from './session.ts';
@@ -16,8 +15,6 @@ export type Caller =
   | { readonly kind: 'owner'; readonly by: 'key' | 'session' }
   /** Bears a job's token, which the MLflow gateway has yet to check. */
   | { readonly kind: 'job' }
-  /** A part of the platform that runs in a process of its own. */
-  | { readonly kind: 'service' }
   /** Showed a credential that is none of ours. */
   | { readonly kind: 'stranger'; readonly credential: string };
 
@@ -27,12 +24,6 @@ export type Caller =
  */
 export class Access {
   readonly #key: Secret | undefined;
-  /**
-   * For the platform's own processes that read from MLflow through the gateway and run code of users: it opens nothing
-   * else, and ends with this process.
-   */
-  readonly serviceToken = `${SERVICE_TOKEN_PREFIX}${randomBytes(24).toString('base64url')}`;
-  readonly #service = new Secret(this.serviceToken);
 
   /** @param apiKey absent: whoever reaches the ports may use them */
   constructor(apiKey?: string) {
@@ -64,16 +55,13 @@ export class Access {
   }
 
   /** Why the caller may not do this, or undefined. */
-  refusalOf(caller: Caller, face: Face, method: string): Refusal | undefined {
+  refusalOf(caller: Caller, face: Face): Refusal | undefined {
     switch (caller.kind) {
       case 'owner':
         return undefined;
       case 'job':
         if (face === 'mlflow') return undefined;
         return forbidden("a job's token is good for MLflow's API alone: what else a job needs, its script is given");
-      case 'service':
-        if (face === 'mlflow' && (method === 'GET' || method === 'HEAD')) return undefined;
-        return forbidden("this token is the platform's own, for reading from MLflow alone");
       case 'stranger':
         return this.isKeyDemanded ? unauthorized('the API key is wrong') : undefined;
       case 'anyone':
@@ -91,7 +79,6 @@ export class Access {
 
   #callerWith(credential: string): Caller {
     if (credential.startsWith(JOB_TOKEN_PREFIX)) return { kind: 'job' };
-    if (this.#service.matches(credential)) return { kind: 'service' };
     if (this.#key?.matches(credential) === true) return { kind: 'owner', by: 'key' };
     return { kind: 'stranger', credential };
   }

@@ -3,9 +3,6 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** Begins every token of a job's attempt. */
 export const JOB_TOKEN_PREFIX = 'asgard-job-';
 
-/** Begins the token of the platform's own processes. */
-export const SERVICE_TOKEN_PREFIX = 'asgard-service-';
-
 /** Holds the token of a browser that has signed in. */
 export const SESSION_COOKIE = 'asgard_session';
 
@@ -22,6 +19,5 @@ export function jobToken(headers: IncomingHttpHeaders): string | null {
 
 /** Whether a request bears a token that this platform made, which means nothing elsewhere. */
 export function bearsOwnToken(headers: IncomingHttpHeaders): boolean {
-  const token = bearerToken(headers.authorization) ?? '';
-  return token.startsWith(JOB_TOKEN_PREFIX) || token.startsWith(SERVICE_TOKEN_PREFIX);
+  return jobToken(headers) !== null;
 }

@@ -10,12 +10,18 @@ export interface RunSpec {
   readonly variables: Readonly<Record<string, string>>;
   /** The content of the `feature_store.yaml` of a script that uses the feature store, with a secret of this run's. */
   readonly featureStoreYaml?: string | undefined;
-  /** The runner ends the script by itself when they are over. */
-  readonly timeoutSeconds: number;
+  /** The runner ends the script by itself when they are over; null: it may run for ever. */
+  readonly timeoutSeconds: number | null;
   /** Between asking the script to end and killing it. */
   readonly graceSeconds: number;
   /** How much of what the script prints the runner keeps: of more, the middle goes. */
   readonly outputLimitBytes: number;
+  /** Files and folders that it has to see, wherever they are, beside those that every script sees. */
+  readonly readable?: readonly string[];
+  /** Numerical libraries get one thread rather than one for each core. */
+  readonly isSingleThreaded?: boolean;
+  /** It ends with this process, however that ends, rather than go on without it. */
+  readonly endsWithPlatform?: boolean;
 }
 
 /** Names one execution, before and after any crash. */

@@ -8,7 +8,7 @@ import { PROJECT_ROOT } from '../config.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
 import { environmentLockPath } from '../python/environment-holds.ts';
 import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
-import type { RunnerSpec } from '../python/launcher.ts';
+import { ONE_THREAD, type RunnerSpec } from '../python/launcher.ts';
 import type { Launchers } from '../python/launchers.ts';
 import { pythonVariables } from '../python/script-environment.ts';
 import type { Starter } from '../python/starter.ts';
@@ -106,7 +106,7 @@ export class LocalExecutor implements Executor {
 
   async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
     const folder = folderOf(handle);
-    const work = join(folder, 'work');
+    const work = this.workFolderOf(handle);
     await writeFile(join(work, spec.scriptName), spec.script);
     const { featureStoreYaml: yaml } = spec;
     const features = yaml === undefined ? undefined : await writeFeatureStoreFiles(folder, yaml);
@@ -114,6 +114,8 @@ export class LocalExecutor implements Executor {
       argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
       env: {
         ...pythonVariables(spec.environmentFolder, join(folder, 'home')),
+        // As launchers have it too: with one thread, what is forked from one is what a new process would be.
+        ...(spec.isSingleThreaded === true ? { ...ONE_THREAD, LOKY_MAX_CPU_COUNT: '1' } : {}),
         ...spec.variables,
         ...features?.variables,
         [RUN_VARIABLE]: runMark(handle),
@@ -124,7 +126,8 @@ export class LocalExecutor implements Executor {
       grace_seconds: spec.graceSeconds,
       output_limit_bytes: spec.outputLimitBytes,
       environment_lock: environmentLockPath(spec.environmentFolder),
-      ...this.#confinement(folder, [spec.environmentFolder, ...(features?.readable ?? [])]),
+      ...(spec.endsWithPlatform === true ? { ends_with: ownRecord() } : {}),
+      ...this.#confinement(folder, [spec.environmentFolder, ...(features?.readable ?? []), ...(spec.readable ?? [])]),
     };
     const warm = await this.#launchers?.launch(
       spec.environmentFolder,
@@ -175,7 +178,7 @@ export class LocalExecutor implements Executor {
   }
 
   async *frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncGenerator<Frame[], void> {
-    const isWriting = async () => (await this.#runnerOf(handle)) !== null;
+    const isWriting = async () => (await this.runnerOf(handle)) !== null;
     for await (const frames of readSpool(spoolOf(handle), after, isWriting, signal)) {
       const last = frames.at(-1);
       const isOver = last !== undefined && 'exit' in last;
@@ -188,14 +191,14 @@ export class LocalExecutor implements Executor {
   }
 
   async cancel(handle: RunHandle): Promise<void> {
-    const pid = await this.#runnerOf(handle);
+    const pid = await this.runnerOf(handle);
     if (pid !== null) askToEnd(pid);
   }
 
   async forget(handle: RunHandle): Promise<void> {
     // A second SIGTERM makes the runner kill at once; SIGKILL is for one that does not react, and takes the script with it.
     for (let tries = 1; tries <= FORGET_TRIES; tries += 1) {
-      const pid = await this.#runnerOf(handle);
+      const pid = await this.runnerOf(handle);
       if (pid === null) break;
       if (tries < FORGET_TRIES) askToEnd(pid);
       else signalProcess(pid, 'SIGKILL');
@@ -209,11 +212,20 @@ export class LocalExecutor implements Executor {
     await rmdir(join(handle.place, handle.jobId)).catch(() => {});
   }
 
-  /** The runner's pid while it lives. */
-  async #runnerOf(handle: RunHandle): Promise<number | null> {
+  /** The folder that its script works in. */
+  workFolderOf(handle: RunHandle): string {
+    return join(folderOf(handle), 'work');
+  }
+
+  /** The runner's pid while it lives: the root of all processes of an execution. */
+  async runnerOf(handle: RunHandle): Promise<number | null> {
     const record = this.#started.get(folderOf(handle)) ?? (await startRecordOf(spoolOf(handle)));
     return record !== null && identityOfProcess(record.pid) === record.identity ? record.pid : null;
   }
+}
+
+function ownRecord(): StartRecord {
+  return { pid: process.pid, identity: identityOfProcess(process.pid) ?? '' };
 }
 
 function folderOf(handle: RunHandle): string {

@@ -73,7 +73,7 @@ export class Guard {
       if (blocked !== undefined) return blocked;
       if (caller.kind === 'stranger') this.noteGuess(request, caller.credential);
     }
-    return this.access.refusalOf(caller, face, request.method);
+    return this.access.refusalOf(caller, face);
   }
 
   /** Why no key of this client is looked at for now, or undefined. */
@@ -93,8 +93,7 @@ export class Guard {
     const { authorization } = request.headers;
     const caller = await this.access.callerOf(authorization, request.cookies[SESSION_COOKIE]);
     request.caller = caller;
-    const isOwnProcess = caller.kind === 'service';
-    const exceeded = isOwnProcess ? undefined : await this.limits.refusalOf(request, jobToken(request.headers));
+    const exceeded = await this.limits.refusalOf(request, jobToken(request.headers));
     if (exceeded !== undefined) return replyRefused(request, reply, exceeded);
     if (OPEN_ROUTES.has(url)) return undefined;
     const refusal = this.refusalOf(caller, request, faceOf(request));

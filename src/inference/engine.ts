@@ -1,3 +1,4 @@
+import type { ModelVersion } from '../mlflow/wire.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 
 /** What runs a model: onnxruntime in this process, or a Python process apart. */
@@ -10,7 +11,7 @@ export interface ModelColumn {
 }
 
 /** `predictions: value[n]`, one a row in the order of the rows; `probabilities: number[n][classes]` when they were asked for. */
-interface ModelAnswer {
+export interface ModelAnswer {
   readonly predictions: readonly PredictedValue[];
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
 }
@@ -36,3 +37,17 @@ export interface ServedModel extends AsyncDisposable {
    */
   predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer>;
 }
+
+/** What a load is given beside the version. */
+export interface LoadContext {
+  /** Calls the load off; what is loaded goes on. */
+  readonly signal: AbortSignal;
+  /** Whether so many bytes more have room beside all models that are loaded. */
+  readonly hasRoomFor: (bytes: number) => boolean;
+}
+
+/**
+ * Brings a version into memory.
+ * @throws AsgardError UNAVAILABLE with the reason when it cannot be; the signal's reason
+ */
+export type LoadModel = (version: ModelVersion, context: LoadContext) => Promise<ServedModel>;

@@ -3,9 +3,9 @@ import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
-import type { ModelWorkers } from './model-workers.ts';
 import type { OnPrediction } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
+import type { ServedModels } from './served-models.ts';
 import { VersionLookup } from './version-lookup.ts';
 
 /** The most rows of one request. */
@@ -71,12 +71,12 @@ export interface Prediction {
 /** Predictions from registered models. */
 export class InferenceService {
   readonly #versions: VersionLookup;
-  readonly #workers: ModelWorkers;
+  readonly #served: ServedModels;
   readonly #onPrediction: OnPrediction | undefined;
 
-  constructor(models: ModelService, workers: ModelWorkers, onPrediction?: OnPrediction) {
+  constructor(models: ModelService, served: ServedModels, onPrediction?: OnPrediction) {
     this.#versions = new VersionLookup(models);
-    this.#workers = workers;
+    this.#served = served;
     this.#onPrediction = onPrediction;
   }
 
@@ -106,14 +106,14 @@ export class InferenceService {
     }
   }
 
-  /** A worker may have ended while nobody asked it, and that is known a moment later: then another one answers, once. */
+  /** A model may have ended while nobody asked it, and that is known a moment later: then it is loaded anew, once. */
   async #ask(version: ModelVersion, request: WorkerRequest) {
-    const worker = await this.#workers.get(version);
+    const model = await this.#served.get(version);
     try {
-      return await worker.predict(request);
+      return await model.predict(request);
     } catch (error) {
-      if (!worker.isLost) throw error;
-      return (await this.#workers.get(version)).predict(request);
+      if (!model.isLost) throw error;
+      return (await this.#served.get(version)).predict(request);
     }
   }
 }

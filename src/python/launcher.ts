@@ -27,7 +27,7 @@ const ALWAYS = [
 ];
 
 /** A process that has one thread can be forked: libraries are kept from starting more of them while they are imported. */
-const ONE_THREAD = {
+export const ONE_THREAD = {
   OMP_NUM_THREADS: '1',
   OPENBLAS_NUM_THREADS: '1',
   MKL_NUM_THREADS: '1',

@@ -3,30 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
-import { ModelWorkers } from '../../src/inference/model-workers.ts';
+import type { LoadModel } from '../../src/inference/engine.ts';
+import { PythonLoader } from '../../src/inference/python/load-python.ts';
+import { ServedModels } from '../../src/inference/served-models.ts';
 import { InferenceService } from '../../src/inference/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelFiles } from '../../src/models/model-files.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
-import type { PythonEnvironment, PythonEnvironments } from '../../src/python/environments.ts';
+import type { PythonEnvironments } from '../../src/python/environments.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
 import { constantModel, modelPickle } from '../support/model-pickle.ts';
+import { type ModelProcesses, modelProcessesIn, TOOLCHAIN_ENVIRONMENT } from '../support/model-processes.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
-const environmentFolder = join(parseConfig(inheritedEnvironment(), false).toolchain, 'python');
-/** The toolchain's environment has what a model worker needs, and is always there. */
-const environment: PythonEnvironment = {
-  hash: 'toolchain',
-  folder: environmentFolder,
-  python: join(environmentFolder, 'bin', 'python'),
-  [Symbol.dispose]: () => {},
-  lock: '',
-  pythonVersion: '',
-};
 const HANGS = modelPickle('import time\ntime.sleep(600)');
 
 let mlflow: MlflowForTests;
@@ -35,6 +28,7 @@ let database: TestDatabase;
 let client: MlflowClient;
 let models: ModelService;
 let folder: string;
+let processes: ModelProcesses;
 let requests: string[] = [];
 
 beforeAll(async () => {
@@ -51,21 +45,25 @@ afterAll(async () => {
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'asgard-models-'));
+  processes = modelProcessesIn(folder);
   requests = [];
 });
 afterEach(async () => {
+  await processes[Symbol.asyncDispose]();
   expect(processesOf(folder)).toEqual([]);
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Workers whose environments are made by `prepare`, to be disposed of. */
-function workersWith(prepare: PythonEnvironments['prepare']): ModelWorkers {
+/** Models whose environments are made by `prepare`, to be disposed of. */
+function servedWith(prepare: PythonEnvironments['prepare'], memoryBytes = 2 ** 40): ServedModels {
   const environments = { prepare, prepareLocked: () => prepare({ requirements: [] }) };
-  const logger = pino({ level: 'silent' });
-  return new ModelWorkers({ database: database.client, environments, folder, trackingUri: mlflow.url, logger });
+  const files = new ModelFiles({ mlflow: client, folder: join(folder, 'files'), limitBytes: 2 ** 30 });
+  const python = new PythonLoader({ database: database.client, environments, files, ...processes });
+  const load: LoadModel = (version, context) => python.load(version, context);
+  return new ServedModels({ load, memoryBytes, logger: pino({ level: 'silent' }) });
 }
 
-const ready = async () => environment;
+const ready = async () => TOOLCHAIN_ENVIRONMENT;
 
 /** Registers a pickle, as the artifact of a run, as a version of a model. */
 async function register(name: string, pickle: string) {
@@ -89,7 +87,8 @@ async function call(method: string, endpoint: string, body: object): Promise<any
   return answer.json();
 }
 
-const filesLeft = () => readdir(folder);
+/** Of processes. */
+const filesLeft = () => readdir(join(folder, 'processes')).catch(() => []);
 const asking = (modelName: string, modelVersion?: string) => ({
   modelName,
   inputs: { x: [1] },
@@ -102,8 +101,8 @@ describe('predictions', () => {
     'of a model (version: %s) that was deleted and made anew are of the new one within some seconds',
     async (version) => {
       const name = uniqueName('model');
-      await using workers = workersWith(ready);
-      const service = new InferenceService(models, workers);
+      await using served = servedWith(ready);
+      const service = new InferenceService(models, served);
       await register(name, constantModel(1));
       await expect(service.predict(asking(name, version))).resolves.toMatchObject({ predictions: [1] });
       await unregister(name);
@@ -115,8 +114,8 @@ describe('predictions', () => {
 
   test('in a burst ask MLflow for the version once', async () => {
     const name = uniqueName('model');
-    await using workers = workersWith(ready);
-    const service = new InferenceService(models, workers);
+    await using served = servedWith(ready);
+    const service = new InferenceService(models, served);
     await register(name, constantModel(7));
     await service.predict(asking(name));
     for (const version of ['1', 'latest']) {
@@ -129,8 +128,8 @@ describe('predictions', () => {
 
   test('of a model whose process was killed a moment ago are of a new process', async () => {
     const name = uniqueName('model');
-    await using workers = workersWith(ready);
-    const service = new InferenceService(models, workers);
+    await using served = servedWith(ready);
+    const service = new InferenceService(models, served);
     await register(name, constantModel(5));
     await service.predict(asking(name));
     for (const { pid } of processesOf(folder)) process.kill(pid, 'SIGKILL');
@@ -139,16 +138,16 @@ describe('predictions', () => {
 
   test('of a model that crashes its process are tried with another one once', async () => {
     const name = uniqueName('model');
-    await using workers = workersWith(ready);
-    const service = new InferenceService(models, workers);
+    await using served = servedWith(ready);
+    const service = new InferenceService(models, served);
     await register(name, modelPickle('import os, types\nmodel = types.SimpleNamespace(predict=lambda _: os._exit(3))'));
     await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('of a model that is not there yet do not remember that', async () => {
     const name = uniqueName('model');
-    await using workers = workersWith(ready);
-    const service = new InferenceService(models, workers);
+    await using served = servedWith(ready);
+    const service = new InferenceService(models, served);
     await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await register(name, constantModel(3));
     await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [3] });
@@ -159,15 +158,15 @@ describe('loading a model', () => {
   test('that fails leaves no file, is shared by those who ask meanwhile, and is tried again', async () => {
     const version = await register(uniqueName('model'), 'no pickle');
     let prepared = 0;
-    await using workers = workersWith(async () => {
+    await using served = servedWith(async () => {
       prepared += 1;
-      return environment;
+      return TOOLCHAIN_ENVIRONMENT;
     });
-    const outcomes = await Promise.allSettled([workers.get(version), workers.get(version)]);
+    const outcomes = await Promise.allSettled([served.get(version), served.get(version)]);
     expect(outcomes).toMatchObject(outcomes.map(() => ({ status: 'rejected', reason: { code: 'UNAVAILABLE' } })));
     expect(prepared).toBe(1);
     expect(await filesLeft()).toEqual([]);
-    await expect(workers.get(version)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(served.get(version)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(prepared).toBe(2);
   });
 
@@ -176,8 +175,8 @@ describe('loading a model', () => {
     ['a fault', new Error('no version of numpy')],
   ])('whose environment fails by %s is UNAVAILABLE and says why', async (_what, error) => {
     const version = await register(uniqueName('model'), constantModel(1));
-    await using workers = workersWith(() => Promise.reject(error));
-    await expect(workers.get(version)).rejects.toMatchObject({
+    await using served = servedWith(() => Promise.reject(error));
+    await expect(served.get(version)).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: `the environment of model ${version.name} version 1 could not be made: no version of numpy`,
     });
@@ -188,12 +187,12 @@ describe('loading a model', () => {
     const versions = await Promise.all(names.map((name) => register(name, constantModel(1))));
     const release = Promise.withResolvers<void>();
     let started = 0;
-    await using workers = workersWith(async () => {
+    await using served = servedWith(async () => {
       started += 1;
       await release.promise;
-      return environment;
+      return TOOLCHAIN_ENVIRONMENT;
     });
-    const loading = versions.map((version) => workers.get(version));
+    const loading = versions.map((version) => served.get(version));
     await poll(
       () => started,
       (count) => count === 2,
@@ -207,14 +206,14 @@ describe('loading a model', () => {
     expect(await filesLeft()).toHaveLength(5);
   });
 
-  test('is called off when the workers are disposed of, with no file or process left', async () => {
+  test('is called off when the models are disposed of, with no file or process left', async () => {
     const version = await register(uniqueName('model'), HANGS);
-    const workers = workersWith(ready);
-    const loading = workers.get(version);
+    const served = servedWith(ready);
+    const loading = served.get(version);
     loading.catch(() => {});
     await poll(filesLeft, (names) => names.length === 1);
     const started = performance.now();
-    await workers[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
     expect(performance.now() - started).toBeLessThan(2000);
     await expect(loading).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(await filesLeft()).toEqual([]);
@@ -223,19 +222,37 @@ describe('loading a model', () => {
   test('whose environment is being made is called off too, and so are those that wait for their turn', async () => {
     const versions = await Promise.all([1, 2, 3].map((value) => register(uniqueName('model'), constantModel(value))));
     let building = 0;
-    const workers = workersWith(({ signal }) => {
+    const served = servedWith(({ signal }) => {
       building += 1;
       return new Promise((_resolve, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason));
       });
     });
-    const outcomes = Promise.allSettled(versions.map((version) => workers.get(version)));
+    const outcomes = Promise.allSettled(versions.map((version) => served.get(version)));
     await poll(
       () => building,
       (count) => count === 2,
     );
-    await workers[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
     expect(await outcomes).toMatchObject(versions.map(() => ({ reason: { code: 'UNAVAILABLE' } })));
     expect(building).toBe(2);
+  });
+
+  test('ends the one that was used least recently when there is no room for both, but none with requests', async () => {
+    const sleeps = modelPickle('import time, types\nmodel = types.SimpleNamespace(predict=lambda _: [time.sleep(3)])');
+    const [busy, idle, next] = await Promise.all(
+      [sleeps, constantModel(1), constantModel(2)].map((pickle) => register(uniqueName('model'), pickle)),
+    );
+    if (busy === undefined || idle === undefined || next === undefined) throw new Error('not registered');
+    await using served = servedWith(ready, 1);
+    const request = { inputs: { x: [1] }, return_probabilities: false };
+    const first = await served.get(busy);
+    const answer = first.predict(request);
+    const second = await served.get(idle);
+    const third = await served.get(next);
+    await second.ended;
+    expect([first.isEnded, third.isEnded, served.count]).toEqual([false, false, 2]);
+    await expect(answer).resolves.toMatchObject({ predictions: [null] });
+    await expect((await served.get(idle)).predict(request)).resolves.toMatchObject({ predictions: [1] });
   });
 });

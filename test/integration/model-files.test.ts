@@ -13,7 +13,7 @@ client = mlflow.MlflowClient()
 folder = tempfile.mkdtemp()
 os.makedirs(folder + "/model/code")
 open(folder + "/model/model.pkl", "wb").write(b"x" * 300000)
-open(folder + "/model/code/a b %41é.py", "w").write("print()")
+open(folder + "/model/code/a b+&é.py", "w").write("print()")
 run = client.create_run("0")
 client.log_artifacts(run.info.run_id, folder)
 class Model(mlflow.pyfunc.PythonModel):
@@ -71,7 +71,7 @@ describe("a model's files", () => {
     expect(new Set(held.map(({ path }) => path)).size).toBe(1);
     using one = await filesWith(1e9).hold(key, never);
     for (const each of held) each[Symbol.dispose]();
-    expect(await all(one.path)).toEqual(['code/a b %41é.py', 'model.pkl']);
+    expect(await all(one.path)).toEqual(['code/a b+&é.py', 'model.pkl']);
     expect((await readFile(join(one.path, 'model.pkl'))).equals(Buffer.alloc(300_000, 'x'))).toBe(true);
     expect((await stat(join(one.path, 'code'))).mode & 0o777).toBe(0o755);
     expect((await stat(join(one.path, 'model.pkl'))).mode & 0o777).toBe(0o644);

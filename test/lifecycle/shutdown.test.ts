@@ -57,7 +57,7 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
       const stream = await openStream(url);
       expect((await client.job(queued)).status).toBe('QUEUED');
       const programs = folder.processes().map(({ command }) => command);
-      for (const name of ['main.ts', 'postgres', 'mlflow_server.py', 'runner.py', 'model_worker.py', 'script.py']) {
+      for (const name of ['main.ts', 'postgres', 'mlflow_server.py', 'runner.py', 'model_process.py', 'script.py']) {
         expect(programs).toContainEqual(expect.stringContaining(name));
       }
 

@@ -24,15 +24,15 @@ import { featureServicesOn } from '../../src/features/services.ts';
 import { TableService } from '../../src/features/tables.ts';
 import { createGraphqlServer } from '../../src/http/graphql.ts';
 import { buildHttpServer, listen } from '../../src/http/server.ts';
-import { ModelWorkers } from '../../src/inference/model-workers.ts';
+import { ServedModels } from '../../src/inference/served-models.ts';
 import { InferenceService } from '../../src/inference/service.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
 import { createMetricsRegistry } from '../../src/platform/metrics.ts';
 import { freePort } from '../../src/platform/process.ts';
-import { PythonEnvironments } from '../../src/python/environments.ts';
 import { buildRegistry } from '../../src/registry-parts.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
@@ -110,16 +110,9 @@ export async function startGraphql(
     readiness: new Readiness(),
     isolation: 'namespaces',
   });
-  const workers = stack.use(
-    new ModelWorkers({
-      database,
-      environments: new PythonEnvironments({ folder: join(home, 'environments'), toolchain: join(home, 'toolchain') }),
-      folder: join(home, 'models'),
-      trackingUri: upstream,
-      logger,
-    }),
-  );
-  const inference = new InferenceService(models, workers);
+  const load = () => Promise.reject(new AsgardError('UNAVAILABLE', 'no model can be loaded here'));
+  const served = stack.use(new ServedModels({ load, memoryBytes: 0, logger }));
+  const inference = new InferenceService(models, served);
   const uploads = join(home, 'uploads');
   const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
   const store = featuresUrl === undefined ? STORE_AWAY : stack.use(new OnlineStore(featuresUrl));

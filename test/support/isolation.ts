@@ -10,5 +10,8 @@ const dataFolder = await mkdtemp(join(tmpdir(), 'asgard-isolation-'));
 const { level } = await findIsolation({ setting: 'auto', python: toolchainPython(toolchain), dataFolder });
 await rm(dataFolder, { recursive: true, force: true });
 
+/** How far this machine lets scripts be set apart. */
+export const ISOLATION = level;
+
 /** Whether this machine allows namespaces to whoever runs the tests: containers may forbid them. */
 export const CAN_BE_APART = level === 'namespaces';

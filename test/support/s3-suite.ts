@@ -179,7 +179,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       expect(most - before).toBeLessThan(LARGE_BYTES / 2);
     });
 
-    test('the credentials reach MLflow and the bridge to the feature store, and no script, no model worker and no log', async () => {
+    test('the credentials reach MLflow and the bridge to the feature store, and no script, no process of a model and no log', async () => {
       const { AWS_SECRET_ACCESS_KEY: secret = '', AWS_ACCESS_KEY_ID: id = '' } = server.variables('models');
       const { log } = await run(platform, ENVIRONMENT_SCRIPT, 'environment');
       expect(log).toContain('MLFLOW_TRACKING_URI');
@@ -192,7 +192,7 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
       const others = folder.processes().filter(({ command }) => !isHolder(command));
       const commands = others.map(({ command }) => command).join('\n');
       expect(commands).toContain('postgres');
-      expect(commands).toContain('model_worker.py');
+      expect(commands).toContain('model_process.py');
       for (const { pid, command } of others)
         expect(`${command}\n${await environmentOf(pid)}`).not.toMatch(/AWS_|MLFLOW_S3/);
       const mlflow = folder.processes().find(({ command }) => command.includes('mlflow_server.py'));

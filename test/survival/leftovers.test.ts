@@ -39,7 +39,7 @@ describe.sequential('kill -9 leaves nothing that the next start does not end', {
     await gone(withLauncher);
     expect((await eventsOf(second.client, jobId)).at(-1)).toMatchObject({ status: 'COMPLETED' });
     expect(await predict(second.url)).toBe(200);
-    const withWorker = await killed(second, 'model_worker.py');
+    const withWorker = await killed(second, 'model_process.py');
     await using third = await folder.start();
     expect([third.url, third.mlflowUrl]).toEqual([first.url, first.mlflowUrl]);
     await gone(withWorker);

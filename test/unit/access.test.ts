@@ -18,8 +18,6 @@ describe('a caller', () => {
     ['the key and more', `Bearer ${KEY} more`, 'anyone'],
     ['a part of the key', `Bearer ${KEY.slice(1)}`, 'stranger'],
     ['a job’s token', 'Bearer asgard-job-x', 'job'],
-    ['the platform’s own token', `Bearer ${access.serviceToken}`, 'service'],
-    ['another platform’s own token', `Bearer ${new Access(KEY).serviceToken}`, 'stranger'],
     ['another scheme', 'Basic OnNlY3JldA==', 'anyone'],
   ])('who shows %s is known as such', async (_name, authorization, kind) => {
     expect(await access.callerOf(authorization, undefined)).toMatchObject({ kind });
@@ -27,24 +25,18 @@ describe('a caller', () => {
 
   test('with a job’s token is held to MLflow’s API also where no key is set', () => {
     for (const each of [access, new Access()]) {
-      expect(each.refusalOf({ kind: 'job' }, 'mlflow', 'POST')).toBeUndefined();
+      expect(each.refusalOf({ kind: 'job' }, 'mlflow')).toBeUndefined();
       for (const face of ['rest', 'graphql'] as const) {
-        expect(each.refusalOf({ kind: 'job' }, face, 'GET')).toMatchObject({ code: 'FORBIDDEN' });
+        expect(each.refusalOf({ kind: 'job' }, face)).toMatchObject({ code: 'FORBIDDEN' });
       }
     }
-  });
-
-  test('with the platform’s own token may read from MLflow alone', () => {
-    expect(access.refusalOf({ kind: 'service' }, 'mlflow', 'GET')).toBeUndefined();
-    expect(access.refusalOf({ kind: 'service' }, 'mlflow', 'POST')).toMatchObject({ code: 'FORBIDDEN' });
-    expect(access.refusalOf({ kind: 'service' }, 'rest', 'GET')).toMatchObject({ code: 'FORBIDDEN' });
   });
 
   test('without a key set may do everything, whatever else it shows', () => {
     const open = new Access();
     for (const caller of [{ kind: 'anyone' }, { kind: 'stranger', credential: 'x' }] as const) {
-      expect(open.refusalOf(caller, 'graphql', 'POST')).toBeUndefined();
-      expect(access.refusalOf(caller, 'graphql', 'POST')).toMatchObject({ code: 'UNAUTHORIZED' });
+      expect(open.refusalOf(caller, 'graphql')).toBeUndefined();
+      expect(access.refusalOf(caller, 'graphql')).toMatchObject({ code: 'UNAUTHORIZED' });
     }
   });
 });

@@ -1,0 +1,56 @@
+import { totalmem } from 'node:os';
+import { z } from 'zod';
+
+const MEBIBYTE = 2 ** 20;
+const GIBIBYTE = 2 ** 30;
+const MODEL_AT_ALIAS = /^[^\s,@/:][^,@/:]*@[A-Za-z0-9_-]+$/;
+
+/** A model by name and the alias of one of its versions. */
+interface ModelAlias {
+  readonly name: string;
+  readonly alias: string;
+}
+
+/** How models are served. */
+export interface ServingConfig {
+  /** What models may take of the memory together. */
+  readonly memoryBytes: number;
+  /** What the files of models may take of the disk; those in use stay, also beyond it. */
+  readonly filesLimitBytes: number;
+  /** Models that are loaded when the platform starts. */
+  readonly preload: readonly ModelAlias[];
+}
+
+const amount = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
+  .transform(Number);
+
+/** The variables of serving. Memory is in MiB, disk in GiB. */
+export const servingVariables = {
+  ASGARD_MODEL_MEMORY: amount.optional(),
+  ASGARD_MODEL_FILES_LIMIT: amount.default(20),
+  ASGARD_PRELOAD_MODELS: z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .refine(
+      (parts) => parts.every((part) => MODEL_AT_ALIAS.test(part)),
+      'must be models with aliases and commas between them, such as churn_predictor@champion',
+    )
+    .default([]),
+};
+
+/** What the variables say. Half of the memory that this process may use is for models when nothing is said. */
+export function servingConfig(value: z.output<z.ZodObject<typeof servingVariables>>): ServingConfig {
+  const { ASGARD_MODEL_MEMORY: memory } = value;
+  // Of a container; it is 0, or larger than what there is, where there is no limit.
+  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+  return {
+    memoryBytes: memory === undefined ? Math.floor(Math.min(totalmem(), constrained) / 2) : memory * MEBIBYTE,
+    filesLimitBytes: value.ASGARD_MODEL_FILES_LIMIT * GIBIBYTE,
+    preload: value.ASGARD_PRELOAD_MODELS.map((text) => {
+      const [name = '', alias = ''] = text.split('@');
+      return { name, alias };
+    }),
+  };
+}

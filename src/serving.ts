@@ -1,0 +1,70 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from './config.ts';
+import type { PrismaClient } from './database/generated/client.ts';
+import type { Isolation } from './executors/isolation.ts';
+import { LocalExecutor } from './executors/local.ts';
+import { preloadModels } from './inference/preload.ts';
+import { PythonLoader } from './inference/python/load-python.ts';
+import { ProcessMemory } from './inference/python/process-memory.ts';
+import { ServedModels } from './inference/served-models.ts';
+import type { MlflowClient } from './mlflow/client.ts';
+import { ModelFiles } from './models/model-files.ts';
+import type { Logger } from './platform/logger.ts';
+import { type PythonEnvironments, toolchainPython } from './python/environments.ts';
+import { Starter } from './python/starter.ts';
+import type { Shutdown } from './shutdown.ts';
+
+interface ServingOptions {
+  /** With the true path of the data folder. */
+  readonly config: Config;
+  readonly isolation: Isolation['level'];
+  readonly database: PrismaClient;
+  readonly environments: PythonEnvironments;
+  readonly mlflow: MlflowClient;
+  readonly logger: Logger;
+  readonly shutdown: Shutdown;
+  /** The step of the shutdown that models end with, before MLflow and the database do. */
+  readonly group: string;
+}
+
+/** Builds what serves models, removes what an earlier platform left of it, and begins to load the models that are to be. */
+export async function buildServing(options: ServingOptions): Promise<ServedModels> {
+  const { config, isolation, database, environments, mlflow, logger, shutdown, group } = options;
+  const { home, toolchain, serving } = config;
+  const interpreter = toolchainPython(toolchain);
+  const starter = isolation === 'none' ? undefined : new Starter({ python: interpreter, folder: home });
+  if (starter !== undefined) shutdown.own('model starter', 500, starter, group);
+  const processes = join(home, 'models', 'processes');
+  const executor = new LocalExecutor({ folder: processes, python: interpreter, isolation, hidden: [home], starter });
+  for (const handle of await executor.handles()) await executor.forget(handle);
+  await rm(processes, { recursive: true, force: true });
+  const files = new ModelFiles({ mlflow, folder: await filesFolder(home), limitBytes: serving.filesLimitBytes });
+  await files.removeLeftovers();
+  const memory = new ProcessMemory();
+  const python = new PythonLoader({ database, environments, files, executor, memory });
+  const served = new ServedModels({
+    load: (version, context) => python.load(version, context),
+    memoryBytes: serving.memoryBytes,
+    logger,
+  });
+  const stop = new AbortController();
+  shutdown.add(
+    'models',
+    1200,
+    async () => {
+      stop.abort();
+      memory[Symbol.dispose]();
+      await served[Symbol.asyncDispose]();
+    },
+    group,
+  );
+  void preloadModels({ models: serving.preload, served, mlflow, logger, signal: stop.signal });
+  return served;
+}
+
+async function filesFolder(home: string): Promise<string> {
+  const folder = join(home, 'models', 'files');
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
