@@ -29,6 +29,7 @@ import {
 } from './generated/graphql.ts';
 import { type JobEvent, jobEventStream, singleEvents } from './job-event-stream.ts';
 import { allItems, type Page, pageOf } from './pages.ts';
+import { RegistryClient } from './registry-client.ts';
 import type {
   CancelledJob,
   Experiment,
@@ -54,6 +55,7 @@ import type {
 } from './types.ts';
 
 export type * from './feature-types.ts';
+export type * from './registry-types.ts';
 export type * from './types.ts';
 export type { JobEvent, Page };
 
@@ -72,11 +74,14 @@ export interface FollowOptions {
 export class AsgardClient implements AsyncDisposable {
   /** Tables, feature views of them, and their online values. */
   readonly features: FeatureClient;
+  /** Changes of registered models, where versions come from, how they differ, and deployments. */
+  readonly registry: RegistryClient;
   readonly #connection: Connection;
 
   constructor(options: ConnectionOptions) {
     this.#connection = new Connection(options);
     this.features = new FeatureClient(this.#connection);
+    this.registry = new RegistryClient(this.#connection);
   }
 
   /** Hands in a script; the job is QUEUED when this returns. */

@@ -18,6 +18,7 @@ import type {
   RunOrder,
   RunQuery,
   SubmitTrainingJobMutation,
+  TagInput,
   TrainingJobFilter,
   TrainingJobOrder,
   TrainingJobQuery,
@@ -81,5 +82,7 @@ export interface RunListOptions extends PageOptions {
 export interface ModelListOptions extends PageOptions {
   /** Part of the name, in any case. */
   readonly search?: string;
+  /** Only models with all of these tags, at most 10. */
+  readonly tags?: readonly TagInput[];
   readonly orderBy?: ModelOrder;
 }

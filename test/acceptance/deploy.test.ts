@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import { askGraphql } from '../support/ask-graphql.ts';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { constantModel } from '../support/model-pickle.ts';
 import { poll } from '../support/poll.ts';
@@ -87,34 +86,48 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
     expect((await named()).body).toMatchObject({ version: '1' });
   });
 
-  test('in GraphQL shows its job and version, and what its alias named before', async () => {
+  test('by the client shows its version, and what its alias named before; its model leads back to the script', async () => {
+    const { registry } = jobs.client;
     const name = uniqueName('deployed');
     const input = { scriptName: 'train.py', script: SAVES, experimentName: name, modelName: name };
-    const DEPLOY = `mutation ($input: SubmitTrainingJobInput!, $alias: String) { done: deployModel(input: $input, alias: $alias) {
-      ... on Deployment { id status alias job { id deployment { id } } } ... on Error { code message } ... on InvalidInputError { issues { path } } } }`;
-    const variables = { input, alias: 'blue' };
-    const first = (await askGraphql(DEPLOY, variables)).done;
-    expect(first).toMatchObject({ alias: 'blue', job: { id: first.id, deployment: { id: first.id } } });
-    await ended(first.id);
-    const second = (await askGraphql(DEPLOY, variables)).done;
-    await ended(second.id);
-    const SHOWN = `query ($id: ID!) { deployment(id: $id) { status error previousVersion completedAt modelVersion { version aliases } } }`;
-    expect((await askGraphql(SHOWN, { id: second.id })).deployment).toMatchObject({
+    const first = await registry.deploy(input, 'blue');
+    expect(first).toMatchObject({ alias: 'blue', error: null, completedAt: null });
+    expect(await registry.deploymentEnd(first.id)).toMatchObject({ status: 'DEPLOYED', previousVersion: null });
+    const second = await registry.deploy({ ...input, script: `${SAVES}print("more")\n` }, 'blue');
+    expect(await registry.deploymentEnd(second.id)).toMatchObject({
       status: 'DEPLOYED',
       error: null,
       previousVersion: '1',
       modelVersion: { version: '2', aliases: ['blue'] },
     });
-    expect((await askGraphql(SHOWN, { id: first.id })).deployment.modelVersion.aliases).toEqual([]);
+    expect(await registry.lineage(name, '2')).toMatchObject({
+      job: {
+        id: second.id,
+        script: expect.stringContaining('print("more")'),
+        environment: { packages: expect.any(Array) },
+      },
+    });
+    const versions = ['1', '2'].map((version) => ({ name, version }));
+    const comparison = await registry.compareVersions(versions);
+    expect(comparison.differences[0]).toMatchObject({ script: { addedLines: 1, removedLines: 0 }, packages: [] });
+    expect(await registry.compareJobs([first.id, second.id])).toMatchObject({ differences: comparison.differences });
+    await registry.updateVersion(name, '1', { tags: [{ key: 'kind', value: name }] });
+    const filter = { tags: [{ key: 'kind', value: name }] };
+    expect(await Array.fromAsync(registry.allVersions({ filter }))).toMatchObject([{ name, version: '1' }]);
+    await registry.updateModel(name, { tags: [{ key: 'kind', value: name }] });
+    expect((await jobs.client.models({ tags: filter.tags })).items).toMatchObject([{ name }]);
+    expect(await registry.setAlias(name, 'blue', '1')).toMatchObject({ previousVersion: '2' });
+    await registry.deleteVersion(name, '2');
+    await expect(registry.deleteModel(name)).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await registry.deleteAlias(name, 'blue')).toMatchObject({ version: '1' });
+    await registry.deleteModel(name);
+    await expect(registry.lineage(name, '1')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     // A bad alias, and a key of a job that deploys nothing.
-    expect((await askGraphql(DEPLOY, { input, alias: 'v2' })).done).toMatchObject({ issues: [{ path: ['alias'] }] });
+    await expect(registry.deploy(input, 'v2')).rejects.toMatchObject({ issues: [{ path: ['alias'] }] });
     const idempotencyKey = uniqueName('key');
     const id = await jobs.submit('pass', { idempotencyKey });
-    expect((await askGraphql(DEPLOY, { input: { ...input, idempotencyKey } })).done).toMatchObject({
-      code: 'CONFLICT',
-      message: expect.stringContaining(id),
-    });
-    expect((await askGraphql(SHOWN, { id })).deployment).toBeNull();
+    await expect(registry.deploy({ ...input, idempotencyKey })).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(registry.deployment(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, expect, test } from 'vitest';
+import { DataFolder } from '../support/data-folder.ts';
+import { Gate } from '../support/jobs-for-tests.ts';
+import { constantModel } from '../support/model-pickle.ts';
+import { poll } from '../support/poll.ts';
+import { MLFLOW_REST } from '../support/training-scripts.ts';
+
+const folder = await DataFolder.make();
+afterAll(() => folder[Symbol.asyncDispose]());
+
+/** From the moment that the script may end to the kill: before its end is seen, while it is registered, while it is deployed. */
+const KILLED_AFTER_MS = [0, 60, 120, 200, 300, 450, 700];
+
+test('an alias names what a completed job registered, whenever the platform is killed in between', {
+  timeout: 400_000,
+}, async () => {
+  await using gate = await Gate.create();
+  const script = (round: number) => `${MLFLOW_REST}${gate.python}
+run = mlflow_call("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+path = "/api/2.0/mlflow-artifacts/artifacts/0/" + run + "/artifacts/model/model.pkl"
+mlflow_call(path, ${JSON.stringify(constantModel(7))}.encode(), "PUT")
+tell("saved ${round}")
+wait("end ${round}")
+`;
+  const found: string[] = [];
+  for (const [round, killedAfterMs] of KILLED_AFTER_MS.entries()) {
+    let id = '';
+    {
+      await using platform = await folder.start();
+      await platform.ready();
+      const names = { scriptName: 'train.py', experimentName: 'deployed', modelName: 'deployed' };
+      ({ id } = await platform.client.registry.deploy({ ...names, script: script(round) }));
+      await gate.told(`saved ${round}`);
+      await gate.open(`end ${round}`);
+      await delay(killedAfterMs);
+      await platform.end('SIGKILL');
+    }
+    await using next = await folder.start();
+    await next.ready();
+    const { registry } = next.client;
+    const deployment = await poll(
+      () => registry.deployment(id),
+      ({ status }) => status === 'DEPLOYED' || status === 'FAILED',
+      60_000,
+    );
+    const version = String(round + 1);
+    expect(deployment).toMatchObject({ status: 'DEPLOYED', error: null, modelVersion: { version } });
+    expect(await next.client.job(id)).toMatchObject({ status: 'COMPLETED' });
+    const model = await next.client.model('deployed');
+    expect(model).toMatchObject({ aliases: [{ alias: 'champion', version }], latestVersion: { version } });
+    found.push(`${killedAfterMs} ms: previous ${deployment.previousVersion}`);
+    await next.end('SIGTERM');
+  }
+  console.log(found.join('\n'));
+});
