@@ -25,12 +25,8 @@ _NAME = re.compile(r"[^\s\ufeff\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\uf
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
     """Puts real names in place of valid ones, and a short script in place of a valid one."""
     path, body = case.operation.path, case.body
-    # Nothing of the model that the others need is deleted.
-    if path.startswith("/mlops/models/{name}") and case.method != "DELETE":
-        if _is_chosen(case.path_parameters.get("name")):
-            case.path_parameters["name"] = _MODEL
-        if "version" in case.path_parameters and _is_chosen(case.path_parameters["version"]):
-            case.path_parameters["version"] = "1"
+    if path.startswith("/mlops/models/{name}"):
+        _name_model(case)
     if not isinstance(body, dict):
         return
     if path in ("/mlops/training/upload", "/mlops/deploy"):
@@ -38,7 +34,21 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
     if path == "/mlops/inference" and _is_chosen(body.get("model_name")):
         case.body = {**body, "model_name": _MODEL}
     if path == "/mlops/registry" and _is_chosen(body.get("run_id")):
-        case.body = {**body, "run_id": _RUN}
+        named = {"model_name": _MODEL} if _is_chosen(body.get("model_name")) else {}
+        case.body = {**body, **named, "run_id": _RUN}
+
+
+def _name_model(case: schemathesis.Case) -> None:
+    """Puts the real model in place of a valid name, but for a deletion: the others need it."""
+    given = case.path_parameters
+    if case.method == "DELETE":
+        if given.get("name") == _MODEL:
+            given["name"] = f"{_MODEL}-not"
+        return
+    if _is_chosen(given.get("name")):
+        given["name"] = _MODEL
+    if _is_chosen(given.get("version")):
+        given["version"] = "1"
 
 
 def _as_python(upload: dict[str, Any]) -> dict[str, str]:
