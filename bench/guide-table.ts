@@ -15,7 +15,7 @@ export const guideTable: Claim = {
   async measure(bench): Promise<Measured> {
     const asgard = await startAsgard(bench);
     const peer = await bench.own(startMlflowServer(bench));
-    const churn = await churnScript(bench);
+    const churn = await churnScript(bench, asgard);
     const uploads = await artifactUploads(bench, asgard, peer.url);
     const { python } = await baseEnvironment(bench);
     const ray = await Ray.start(bench);

@@ -91,7 +91,7 @@ export const inference: Claim = {
 
 async function trainForest(bench: Bench, asgard: Asgard): Promise<{ name: string; environmentFolder: string }> {
   bench.say('training the forest');
-  const churn = await churnScript(bench);
+  const churn = await churnScript(bench, asgard);
   const id = await upload(asgard, { ...churn, text: churn.text + LOG_MODEL });
   let environmentFolder = '';
   await untilCompleted(asgard, id, (event) => {

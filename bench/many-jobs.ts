@@ -36,7 +36,7 @@ export const manyJobs: Claim = {
       EmbeddedPostgres.start({ folder: join(files, 'data'), logFile: join(files, 'log'), signal: bench.signal }),
     );
     const peer = await bench.own(startMlflowServer(bench, { databaseUrl: postgres.url('mlflow') }));
-    const { runId, experimentId } = await runOnMlflow(bench, peer, await churnScript(bench));
+    const { runId, experimentId } = await runOnMlflow(bench, peer, await churnScript(bench, { home: files }));
     bench.say(`making ${many} MLflow runs`);
     await copyRun(postgres.url('postgres').replace(/[^/]*$/, 'mlflow'), runId, many - 1);
 
@@ -81,7 +81,7 @@ async function asgardWith(bench: Bench, postgres: EmbeddedPostgres, database: st
   await createDatabase(postgres.url('postgres'), database);
   const databaseUrl = postgres.url(database);
   const asgard = await startAsgard(bench, { DATABASE_URL: databaseUrl });
-  const id = await upload(asgard, await churnScript(bench));
+  const id = await upload(asgard, await churnScript(bench, asgard));
   await untilCompleted(asgard, id);
   await copyJob(databaseUrl, id, jobs - 1);
   return asgard;

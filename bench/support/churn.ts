@@ -1,14 +1,19 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { PROJECT_ROOT } from '../../src/config.ts';
-import type { Script } from './asgard.ts';
+import type { Asgard, Script } from './asgard.ts';
 import type { Bench } from './bench.ts';
 
-/** The guide's training script with the example's 2,000 customers as a file, which peers read too: a forest of 100 trees, six features. */
-export async function churnScript(bench: Bench): Promise<Script> {
-  const data = join(await bench.newFolder('data'), 'customers.csv');
+/**
+ * The guide's training script with the example's 2,000 customers as a file, which peers read too: a forest of 100 trees, six
+ * features.
+ * @param home the platform's data folder: its jobs see no other file of this machine's /tmp
+ */
+export async function churnScript(bench: Bench, { home }: Pick<Asgard, 'home'>): Promise<Script> {
+  const data = join(home, 'data', 'customers.csv');
+  await mkdir(dirname(data), { recursive: true });
   const python = join(bench.toolchain, 'python', 'bin', 'python');
   const folder = join(PROJECT_ROOT, 'examples', 'churn');
   await promisify(execFile)(python, [join(folder, 'make_data.py'), data]);
