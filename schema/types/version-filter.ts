@@ -8,6 +8,9 @@ const ModelVersionFilter = builder.inputType('ModelVersionFilter', {
   fields: (t) => ({
     tags: t.field({ type: [TagInput], description: tagSearchDescription('versions') }),
     runId: t.id({ description: 'Only what this run logged.' }),
+    isServable: t.boolean({
+      description: 'Only versions that were tried and work, or, when false, only those that were refused.',
+    }),
   }),
 });
 
@@ -18,10 +21,11 @@ export const versionFilterArg = builder.args((t) => ({
 
 /** @throws AsgardError INVALID_INPUT, naming the field */
 export function versionFilter(given: typeof ModelVersionFilter.$inferInput | null | undefined): VersionFilter {
-  const { tags, runId } = given ?? {};
+  const { tags, runId, isServable } = given ?? {};
   checkDatabaseText(['filter', 'runId'], runId);
   return {
     ...(tags != null && { tags: searchedTags(['filter', 'tags'], tags) }),
     ...(runId != null && { runId }),
+    ...(isServable != null && { isServable }),
   };
 }

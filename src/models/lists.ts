@@ -20,6 +20,8 @@ export interface VersionFilter {
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** Only those that this run logged. */
   readonly runId?: string | undefined;
+  /** Only those that were tried and work, or only those that were refused, as their tag in MLflow says. */
+  readonly isServable?: boolean | undefined;
 }
 
 /** Registered models in an order; of those that changed in one millisecond the name decides. */
@@ -68,10 +70,14 @@ export function allVersionsList(
 }
 
 /** A filter in MLflow's words: conditions that must all hold. */
-export function conditionsOf({ tags, runId }: VersionFilter): string[] {
-  return [...(runId === undefined ? [] : [filterString('run_id', [runId])]), ...tagFilters(tags)];
+export function conditionsOf({ tags, runId, isServable }: VersionFilter): string[] {
+  return [
+    ...(runId === undefined ? [] : [filterString('run_id', [runId])]),
+    ...(isServable === undefined ? [] : tagFilters({ 'asgard.servable': String(isServable) })),
+    ...tagFilters(tags),
+  ];
 }
 
-function identityOf({ tags, runId }: VersionFilter): unknown[] {
-  return [runId ?? '', ...Object.entries(tags ?? {})];
+function identityOf({ tags, runId, isServable }: VersionFilter): unknown[] {
+  return [runId ?? '', isServable ?? '', ...Object.entries(tags ?? {})];
 }

@@ -13,6 +13,9 @@ export const modelName = nameText(250)
       '^(?!\\.\\.|\\.$)[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f]([^/:?@\\u0000-\\u001f\\u007f-\\u009f]*[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f])?$',
   });
 
+/** What `tagName` takes, as a JSON Schema's pattern has it. */
+export const TAG_PATTERN = '^(?!\\.\\.|/)(?!.*/(/|$))(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9_.:/ -]+$';
+
 /** Names of tags are those that MLflow takes: also a path that is as short as it can be. */
 export const tagName = storableText(250)
   .regex(/^[\w.:/ -]+$/, 'must be made of letters, digits and "_", "-", ".", ":", "/", " "')
@@ -20,9 +23,12 @@ export const tagName = storableText(250)
     /^(?!\.\.|\/)(?!.*\/(\/|$))(?!(.*\/)?\.{1,2}(\/|$))/,
     'must not begin with ".." or "/", end with "/", nor hold "//", "/./" or "/../"',
   )
-  .meta({ pattern: '^(?!\\.\\.|/)(?!.*/(/|$))(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9_.:/ -]+$' });
+  .meta({ pattern: TAG_PATTERN });
+
+/** What a tag says. */
+export const tagValue = storableText(5000);
 
 const MAX_TAGS = 100;
 
 /** Tags of a run, a model version or a job: at most 100, keys up to 250 characters, values up to 5,000. */
-export const tags = bounded(z.record(tagName, storableText(5000)).meta({ maxProperties: MAX_TAGS }), MAX_TAGS);
+export const tags = bounded(z.record(tagName, tagValue).meta({ maxProperties: MAX_TAGS }), MAX_TAGS);

@@ -2,18 +2,23 @@ import { z } from 'zod';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
 import { aliasName } from './alias.ts';
-import { tagName, tags } from './naming.ts';
+import { TAG_PATTERN, tagName, tagValue } from './naming.ts';
 
 const MAX_TAGS = 100;
+
+/** Tags that may be changed: what the platform says of a version, it says alone. */
+export const changeableTag = tagName
+  .regex(/^(?!asgard\.)/, 'must not begin with "asgard.": those are set by the platform')
+  .meta({ pattern: `^(?!asgard\\.)${TAG_PATTERN.slice(1)}` });
 
 /** What shall change of a model or a version; what is absent stays. */
 export const registryChange = z.object({
   /** Empty: none any more. */
   description: storableText(5000).optional(),
   /** Set beside those that are there, or in their place. */
-  tags: tags.default({}),
+  tags: bounded(z.record(changeableTag, tagValue).meta({ maxProperties: MAX_TAGS }), MAX_TAGS).default({}),
   /** Names of tags that go; of one that is not there nothing is said. */
-  removeTags: bounded(z.array(tagName).max(MAX_TAGS), MAX_TAGS).default([]),
+  removeTags: bounded(z.array(changeableTag).max(MAX_TAGS), MAX_TAGS).default([]),
 });
 
 export type RegistryChange = z.infer<typeof registryChange>;

@@ -36,10 +36,10 @@ export async function listAllModels(
 export async function listVersions(
   models: Models,
   name: string,
-  { limit, cursor, tag }: z.output<typeof versionListQuery>,
+  { limit, cursor, tag, servable }: z.output<typeof versionListQuery>,
 ): Promise<{ versions: ModelVersion[]; nextCursor: string | null }> {
   await models.get(name);
-  const { items, nextPageToken } = await models.versionList(name, { tags: tag }).search({
+  const { items, nextPageToken } = await models.versionList(name, { tags: tag, isServable: servable }).search({
     maxResults: limit,
     ...(cursor !== undefined && { from: `version_number < ${cursor}` }),
   });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { aliasName } from '../models/alias.ts';
-import { tagName, tags } from '../models/naming.ts';
-import { aliasMove, type RegistryChange, registryChange } from '../models/registry-changes.ts';
+import { tags, tagValue } from '../models/naming.ts';
+import { aliasMove, changeableTag, type RegistryChange, registryChange } from '../models/registry-changes.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
 import { looseInteger, looseTruth, withoutNulls } from './wire.ts';
@@ -67,7 +67,7 @@ export const changeRequest = z
     z.object({
       description: registryChange.shape.description.unwrap().nullish().describe('What people shall read of it.'),
       tags: bounded(
-        z.record(tagName, storableText(5000).nullable()).meta({ maxProperties: MAX_TAGS }).nullish(),
+        z.record(changeableTag, tagValue.nullable()).meta({ maxProperties: MAX_TAGS }).nullish(),
         MAX_TAGS,
       ).describe('Tags to set; `null` removes one. Those that are not named stay.'),
     }),
@@ -120,4 +120,9 @@ export const versionListQuery = z.object({
     .optional()
     .describe('The `next_cursor` of the page before.'),
   tag: searchedTags,
+  servable: z
+    .enum(['true', 'false'])
+    .transform((word) => word === 'true')
+    .optional()
+    .describe('Only versions that were tried and work, or that were refused.'),
 });

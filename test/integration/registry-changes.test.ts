@@ -173,6 +173,10 @@ describe('a model and a version', () => {
       status: 422,
       body: { detail: [{ loc: ['body', 'tags', '../x'] }] },
     });
+    expect(await rest('PATCH', at(name, '/versions/1'), { tags: { 'asgard.servable': 'true' } })).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['body', 'tags', 'asgard.servable'] }] },
+    });
     expect((await rest('PATCH', at(name, '/versions/9'), {})).status).toBe(404);
   });
 
@@ -217,6 +221,13 @@ describe('a model and a version', () => {
     });
     const versions = await rest('GET', at(first, '/versions?limit=2'));
     expect(versions.body).toMatchObject({ versions: [{ version: '3' }, { version: '2' }], next_cursor: '2' });
+    await mlflow.registry.setVersionTag(first, '2', 'asgard.servable', 'true');
+    expect((await rest('GET', at(first, '/versions?servable=true'))).body).toMatchObject({
+      versions: [{ version: '2' }],
+    });
+    expect(
+      await ask(`{ model(name: "${first}") { versions(filter: { isServable: false }) { edges { cursor } } } }`),
+    ).toEqual({ model: { versions: { edges: [] } } });
     expect((await rest('GET', at(first, '/versions?limit=2&cursor=2'))).body).toMatchObject({
       versions: [{ version: '1' }],
       next_cursor: null,

@@ -370,6 +370,8 @@ export type ModelOrderField =
 
 /** Which versions a list holds; what is absent does not choose, and all that is given must hold. */
 export type ModelVersionFilter = {
+  /** Only versions that were tried and work, or, when false, only those that were refused. */
+  readonly isServable?: boolean | null | undefined;
   /** Only what this run logged. */
   readonly runId?: string | null | undefined;
   /** Only versions with all of these tags, at most 10, each key once. In a value the characters `%`, `'`, `"`, `\` and the backtick stand for any one. */
