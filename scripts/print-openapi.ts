@@ -40,6 +40,7 @@ const services: RestServices = {
   },
   lineage: { ofVersion: uncalled },
   comparisons: { ofJobs: uncalled, ofVersions: uncalled },
+  modelChecks: uncalled,
   deployments: { deploy: uncalled, get: uncalled },
   inference: { predict: uncalled },
   tables: { list: uncalled, get: uncalled, write: uncalled, delete: uncalled, checkSize: uncalled },

@@ -25,6 +25,7 @@ import { JobTracking } from './jobs/tracking.ts';
 import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
+import { type ServableKey, servableVersions } from './models/servable-versions.ts';
 import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
@@ -174,7 +175,11 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const launchersFolder = join(home, 'launchers');
   // What launchers of a killed Asgard left there.
   await rm(launchersFolder, { recursive: true, force: true });
-  const served = await buildServing({
+  const {
+    served,
+    gate: servable,
+    filesFolder,
+  } = await buildServing({
     config: { ...config, home },
     isolation: isolation.level,
     database,
@@ -184,7 +189,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     shutdown,
     group: FACES,
   });
-  const inference = new InferenceService(models, served, metrics.inference.predicted);
+  const inference = new InferenceService({ models, served, servable, onPrediction: metrics.inference.predicted });
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,
@@ -203,6 +208,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     experiments,
     models,
     ...aroundModels,
+    modelChecks: (versions: readonly ServableKey[]) => servableVersions(database, versions),
     inference,
     ...featureParts,
     status,
@@ -250,6 +256,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     environmentsLimitBytes: config.environmentsLimitBytes,
     toolchain,
     outputLimitBytes: config.outputLimitBytes,
+    modelFiles: { folder: filesFolder, limitBytes: config.serving.filesLimitBytes },
+    modelCheckSeconds: config.modelCheckSeconds,
     features: features.settings,
     s3: config.s3,
     logLevel: config.logLevel,

@@ -4,6 +4,8 @@ import type { Config } from './config.ts';
 import type { PrismaClient } from './database/generated/client.ts';
 import type { Isolation } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
+import { ServableGate } from './inference/check/servable-gate.ts';
+import { VersionChecks } from './inference/check/version-checks.ts';
 import { preloadModels } from './inference/preload.ts';
 import { PythonLoader } from './inference/python/load-python.ts';
 import { ProcessMemory } from './inference/python/process-memory.ts';
@@ -28,8 +30,16 @@ interface ServingOptions {
   readonly group: string;
 }
 
+interface Serving {
+  readonly served: ServedModels;
+  /** What versions have to pass before they are served. */
+  readonly gate: ServableGate;
+  /** Of files of models, which supervising threads share. */
+  readonly filesFolder: string;
+}
+
 /** Builds what serves models, removes what an earlier platform left of it, and begins to load the models that are to be. */
-export async function buildServing(options: ServingOptions): Promise<ServedModels> {
+export async function buildServing(options: ServingOptions): Promise<Serving> {
   const { config, isolation, database, environments, mlflow, logger, shutdown, group } = options;
   const { home, toolchain, serving } = config;
   const interpreter = toolchainPython(toolchain);
@@ -39,7 +49,8 @@ export async function buildServing(options: ServingOptions): Promise<ServedModel
   const executor = new LocalExecutor({ folder: processes, python: interpreter, isolation, hidden: [home], starter });
   for (const handle of await executor.handles()) await executor.forget(handle);
   await rm(processes, { recursive: true, force: true });
-  const files = new ModelFiles({ mlflow, folder: await filesFolder(home), limitBytes: serving.filesLimitBytes });
+  const filesFolder = await makeFilesFolder(home);
+  const files = new ModelFiles({ mlflow, folder: filesFolder, limitBytes: serving.filesLimitBytes });
   await files.removeLeftovers();
   const memory = new ProcessMemory();
   const python = new PythonLoader({ database, environments, files, executor, memory });
@@ -48,6 +59,10 @@ export async function buildServing(options: ServingOptions): Promise<ServedModel
     memoryBytes: serving.memoryBytes,
     logger,
   });
+  const { modelCheckSeconds: limitSeconds } = config;
+  const checks = new VersionChecks({ database, mlflow, environments, files, executor, limitSeconds, logger });
+  const gate = new ServableGate({ database, checks });
+  shutdown.own('model checks', 1200, gate, group);
   const stop = new AbortController();
   shutdown.add(
     'models',
@@ -60,10 +75,10 @@ export async function buildServing(options: ServingOptions): Promise<ServedModel
     group,
   );
   void preloadModels({ models: serving.preload, served, mlflow, logger, signal: stop.signal });
-  return served;
+  return { served, gate, filesFolder };
 }
 
-async function filesFolder(home: string): Promise<string> {
+async function makeFilesFolder(home: string): Promise<string> {
   const folder = join(home, 'models', 'files');
   await mkdir(folder, { recursive: true });
   return folder;

@@ -45,7 +45,7 @@ builder.mutationField('predict', (t) =>
   t.field({
     type: PredictionType,
     errors: {
-      types: [failures.invalidInput, failures.notFound, failures.unavailable],
+      types: [failures.invalidInput, failures.notFound, failures.conflict, failures.unavailable],
       union: { description: 'What became of a request to predict.' },
     },
     description: 'Asks a model version for predictions.',

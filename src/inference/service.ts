@@ -3,6 +3,7 @@ import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
+import type { ServableGate } from './check/servable-gate.ts';
 import type { OnPrediction } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import type { ServedModels } from './served-models.ts';
@@ -68,22 +69,33 @@ export interface Prediction {
   readonly inferenceTimeMs: number;
 }
 
+export interface InferenceOptions {
+  readonly models: ModelService;
+  readonly served: ServedModels;
+  /** Lets pass the versions that work; absent: each is loaded, and may fail to be. */
+  readonly servable?: Pick<ServableGate, 'pass'>;
+  readonly onPrediction?: OnPrediction;
+}
+
 /** Predictions from registered models. */
 export class InferenceService {
   readonly #versions: VersionLookup;
   readonly #served: ServedModels;
+  readonly #servable: Pick<ServableGate, 'pass'> | undefined;
   readonly #onPrediction: OnPrediction | undefined;
 
-  constructor(models: ModelService, served: ServedModels, onPrediction?: OnPrediction) {
+  constructor({ models, served, servable, onPrediction }: InferenceOptions) {
     this.#versions = new VersionLookup(models);
     this.#served = served;
+    this.#servable = servable;
     this.#onPrediction = onPrediction;
   }
 
   /**
    * Predicts one value for each row. Which version is meant is asked of MLflow once a second at most (see
    * `VersionLookup`): for that long a model that was changed there may still answer as it was.
-   * @throws AsgardError NOT_FOUND (model or version), INVALID_INPUT (naming the column and row), UNAVAILABLE, TIMEOUT
+   * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
+   * (naming the column and row), UNAVAILABLE, TIMEOUT
    */
   async predict(request: PredictionRequest): Promise<Prediction> {
     const startedAt = performance.now();
@@ -108,6 +120,7 @@ export class InferenceService {
 
   /** A model may have ended while nobody asked it, and that is known a moment later: then it is loaded anew, once. */
   async #ask(version: ModelVersion, request: WorkerRequest) {
+    await this.#servable?.pass(version);
     const model = await this.#served.get(version);
     try {
       return await model.predict(request);

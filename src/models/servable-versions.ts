@@ -4,6 +4,8 @@ import type { TransactionClient } from '../database/generated/internal/prismaNam
 import type { ModelVersion } from '../mlflow/wire.ts';
 import { modelVersionKey } from './version-key.ts';
 
+/** A statement takes 65,535 parameters. */
+const KEYS_PER_QUERY = 1_000;
 const MAX_REFUSAL = 1_000;
 const MAX_TRACEBACK = 20_000;
 
@@ -52,9 +54,12 @@ export async function servableVersions(
   database: PrismaClient,
   keys: readonly ServableKey[],
 ): Promise<(ServableVersion | null)[]> {
-  if (keys.length === 0) return [];
-  const OR = keys.map(({ name, version, createdAt: registeredAt }) => ({ name, version, registeredAt }));
-  const records = await database.servableVersion.findMany({ where: { OR } });
+  const records: ServableVersion[] = [];
+  for (let from = 0; from < keys.length; from += KEYS_PER_QUERY) {
+    const some = keys.slice(from, from + KEYS_PER_QUERY);
+    const OR = some.map(({ name, version, createdAt: registeredAt }) => ({ name, version, registeredAt }));
+    records.push(...(await database.servableVersion.findMany({ where: { OR } })));
+  }
   const found = new Map(records.map((record) => [modelVersionKey(record.name, record.version), record]));
   return keys.map(({ name, version, createdAt }) => {
     const record = found.get(modelVersionKey(name, version));

@@ -1,12 +1,16 @@
 import type { z } from 'zod';
+import type { ServableVersion } from '../database/generated/client.ts';
 import { type DeploymentOfJob, type DeploymentState, deploymentError, deploymentState } from '../jobs/deployments.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
 import { naiveTime } from './present.ts';
+import type { RestServices } from './services.ts';
 import type { deployment, modelVersion, registeredModel, registration } from './wire-model-answers.ts';
 
-/** One registered model with its newest version of each stage. */
-export function presentModel(model: RegisteredModel): z.infer<typeof registeredModel> {
+type Checks = RestServices['modelChecks'];
+
+/** One registered model with its newest version of each stage, and what came of trying those. */
+export async function presentModel(model: RegisteredModel, checksOf: Checks): Promise<z.infer<typeof registeredModel>> {
   const aliases = model.aliases.map(({ alias, version }) => [alias, version] as const);
   return {
     name: model.name,
@@ -14,10 +18,30 @@ export function presentModel(model: RegisteredModel): z.infer<typeof registeredM
     tags: model.tags,
     // Absent otherwise, as in the guide's answers.
     ...(aliases.length > 0 && { aliases: Object.fromEntries(aliases) }),
-    latest_versions: model.latestVersions.map(presentVersion),
+    latest_versions: await presentVersions(model.latestVersions, checksOf),
     created_at: naiveTime(model.createdAt),
     updated_at: naiveTime(model.updatedAt),
   };
+}
+
+/** Registered models. What came of trying their versions is asked for at once. */
+export async function presentModels(models: readonly RegisteredModel[], checksOf: Checks) {
+  const checks = await checksOf(models.flatMap(({ latestVersions }) => latestVersions));
+  return Promise.all(
+    models.map((model) => {
+      const own = checks.splice(0, model.latestVersions.length);
+      return presentModel(model, async () => own);
+    }),
+  );
+}
+
+/** Versions as they are in lists, and what came of trying them. */
+export async function presentVersions(
+  versions: readonly ModelVersion[],
+  checksOf: Checks,
+): Promise<z.infer<typeof modelVersion>[]> {
+  const checks = await checksOf(versions);
+  return versions.map((version, index) => presentVersion(version, checks[index]));
 }
 
 /** The answer to a registration of the model that a run saved. */
@@ -31,8 +55,11 @@ export function presentRegistration(version: ModelVersion, runId: string): z.inf
   };
 }
 
-/** A version as it is in lists. */
-export function presentVersion(version: ModelVersion): z.infer<typeof modelVersion> {
+/** A version, and what came of trying it. */
+export function presentVersion(
+  version: ModelVersion,
+  check: ServableVersion | null = null,
+): z.infer<typeof modelVersion> {
   return {
     name: version.name,
     version: version.version,
@@ -42,6 +69,18 @@ export function presentVersion(version: ModelVersion): z.infer<typeof modelVersi
     tags: version.tags,
     created_at: naiveTime(version.createdAt),
     updated_at: naiveTime(version.updatedAt),
+    // Absent otherwise, as in the guide's answers.
+    ...(check !== null && check.status !== 'CHECKING' && presentCheck(check)),
+  };
+}
+
+function presentCheck({ status, refusal, loadSeconds, p50Ms, peakMemoryBytes }: ServableVersion) {
+  return {
+    servable: status === 'SERVABLE',
+    refusal,
+    load_seconds: loadSeconds,
+    predict_p50_ms: p50Ms,
+    peak_memory_bytes: peakMemoryBytes === null ? null : Number(peakMemoryBytes),
   };
 }
 

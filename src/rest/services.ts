@@ -1,3 +1,4 @@
+import type { ServableVersion } from '../database/generated/client.ts';
 import type { FeatureServices } from '../features/feature-services.ts';
 import type { FeatureViewService } from '../features/feature-views.ts';
 import type { MaterializationService } from '../features/materialization.ts';
@@ -11,6 +12,7 @@ import type { JobEventFeed } from '../jobs/event-feed.ts';
 import type { LineageService } from '../jobs/lineage.ts';
 import type { JobService } from '../jobs/service.ts';
 import type { ModelRegistry } from '../models/registry.ts';
+import type { ServableKey } from '../models/servable-versions.ts';
 import type { ModelService } from '../models/service.ts';
 import type { Registry } from '../platform/metrics.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
@@ -26,6 +28,8 @@ export interface RestServices {
   >;
   readonly lineage: Pick<LineageService, 'ofVersion'>;
   readonly comparisons: Pick<ComparisonService, 'ofJobs' | 'ofVersions'>;
+  /** What came of trying the versions, in their order; null of those that were not tried yet. */
+  readonly modelChecks: (versions: readonly ServableKey[]) => Promise<(ServableVersion | null)[]>;
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict'>;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;

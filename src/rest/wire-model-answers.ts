@@ -14,6 +14,14 @@ export const modelVersion = z
     tags: names,
     created_at: time,
     updated_at: time,
+    servable: z
+      .boolean()
+      .optional()
+      .describe('Whether it was loaded and predicted an example; absent until it was tried, as the next four are.'),
+    refusal: z.string().nullable().optional().describe('Why it cannot be served, in one line.'),
+    load_seconds: z.number().nullable().optional().describe('How long it took to be loaded.'),
+    predict_p50_ms: z.number().nullable().optional().describe('The median of some predictions of the example.'),
+    peak_memory_bytes: z.number().nullable().optional().describe('The most that its process held.'),
   })
   .describe('A version of a registered model.')
   .register(components, { id: 'ModelVersion' });

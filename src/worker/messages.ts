@@ -28,6 +28,10 @@ export interface SupervisorSettings {
   readonly toolchain: string;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
+  /** Where files of models are kept, and how much of them. */
+  readonly modelFiles: { readonly folder: string; readonly limitBytes: number };
+  /** What a registered model gets to be loaded and to predict. */
+  readonly modelCheckSeconds: number;
   /** Secrets included. Scripts are told what a reader may know. Absent: they have no feature store. */
   readonly features?: FeatureStoreSettings;
   /** Where scripts are stored too. Credentials are found by the thread itself. */

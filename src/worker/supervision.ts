@@ -16,6 +16,7 @@ import { usesFeast } from '../python/script-imports.ts';
 import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
 import { featureAccess } from './feature-access.ts';
 import { logFeatureReads } from './feature-read-inputs.ts';
+import { passGate } from './gate.ts';
 import { logLock } from './lock-artifact.ts';
 import type { ControlMessage, WrittenEnd } from './messages.ts';
 import { storeFrames } from './output.ts';
@@ -134,7 +135,10 @@ export class Supervision {
     end.catch(() => {}); // looked at below, once what is left of the script's output is known
     this.#scriptEnd = await this.#scriptEndOf(exit);
     // Awaited here: the deadline covers the registration too.
-    return await end;
+    const registered = await end;
+    // And not the check of what was registered, which has a limit of its own: the job has done its work.
+    deadline[Symbol.dispose]();
+    return await passGate(this.#context, job, this.#claim, registered, this.#interruption.signal);
   }
 
   /** Of a script that was interrupted the interruption decides, however it ended. */

@@ -2,7 +2,9 @@ import { createDatabase } from '../database/client.ts';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Executor } from '../executors/executor.ts';
 import { LocalExecutor } from '../executors/local.ts';
+import { VersionChecks } from '../inference/check/version-checks.ts';
 import { MlflowClient } from '../mlflow/client.ts';
+import { ModelFiles } from '../models/model-files.ts';
 import { ModelService } from '../models/service.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
 import { EnvironmentRecords } from '../python/environment-records.ts';
@@ -20,6 +22,7 @@ export interface SupervisorContext {
   readonly environments: PythonEnvironments;
   readonly mlflow: MlflowClient;
   readonly models: ModelService;
+  readonly checks: VersionChecks;
   /** Absent: scripts are in the database alone. */
   readonly bucket?: S3Bucket | undefined;
   /** Absent: scripts have none. */
@@ -36,17 +39,22 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
   const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
   const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
+  const executor = createExecutor(settings);
+  const environments = new PythonEnvironments({
+    folder,
+    toolchain,
+    limitBytes: settings.environmentsLimitBytes,
+    observer: new EnvironmentRecords({ database, folder, logger }),
+  });
+  const files = new ModelFiles({ mlflow, ...settings.modelFiles });
+  const { modelCheckSeconds: limitSeconds } = settings;
   return {
     database,
-    executor: createExecutor(settings),
-    environments: new PythonEnvironments({
-      folder,
-      toolchain,
-      limitBytes: settings.environmentsLimitBytes,
-      observer: new EnvironmentRecords({ database, folder, logger }),
-    }),
+    executor,
+    environments,
     mlflow,
     models: new ModelService(mlflow),
+    checks: new VersionChecks({ database, mlflow, environments, files, executor, limitSeconds, logger }),
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     features: settings.features && featureStoreOfScripts(settings.features),
     gatewayUrl,

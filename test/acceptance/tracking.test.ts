@@ -4,6 +4,8 @@ import { CLASSIFIER_SCRIPT, pickleScript, TEXT_MODEL } from '../support/training
 import { uniqueName } from '../support/unique-name.ts';
 
 const DONE = '✅ Training completed successfully!';
+/** Between the two: the model was tried. */
+const SERVABLE = expect.stringMatching(/^✓ Model \S+ version 1 can be served: /);
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
@@ -155,14 +157,14 @@ describe('after exit 0', { timeout: JOB_LIMIT_MS }, () => {
     expect(ended.of('ModelRegistered')).toMatchObject([
       { modelName: ended.job.modelName, version: '1', registeredBy: 'PLATFORM' },
     ]);
-    expect(ended.said).toEqual(['✓ Model artifact saved to MLflow (model)', DONE]);
+    expect(ended.said).toEqual(['✓ Model artifact saved to MLflow (model)', SERVABLE, DONE]);
   });
 
   test("the guide's pickle becomes one, with its true path in the log", async () => {
     const ended = await jobOf('pickle');
     expect(ended.job).toMatchObject({ status: 'COMPLETED', runId: printedRun(ended) });
     expect(ended.job.modelVersion).toMatchObject({ version: '1', runId: printedRun(ended) });
-    expect(ended.said).toEqual(['✓ Model artifact saved to MLflow (model/model.pkl)', DONE]);
+    expect(ended.said).toEqual(['✓ Model artifact saved to MLflow (model/model.pkl)', SERVABLE, DONE]);
     expect(await jobs.client.logText(ended.job.id)).toMatch(new RegExp(`${DONE}\n$`));
   });
 

@@ -11,6 +11,7 @@ import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { TrainingJob } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
+import { VersionChecks } from '../../src/inference/check/version-checks.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import type { NumberedJobEvent } from '../../src/jobs/events.ts';
@@ -19,6 +20,7 @@ import { JobService } from '../../src/jobs/service.ts';
 import { issueJobToken } from '../../src/jobs/tracking.ts';
 import { endAttempt, moveJob } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
+import { ModelFiles } from '../../src/models/model-files.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../../src/python/environments.ts';
@@ -69,15 +71,21 @@ beforeEach(async () => {
   test = await server.create();
   jobs = new JobService(test.client);
   const client = new MlflowClient({ baseUrl: () => mlflow.url });
-  context = {
+  const environments = new PythonEnvironments({ folder: join(toolchain, 'environments'), toolchain });
+  const parts = {
     database: test.client,
     executor,
-    environments: new PythonEnvironments({ folder: join(toolchain, 'environments'), toolchain }),
+    environments,
     mlflow: client,
+    logger: createLogger('silent', false),
+  };
+  const files = new ModelFiles({ mlflow: client, folder: join(folder, 'model-files'), limitBytes: 2 ** 30 });
+  context = {
+    ...parts,
     models: new ModelService(client),
+    checks: new VersionChecks({ ...parts, files, limitSeconds: 60 }),
     outputLimitBytes: 1024 * 1024,
     gatewayUrl: mlflow.url,
-    logger: createLogger('silent', false),
   };
   return async () => {
     await client[Symbol.asyncDispose]();

@@ -102,7 +102,7 @@ describe('predictions', () => {
     async (version) => {
       const name = uniqueName('model');
       await using served = servedWith(ready);
-      const service = new InferenceService(models, served);
+      const service = new InferenceService({ models, served });
       await register(name, constantModel(1));
       await expect(service.predict(asking(name, version))).resolves.toMatchObject({ predictions: [1] });
       await unregister(name);
@@ -115,7 +115,7 @@ describe('predictions', () => {
   test('in a burst ask MLflow for the version once', async () => {
     const name = uniqueName('model');
     await using served = servedWith(ready);
-    const service = new InferenceService(models, served);
+    const service = new InferenceService({ models, served });
     await register(name, constantModel(7));
     await service.predict(asking(name));
     for (const version of ['1', 'latest']) {
@@ -129,7 +129,7 @@ describe('predictions', () => {
   test('of a model whose process was killed a moment ago are of a new process', async () => {
     const name = uniqueName('model');
     await using served = servedWith(ready);
-    const service = new InferenceService(models, served);
+    const service = new InferenceService({ models, served });
     await register(name, constantModel(5));
     await service.predict(asking(name));
     for (const { pid } of processesOf(folder)) process.kill(pid, 'SIGKILL');
@@ -139,7 +139,7 @@ describe('predictions', () => {
   test('of a model that crashes its process are tried with another one once', async () => {
     const name = uniqueName('model');
     await using served = servedWith(ready);
-    const service = new InferenceService(models, served);
+    const service = new InferenceService({ models, served });
     await register(name, modelPickle('import os, types\nmodel = types.SimpleNamespace(predict=lambda _: os._exit(3))'));
     await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
@@ -147,7 +147,7 @@ describe('predictions', () => {
   test('of a model that is not there yet do not remember that', async () => {
     const name = uniqueName('model');
     await using served = servedWith(ready);
-    const service = new InferenceService(models, served);
+    const service = new InferenceService({ models, served });
     await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await register(name, constantModel(3));
     await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [3] });

@@ -27,6 +27,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       MLFLOW_PORT: '0',
       FEAST_REPO_PATH: join(home, 'feast_repo'),
       ASGARD_WORKER_SLOTS: '4',
+      ASGARD_MODEL_CHECK_LIMIT: '15',
       ASGARD_LOG_FORMAT: 'json',
       SECRET_OF_THE_PLATFORM: 'must not reach a script',
     },

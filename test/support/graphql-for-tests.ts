@@ -29,6 +29,7 @@ import { InferenceService } from '../../src/inference/service.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
+import { type ServableKey, servableVersions } from '../../src/models/servable-versions.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { createMetricsRegistry } from '../../src/platform/metrics.ts';
@@ -112,7 +113,7 @@ export async function startGraphql(
   });
   const load = () => Promise.reject(new AsgardError('UNAVAILABLE', 'no model can be loaded here'));
   const served = stack.use(new ServedModels({ load, memoryBytes: 0, logger }));
-  const inference = new InferenceService(models, served);
+  const inference = new InferenceService({ models, served });
   const uploads = join(home, 'uploads');
   const tables = new TableService({ bridge, folder: uploads, uploadLimitBytes: UPLOAD_LIMIT_BYTES });
   const store = featuresUrl === undefined ? STORE_AWAY : stack.use(new OnlineStore(featuresUrl));
@@ -127,6 +128,7 @@ export async function startGraphql(
     models,
     ...aroundModels,
     tables,
+    modelChecks: (versions: readonly ServableKey[]) => servableVersions(database, versions),
     inference,
     onlineFeatures,
     materializations,

@@ -119,7 +119,7 @@ test('a time is UTC without a zone, in whole seconds', () => {
   expect(naiveTime(new Date('2025-11-03T12:00:00.999+02:00'))).toBe('2025-11-03T10:00:00');
 });
 
-test('a model shows its newest versions', () => {
+test('a model shows its newest versions', async () => {
   const version = {
     name: 'm',
     version: '2',
@@ -137,7 +137,8 @@ test('a model shows its newest versions', () => {
   const tags = { a: 'b' };
   const latestVersions = [version];
   const model = { name: 'm', description: 'd', tags, aliases: [], latestVersions, createdAt, updatedAt: completedAt };
-  expect(presentModel(model)).toEqual({
+  const untried = async () => [null];
+  expect(await presentModel(model, untried)).toEqual({
     name: 'm',
     description: 'd',
     tags: { a: 'b' },
@@ -156,7 +157,7 @@ test('a model shows its newest versions', () => {
     created_at: '2025-11-03T10:00:00',
     updated_at: '2025-11-03T10:00:45',
   });
-  expect(presentModel({ ...model, aliases: [{ alias: 'champion', version: '2' }] })).toMatchObject({
+  expect(await presentModel({ ...model, aliases: [{ alias: 'champion', version: '2' }] }, untried)).toMatchObject({
     aliases: { champion: '2' },
   });
 });

@@ -106,6 +106,7 @@
       "ModelChecked"
     ],
     "PredictResult": [
+      "ConflictError",
       "InvalidInputError",
       "NotFoundError",
       "Prediction",

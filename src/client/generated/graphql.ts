@@ -858,6 +858,7 @@ export type PredictMutationVariables = Exact<{
 
 
 export type PredictMutation = { readonly predict:
+    | { readonly __typename: 'ConflictError', readonly message: string, readonly code: ErrorCode }
     | { readonly __typename: 'InvalidInputError', readonly message: string, readonly code: ErrorCode, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string, readonly type: string }> }
     | { readonly __typename: 'NotFoundError', readonly message: string, readonly code: ErrorCode }
     | { readonly __typename: 'Prediction', readonly modelName: string, readonly modelVersion: string, readonly predictions: ReadonlyArray<unknown>, readonly probabilities: ReadonlyArray<unknown> | null, readonly inferenceTimeMs: number }

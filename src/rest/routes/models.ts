@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
 import { listAllModels } from '../list-models.ts';
 import { presentPrediction } from '../present.ts';
-import { presentModel, presentRegistration } from '../present-models.ts';
+import { presentModel, presentModels, presentRegistration } from '../present-models.ts';
 import type { RestServices } from '../services.ts';
 import { inferenceRequest, registrationRequest } from '../wire.ts';
 import { httpError, httpValidationError, prediction } from '../wire-answers.ts';
@@ -14,7 +14,11 @@ import { refuseOtherMethods } from './refuse.ts';
 const TAGS = ['models'];
 
 /** `/mlops/models`, `/mlops/registry` and `/mlops/inference`. */
-export function modelRoutes({ models, inference }: Pick<RestServices, 'models' | 'inference'>): FastifyPluginAsync {
+export function modelRoutes({
+  models,
+  inference,
+  modelChecks,
+}: Pick<RestServices, 'models' | 'inference' | 'modelChecks'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
     app.post(
@@ -47,7 +51,7 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
           response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError, 422: httpValidationError },
         },
       },
-      async ({ query }) => (await listAllModels(models, query)).map(presentModel),
+      async ({ query }) => presentModels(await listAllModels(models, query), modelChecks),
     );
     app.get(
       '/mlops/models/:name',
@@ -60,7 +64,7 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
           response: { ...ANY, ...OF_PATH, ...OF_MLFLOW, 200: registeredModel, 404: httpError },
         },
       },
-      async ({ params }) => presentModel(await models.get(params.name)),
+      async ({ params }) => presentModel(await models.get(params.name), modelChecks),
     );
     app.post(
       '/mlops/inference',
@@ -70,7 +74,7 @@ export function modelRoutes({ models, inference }: Pick<RestServices, 'models' |
           operationId: 'predict',
           summary: 'Predict with a registered model',
           body: inferenceRequest,
-          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 200: prediction, 404: httpError },
+          response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 200: prediction, 404: httpError, 409: httpError },
         },
       },
       async ({ body }) => presentPrediction(await inference.predict(body), new Date()),

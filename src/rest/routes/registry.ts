@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
 import { listVersions } from '../list-models.ts';
-import { presentModel, presentVersion } from '../present-models.ts';
+import { presentModel, presentVersion, presentVersions } from '../present-models.ts';
 import type { RestServices } from '../services.ts';
 import { httpError, httpValidationError } from '../wire-answers.ts';
 import {
@@ -31,7 +31,11 @@ const OF_ONE = { ...ANY, ...OF_PATH, ...OF_MLFLOW, 404: httpError } as const;
 const ALIAS = '/mlops/models/:name/aliases/:alias';
 
 /** What is below `/mlops/models/{name}`: its versions, its aliases, and changes of it. */
-export function registryRoutes({ models, registry }: Pick<RestServices, 'models' | 'registry'>): FastifyPluginAsync {
+export function registryRoutes({
+  models,
+  registry,
+  modelChecks,
+}: Pick<RestServices, 'models' | 'registry' | 'modelChecks'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
     app.patch(
@@ -46,7 +50,7 @@ export function registryRoutes({ models, registry }: Pick<RestServices, 'models'
           response: { ...OF_ONE, ...OF_BODY, 200: registeredModel },
         },
       },
-      async ({ params, body }) => presentModel(await registry.updateModel(params.name, body)),
+      async ({ params, body }) => presentModel(await registry.updateModel(params.name, body), modelChecks),
     );
     app.delete(
       '/mlops/models/:name',
@@ -77,7 +81,7 @@ export function registryRoutes({ models, registry }: Pick<RestServices, 'models'
       },
       async ({ params, query }) => {
         const { versions, nextCursor } = await listVersions(models, params.name, query);
-        return { versions: versions.map(presentVersion), next_cursor: nextCursor };
+        return { versions: await presentVersions(versions, modelChecks), next_cursor: nextCursor };
       },
     );
     app.patch(
@@ -92,7 +96,11 @@ export function registryRoutes({ models, registry }: Pick<RestServices, 'models'
           response: { ...OF_ONE, ...OF_BODY, 200: modelVersion },
         },
       },
-      async ({ params, body }) => presentVersion(await registry.updateVersion(params.name, params.version, body)),
+      async ({ params, body }) => {
+        const version = await registry.updateVersion(params.name, params.version, body);
+        const [check] = await modelChecks([version]);
+        return presentVersion(version, check);
+      },
     );
     app.delete(
       '/mlops/models/:name/versions/:version',

@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { PROJECT_ROOT } from '../../config.ts';
+import type { RunHandle } from '../../executors/executor.ts';
+import type { LocalExecutor } from '../../executors/local.ts';
+import { AsgardError, messageOf } from '../../platform/errors.ts';
+import type { ExitRecord } from '../../python/frames.ts';
+import { type CheckReport, readReport } from './report.ts';
+
+const PACKAGES = join(PROJECT_ROOT, 'python');
+/** No line of it is an import statement: launchers are not to have these modules ready for scripts. */
+const PROGRAM = `__import__("sys").path.append(${JSON.stringify(PACKAGES)})
+__import__("asgard.model_check")
+__import__("sys").path.remove(${JSON.stringify(PACKAGES)})
+__import__("asgard.model_check").model_check.main()
+`;
+const PROGRAM_NAME = 'model_check.py';
+const REPORT_NAME = 'report.json';
+const OUTPUT_LIMIT_BYTES = 256 * 1024;
+const MAX_TAIL = 4_000;
+
+/** Where models are tried. */
+export type CheckExecutor = Pick<LocalExecutor, 'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf'>;
+
+export interface TryOptions {
+  readonly executor: CheckExecutor;
+  /** Of the environment that the model was trained in. */
+  readonly environmentFolder: string;
+  /** The model's files, which it may only read. */
+  readonly modelFolder: string;
+  /** Paths of files that its training may have read. */
+  readonly dataFiles: readonly string[];
+  /** Of the run that the model's files are an artifact of; null: a pickle among them is not wrapped. */
+  readonly runId: string | null;
+  /** What it gets for everything. */
+  readonly limitSeconds: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Has a clean process load a model and predict an example, as it would be served: apart from the platform like a script, without
+ * any secret, in the model's own environment. A process that hangs, dies or lies makes a report too, one that refuses.
+ * @throws AsgardError UNAVAILABLE when it could not be tried, for no fault of the model's; the signal's reason
+ */
+export async function tryModel(options: TryOptions): Promise<CheckReport> {
+  const { executor, limitSeconds, signal } = options;
+  const handle: RunHandle = { jobId: `check-${randomUUID()}`, attempt: 1, place: executor.place };
+  try {
+    await executor.reserve(handle);
+    signal.throwIfAborted();
+    const path = join(executor.workFolderOf(handle), REPORT_NAME);
+    await executor.submit(handle, runSpecOf(options, path));
+    const { exit, tail } = await exitOf(executor, handle, signal);
+    return concluded(await readReport(path), exit, tail, limitSeconds);
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (cause instanceof AsgardError && cause.code === 'UNAVAILABLE') throw cause;
+    throw new AsgardError('UNAVAILABLE', `the model could not be tried: ${messageOf(cause)}`, { cause });
+  } finally {
+    await executor.forget(handle);
+  }
+}
+
+function runSpecOf(options: TryOptions, report: string) {
+  const { environmentFolder, modelFolder, dataFiles, runId, limitSeconds } = options;
+  const request = {
+    model: modelFolder,
+    report,
+    data_files: dataFiles,
+    memory_bytes: Math.floor(memoryOfMachine() / 2),
+    run_id: runId,
+  };
+  return {
+    scriptName: PROGRAM_NAME,
+    script: PROGRAM,
+    environmentFolder,
+    variables: { ASGARD_MODEL_CHECK: JSON.stringify(request) },
+    timeoutSeconds: limitSeconds,
+    graceSeconds: 0,
+    outputLimitBytes: OUTPUT_LIMIT_BYTES,
+    readable: [modelFolder, PACKAGES],
+  };
+}
+
+/** A container may have less than its machine; where that is not limited, an enormous number is given, or 0. */
+function memoryOfMachine(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+async function exitOf(executor: CheckExecutor, handle: RunHandle, signal: AbortSignal) {
+  let tail = '';
+  for await (const frames of executor.frames(handle, 0, signal)) {
+    for (const frame of frames) {
+      if ('stream' in frame && frame.stream === 'stderr') tail = `${tail}${frame.text}\n`.slice(-MAX_TAIL);
+      if ('exit' in frame) return { exit: frame.exit, tail };
+    }
+  }
+  throw new AsgardError('UNAVAILABLE', 'the model could not be tried: its process left no exit record');
+}
+
+function concluded(report: CheckReport | null, exit: ExitRecord, tail: string, limitSeconds: number): CheckReport {
+  if (report?.stage === 'done') return report;
+  const doing = report?.stage === 'predict' ? 'predicting an example' : 'being loaded';
+  const refused = (refusal: string): CheckReport => ({ ...NOTHING, ...report, refusal, traceback: tail || null });
+  switch (exit.reason) {
+    case 'timed_out':
+      return refused(`it was stopped while ${doing}, which took longer than ${limitSeconds} s`);
+    case 'exited': {
+      const how = exit.signal === null ? `ended with exit code ${exit.code}` : `was ended by ${exit.signal}`;
+      const why = tail.trim().split('\n').at(-1) ?? '';
+      return refused(`its process ${how} while ${doing}${why === '' ? '' : `: ${why}`}`);
+    }
+    default:
+      throw new AsgardError('UNAVAILABLE', `the model could not be tried: ${exit.message ?? exit.reason}`);
+  }
+}
+
+const NOTHING: CheckReport = {
+  stage: 'load',
+  refusal: null,
+  traceback: null,
+  example_source: null,
+  load_seconds: null,
+  p50_ms: null,
+  peak_memory_bytes: 0,
+  signature: null,
+  mlmodel: null,
+};
