@@ -45,7 +45,10 @@ export class EntityKeySerializer {
     const parts = [this.#prefix];
     for (const { joinKey, index } of this.#order) {
       const bytes = bytesOf(joinKey, values[index], pathOf);
-      parts.push(uint32(VALUE_TYPES[joinKey.type]), uint32(bytes.length), bytes);
+      const head = Buffer.allocUnsafe(8);
+      head.writeUInt32LE(VALUE_TYPES[joinKey.type]);
+      head.writeUInt32LE(bytes.length, 4);
+      parts.push(head, bytes);
     }
     return Buffer.concat(parts);
   }

@@ -8,11 +8,11 @@ import { type FeatureValue, featureValue } from './value-proto.ts';
 const CONNECT_TIMEOUT_MS = 5_000;
 const READ_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 8;
-/** So many are held open, as a new one and its first plan take some 10 ms. */
+/** So many are held open, so that a read after a pause need not connect and plan. */
 const WARM_CONNECTIONS = 2;
 const IDLE_MS = 60_000;
 /**
- * A statement is planned once for each connection, not anew for the keys of each call, which took as long as reading them. It
+ * A statement is planned once for each connection, not anew for the keys of each call. It
  * always goes by the index: a plan of a time when the table was small must not outlive that.
  */
 const SESSION = [
@@ -138,7 +138,7 @@ function selectOf(table: string, index: number): string {
   const target = `${SCHEMAS.online}.${pg.escapeIdentifier(table)}`;
   return (
     `SELECT ${index} AS read, k.place::int, t.feature_name, t.value, ` +
-    `extract(epoch FROM t.event_ts)::float8 * 1000 AS event_at ` +
+    `date_part('epoch', t.event_ts) * 1000 AS event_at ` +
     `FROM unnest(${keys}) WITH ORDINALITY AS k (entity_key, place) JOIN ${target} AS t USING (entity_key) ` +
     `WHERE t.feature_name = ANY (${features})`
   );

@@ -13,7 +13,7 @@ export const VALUE_FORMS =
 export type OnlineStatus = 'PRESENT' | 'MISSING' | 'EXPIRED';
 
 /** One feature of one entity row. */
-export interface OnlineCell {
+interface OnlineCell {
   /** Null when it is not `PRESENT`; a present value may be null as well. */
   readonly value: FeatureValue;
   readonly status: OnlineStatus;
