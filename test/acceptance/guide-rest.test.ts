@@ -83,7 +83,7 @@ describe('the platform', () => {
     ['DELETE', '/mlops/training/jobs/abc', 'GET, HEAD'],
     ['GET', '/mlops/training/jobs/abc/cancel', 'POST'],
     ['POST', '/mlops/models', 'GET, HEAD'],
-    ['DELETE', '/mlops/models/churn', 'GET, HEAD'],
+    ['POST', '/mlops/models/churn', 'GET, HEAD, PATCH, DELETE'],
     ['GET', '/mlops/registry', 'POST'],
     ['POST', '/mlops/training/jobs', 'GET, HEAD'],
     ['GET', '/mlops/inference', 'POST'],
