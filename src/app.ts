@@ -136,7 +136,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
-  const aroundModels = buildRegistry({ database, mlflow, models, experiments, jobs });
+  const aroundModels = buildRegistry({ database, listener, mlflow, models, experiments, jobs });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const folder = config.environments;

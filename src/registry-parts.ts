@@ -1,4 +1,5 @@
 import type { PrismaClient } from './database/generated/client.ts';
+import type { Listener } from './database/listen.ts';
 import type { ExperimentService } from './experiments/service.ts';
 import { ComparisonService } from './jobs/comparison.ts';
 import { DeploymentService } from './jobs/deployments.ts';
@@ -10,6 +11,7 @@ import type { ModelService } from './models/service.ts';
 
 export interface RegistryParts {
   readonly database: PrismaClient;
+  readonly listener: Listener;
   readonly mlflow: MlflowClient;
   readonly models: ModelService;
   readonly experiments: ExperimentService;
@@ -17,11 +19,11 @@ export interface RegistryParts {
 }
 
 /** What there is around registered models beside looking them up: changes, deployments, where they come from and how they differ. */
-export function buildRegistry({ database, mlflow, models, experiments, jobs }: RegistryParts) {
+export function buildRegistry({ database, listener, mlflow, models, experiments, jobs }: RegistryParts) {
   const lineage = new LineageService({ database, models, experiments });
   return {
     registry: new ModelRegistry({ database, mlflow, models }),
-    deployments: new DeploymentService(database, jobs),
+    deployments: new DeploymentService(database, listener, jobs),
     lineage,
     comparisons: new ComparisonService({ database, lineage }),
   };

@@ -1,7 +1,10 @@
+import type { Deployment as DeploymentRow } from '../../src/database/generated/client.ts';
 import { type DeploymentState, deploymentError, deploymentState } from '../../src/jobs/deployments.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
+import { endingOnReturn } from '../ending-on-return.ts';
 import { failures, withFailures } from '../errors.ts';
+import { RegisteredModel } from './model.ts';
 import { ModelVersion } from './model-version.ts';
 import { parseSubmission, SubmitTrainingJobInput } from './submit-training-job.ts';
 
@@ -91,5 +94,24 @@ builder.mutationField('deployModel', (t) =>
     },
     resolve: (_root, { input, alias }, { deployments }) =>
       withFailures(() => deployments.deploy(parseSubmission(input), alias ?? undefined)),
+  }),
+);
+
+builder.subscriptionField('deploymentEvents', (t) =>
+  t.field({
+    type: Deployment,
+    description:
+      'A deployment as it is now, and then each time that it stands elsewhere. Completes when it is DEPLOYED or FAILED; a ' +
+      'subscription that stops before was cut, and is begun again.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the deployment.' }) },
+    subscribe: async (_root, { id }, { deployments, signal }) => {
+      await deployments.get(id);
+      return endingOnReturn((end) => deployments.follow(id, end), signal);
+    },
+    resolve: (deployment: DeploymentRow, _args, context) => {
+      // All events have one context: what was loaded for the one before is of that time.
+      for (const type of [RegisteredModel, ModelVersion]) type.getDataloader(context).clearAll();
+      return deployment;
+    },
   }),
 );

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 import { found, successOf } from './errors.ts';
 import {
@@ -10,6 +9,7 @@ import {
   DeleteModelVersionDocument,
   DeployModelDocument,
   DeploymentDocument,
+  DeploymentEventsDocument,
   type ModelChange,
   ModelLineageDocument,
   type ModelVersionName,
@@ -28,8 +28,6 @@ import type {
   VersionListOptions,
 } from './registry-types.ts';
 import type { Model, ModelVersion } from './types.ts';
-
-const LOOK_AGAIN_MS = 250;
 
 /** What there is around registered models, as `client.registry`. Methods throw as `AsgardClient`'s do. */
 export class RegistryClient {
@@ -115,13 +113,18 @@ export class RegistryClient {
     return found((await this.#connection.request(DeploymentDocument, { id })).deployment, `deployment "${id}"`);
   }
 
-  /** A deployment once it is DEPLOYED or FAILED. @throws AsgardRequestError NOT_FOUND; the signal's reason when it aborts */
-  async deploymentEnd(id: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Deployment> {
-    for (;;) {
-      const deployment = await this.deployment(id);
-      if (deployment.status === 'DEPLOYED' || deployment.status === 'FAILED') return deployment;
-      signal?.throwIfAborted();
-      await delay(LOOK_AGAIN_MS);
-    }
+  /**
+   * A deployment as it is now and then each time that it stands elsewhere, until it is DEPLOYED or FAILED, over as many
+   * connections as it takes.
+   * @throws AsgardRequestError NOT_FOUND; UNAVAILABLE when the platform cannot be reached again
+   */
+  async *deploymentEvents(
+    id: string,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<Deployment, void> {
+    const purpose = () => `go on with the events of deployment "${id}"`;
+    const options = { signal, purpose };
+    const payloads = this.#connection.resumedPayloads(DeploymentEventsDocument, () => ({ id }), options);
+    for await (const { deploymentEvents } of payloads) yield deploymentEvents;
   }
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Materialization, PrismaClient } from '../database/generated/client.ts';
 import { MaterializationMode, type MaterializationTrigger } from '../database/generated/enums.ts';
 import type { Listener } from '../database/listen.ts';
+import { looks } from '../database/looks.ts';
 import type { FeastBridge } from '../feast/bridge.ts';
 import { nearestNames } from '../models/nearest-names.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
@@ -18,8 +18,6 @@ const MAX_AT_ONCE = 2;
 const RUN_LIMIT_MS = 2 * 3_600_000;
 const RENEW_EVERY_MS = 5_000;
 const PROGRESS_EVERY_MS = 500;
-/** A follower looks again after this long without a notification: it may be lost, or a lease be over. */
-const LOOK_AGAIN_MS = 5_000;
 
 const outcome = z.object({
   mode: z.enum(MaterializationMode),
@@ -147,33 +145,14 @@ export class MaterializationService implements AsyncDisposable {
    * @throws AsgardError NOT_FOUND
    */
   async *follow(id: string, signal: AbortSignal): AsyncGenerator<Materialization, void> {
-    let wake = () => {};
-    let isChanged = true;
-    const onChange = (changed: string) => {
-      if (changed !== id) return;
-      isChanged = true;
-      wake();
-    };
-    const stopListening = await this.#options.listener.subscribe(MATERIALIZATIONS_CHANNEL, onChange);
-    const abort = () => onChange(id);
-    signal.addEventListener('abort', abort);
-    try {
-      for (let before = ''; !signal.aborted; ) {
-        isChanged = false;
-        const row = await this.get(id);
-        const seen = JSON.stringify({ ...row, leaseExpiresAt: null }, withBigints);
-        if (seen !== before) yield row;
-        before = seen;
-        if (row.completedAt !== null) return;
-        if (isChanged) continue;
-        const woken = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        await Promise.race([woken, delay(LOOK_AGAIN_MS, undefined, { ref: false })]);
-      }
-    } finally {
-      stopListening();
-      signal.removeEventListener('abort', abort);
+    const channels = { [MATERIALIZATIONS_CHANNEL]: (changed: string) => changed === id };
+    let before = '';
+    for await (const _look of looks(this.#options.listener, channels, signal)) {
+      const row = await this.get(id);
+      const seen = JSON.stringify({ ...row, leaseExpiresAt: null }, withBigints);
+      if (seen !== before) yield row;
+      before = seen;
+      if (row.completedAt !== null) return;
     }
   }
 

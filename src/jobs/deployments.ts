@@ -1,7 +1,10 @@
 import type { Deployment, PrismaClient } from '../database/generated/client.ts';
 import type { JobStatus } from '../database/generated/enums.ts';
+import type { Listener } from '../database/listen.ts';
+import { looks } from '../database/looks.ts';
 import { aliasName } from '../models/alias.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
+import { parseStatusChange, STATUS_CHANNEL } from './event-store.ts';
 import { type JobSummary, readSummaries } from './job-summary.ts';
 import type { JobService } from './service.ts';
 import { isTerminal } from './states.ts';
@@ -9,6 +12,9 @@ import type { JobSubmission } from './submission.ts';
 
 /** The alias that a deployment sets, unless it names another one. */
 export const SERVING_ALIAS = 'champion';
+
+/** Channel of "a deployment has ended", payload its id. */
+export const DEPLOYMENTS_CHANNEL = 'asgard_deployments';
 
 /** Where a deployment stands. */
 export type DeploymentState = 'QUEUED' | 'TRAINING' | 'DEPLOYING' | 'DEPLOYED' | 'FAILED';
@@ -25,10 +31,12 @@ export interface DeploymentOfJob {
  */
 export class DeploymentService {
   readonly #database: PrismaClient;
+  readonly #listener: Pick<Listener, 'subscribe'>;
   readonly #jobs: Pick<JobService, 'submit'>;
 
-  constructor(database: PrismaClient, jobs: Pick<JobService, 'submit'>) {
+  constructor(database: PrismaClient, listener: Pick<Listener, 'subscribe'>, jobs: Pick<JobService, 'submit'>) {
     this.#database = database;
+    this.#listener = listener;
     this.#jobs = jobs;
   }
 
@@ -55,6 +63,27 @@ export class DeploymentService {
     const [job] = deployment === null ? [] : await readSummaries(this.#database, [id]);
     if (deployment !== null && job !== undefined) return { deployment, job };
     throw new AsgardError('NOT_FOUND', `there is no deployment ${JSON.stringify(id.slice(0, 100))}`);
+  }
+
+  /**
+   * A deployment as it is now, then each time that it stands elsewhere; ends when it is DEPLOYED or FAILED, or `signal` aborts.
+   * @throws AsgardError NOT_FOUND
+   */
+  async *follow(id: string, signal: AbortSignal): AsyncGenerator<Deployment, void> {
+    const channels = {
+      [STATUS_CHANNEL]: (payload: string) => parseStatusChange(payload).jobId === id,
+      [DEPLOYMENTS_CHANNEL]: (ended: string) => ended === id,
+    };
+    let before: DeploymentState | undefined;
+    for await (const _look of looks(this.#listener, channels, signal)) {
+      const { deployment, job } = await this.get(id);
+      const state = deploymentState(deployment, job.status);
+      // The row has the end, and what came of it, a moment after the job's own.
+      const isOver = deployment.status !== 'PENDING';
+      if (state !== before && (isOver || state !== 'FAILED')) yield deployment;
+      before = state;
+      if (isOver) return;
+    }
   }
 }
 

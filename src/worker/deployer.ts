@@ -1,6 +1,6 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { Listener } from '../database/listen.ts';
-import { failureOfJob } from '../jobs/deployments.ts';
+import { DEPLOYMENTS_CHANNEL, failureOfJob } from '../jobs/deployments.ts';
 import { parseStatusChange, STATUS_CHANNEL } from '../jobs/event-store.ts';
 import { isTerminal } from '../jobs/states.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
@@ -136,9 +136,11 @@ export class Deployer implements AsyncDisposable {
     data: { status: 'DEPLOYED'; previousVersion: string | null } | { status: 'FAILED'; error: string },
   ): Promise<true> {
     const { database, logger } = this.#options;
-    const { count } = await database.deployment.updateMany({
-      where: { jobId, status: 'PENDING' },
-      data: { ...data, completedAt: new Date() },
+    const count = await database.$transaction(async (transaction) => {
+      const where = { jobId, status: 'PENDING' } as const;
+      const closed = await transaction.deployment.updateMany({ where, data: { ...data, completedAt: new Date() } });
+      await transaction.$executeRaw`SELECT pg_notify(${DEPLOYMENTS_CHANNEL}, ${jobId})`;
+      return closed.count;
     });
     if (count > 0 && data.status === 'FAILED') logger.warn({ jobId, problem: data.error }, 'deployment.failed');
     return true;

@@ -92,9 +92,13 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
     const input = { scriptName: 'train.py', script: SAVES, experimentName: name, modelName: name };
     const first = await registry.deploy(input, 'blue');
     expect(first).toMatchObject({ alias: 'blue', error: null, completedAt: null });
-    expect(await registry.deploymentEnd(first.id)).toMatchObject({ status: 'DEPLOYED', previousVersion: null });
+    const followed = await Array.fromAsync(registry.deploymentEvents(first.id));
+    expect(followed.at(-1)).toMatchObject({ status: 'DEPLOYED', previousVersion: null });
+    const order = ['QUEUED', 'TRAINING', 'DEPLOYING', 'DEPLOYED'] as const;
+    const seen = followed.map(({ status }) => status);
+    expect(seen).toEqual(order.filter((status) => seen.includes(status)));
     const second = await registry.deploy({ ...input, script: `${SAVES}print("more")\n` }, 'blue');
-    expect(await registry.deploymentEnd(second.id)).toMatchObject({
+    expect((await Array.fromAsync(registry.deploymentEvents(second.id))).at(-1)).toMatchObject({
       status: 'DEPLOYED',
       error: null,
       previousVersion: '1',

@@ -98,7 +98,7 @@ export async function startGraphql(
   const experiments = new ExperimentService(mlflow);
   const models = new ModelService(mlflow);
   const jobs = new JobService(database);
-  const aroundModels = buildRegistry({ database, mlflow, models, experiments, jobs });
+  const aroundModels = buildRegistry({ database, listener, mlflow, models, experiments, jobs });
   const events = stack.use(await JobEventFeed.start(database, listener));
   const open = countOpen(events);
   const status = new PlatformStatusService({
