@@ -179,6 +179,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     served,
     gate: servable,
     filesFolder,
+    begin: beginServing,
   } = await buildServing({
     config: { ...config, home },
     isolation: isolation.level,
@@ -278,6 +279,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     observer: metrics.jobs,
   });
   shutdown.own('jobs', 4500, work);
+  beginServing((task) => work.startWarm(task));
   // Until there is a gate, what was registered counts as working.
   const mustServe = async () => {};
   shutdown.own(

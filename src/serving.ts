@@ -8,6 +8,7 @@ import { ServableGate } from './inference/check/servable-gate.ts';
 import { VersionChecks } from './inference/check/version-checks.ts';
 import { preloadModels } from './inference/preload.ts';
 import { PythonLoader } from './inference/python/load-python.ts';
+import type { StartWarm } from './inference/python/model-process.ts';
 import { ProcessMemory } from './inference/python/process-memory.ts';
 import { ServedModels } from './inference/served-models.ts';
 import type { MlflowClient } from './mlflow/client.ts';
@@ -36,9 +37,11 @@ interface Serving {
   readonly gate: ServableGate;
   /** Of files of models, which supervising threads share. */
   readonly filesFolder: string;
+  /** Begins to load the models that are to be loaded at the start. From now on processes are forked where that can be done. */
+  readonly begin: (startWarm: StartWarm) => void;
 }
 
-/** Builds what serves models, removes what an earlier platform left of it, and begins to load the models that are to be. */
+/** Builds what serves models, and removes what an earlier platform left of it. */
 export async function buildServing(options: ServingOptions): Promise<Serving> {
   const { config, isolation, database, environments, mlflow, logger, shutdown, group } = options;
   const { home, toolchain, serving } = config;
@@ -53,7 +56,9 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   const files = new ModelFiles({ mlflow, folder: filesFolder, limitBytes: serving.filesLimitBytes });
   await files.removeLeftovers();
   const memory = new ProcessMemory();
-  const python = new PythonLoader({ database, environments, files, executor, memory });
+  let forking: StartWarm | undefined;
+  const startWarm: StartWarm = async (task) => (await forking?.(task)) ?? false;
+  const python = new PythonLoader({ database, environments, files, executor, startWarm, memory });
   const served = new ServedModels({
     load: (version, context) => python.load(version, context),
     memoryBytes: serving.memoryBytes,
@@ -74,8 +79,11 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
     },
     group,
   );
-  void preloadModels({ models: serving.preload, served, mlflow, logger, signal: stop.signal });
-  return { served, gate, filesFolder };
+  const begin = (startWarm: StartWarm) => {
+    forking = startWarm;
+    void preloadModels({ models: serving.preload, served, mlflow, logger, signal: stop.signal });
+  };
+  return { served, gate, filesFolder, begin };
 }
 
 async function makeFilesFolder(home: string): Promise<string> {

@@ -29,6 +29,8 @@ class Spec(NamedTuple):
     output_limit_bytes: int
     environment_lock: str | None = None
     """A file whose lock this run shares until it ends, so that nobody removes its environment."""
+    yields: bool = True
+    """Whether the script gets less of a busy CPU than what watches it."""
     ends_with: StartedBy | None = None
     """A process whose end is the script's too. Absent: the script needs nobody."""
     confinement: Confinement | None = None
@@ -62,6 +64,8 @@ class Spec(NamedTuple):
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is not a number of seconds")
+        if not isinstance(spec.yields, bool):
+            raise ValueError("yields is not true or false")
         limit = spec.output_limit_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
             raise ValueError("output_limit_bytes is not a number of bytes")

@@ -43,13 +43,13 @@ def exec_script(spec: Spec) -> StartedScript:
         confinement = spec.confinement
         program = script_program(spec, pipes)
         if confinement is None:
-            pid = execute(program, _become_script_of(None)).pid
+            pid = execute(program, _become_script_of(spec, None)).pid
             return StartedScript(*pipes.ours(), ProcessTree(pid), pid)
         if confinement.level == "account":
             uid = own_uid()
             confinement.open_ways()
             confinement.give_to(uid)
-            pid = execute(program, _become_script_of(uid)).pid
+            pid = execute(program, _become_script_of(spec, uid)).pid
             return StartedScript(*pipes.ours(), ProcessTree(pid), pid)
         sandbox = make_sandbox(confinement, program)
         sandbox.namespaces.close()
@@ -59,7 +59,8 @@ def exec_script(spec: Spec) -> StartedScript:
 
 def script_program(spec: Spec, pipes: Pipes) -> Program:
     """The spec's program, for a sandbox."""
-    return Program(spec.argv, spec.env, spec.cwd, *pipes.theirs, prepare=yield_to_platform)
+    prepare = yield_to_platform if spec.yields else None
+    return Program(spec.argv, spec.env, spec.cwd, *pipes.theirs, prepare=prepare)
 
 
 def yield_to_platform() -> None:
@@ -95,7 +96,8 @@ def become_script(spec: Spec, streams: tuple[int, int, int], run: Callable[[Spec
         close_other_descriptors()
         restore_signals()
         os.chdir(spec.cwd)
-        yield_to_platform()
+        if spec.yields:
+            yield_to_platform()
         os.environ.clear()
         os.environ.update(spec.env)
         run(spec)
@@ -123,11 +125,12 @@ def restore_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _become_script_of(uid: int | None) -> Callable[[], None]:
+def _become_script_of(spec: Spec, uid: int | None) -> Callable[[], None]:
     die = die_with_parent()
 
     def in_child() -> None:
-        yield_to_platform()
+        if spec.yields:
+            yield_to_platform()
         if uid is not None:
             become(uid)
             give_up_privileges()

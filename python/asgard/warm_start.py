@@ -64,7 +64,7 @@ def _ask(spec: Spec, program: Program, sandbox: Sandbox, requests: socket.socket
     with ours:
         try:
             with theirs, os.fdopen(words, "wb", closefd=False) as file:
-                file.write(json.dumps({"argv": spec.argv, "env": spec.env, "cwd": spec.cwd}).encode())
+                file.write(json.dumps(_concerning_script(spec)).encode())
                 file.flush()
                 streams = (program.stdin, program.stdout, program.stderr)
                 send(requests, {}, (theirs.fileno(), words, *streams, *sandbox.namespaces))
@@ -80,6 +80,10 @@ def _ask(spec: Spec, program: Program, sandbox: Sandbox, requests: socket.socket
             return False
         finally:
             os.close(words)
+
+
+def _concerning_script(spec: Spec) -> dict[str, Any]:
+    return {"argv": spec.argv, "env": spec.env, "cwd": spec.cwd, "yields": spec.yields}
 
 
 def _has_answer(channel: socket.socket) -> bool:
@@ -106,7 +110,7 @@ class Request:
         """What of a spec concerns the script's process."""
         size = os.fstat(self.words).st_size
         given: dict[str, Any] = json.loads(os.pread(self.words, size, 0))
-        return Spec(given["argv"], given["env"], given["cwd"], "", 0, 0, 0)
+        return Spec(given["argv"], given["env"], given["cwd"], "", 0, 0, 0, yields=given["yields"])
 
 
 def refuse_one(requests: socket.socket, reason: str) -> None:

@@ -20,8 +20,8 @@ export interface RunSpec {
   readonly readable?: readonly string[];
   /** Numerical libraries get one thread rather than one for each core. */
   readonly isSingleThreaded?: boolean;
-  /** It ends with this process, however that ends, rather than go on without it. */
-  readonly endsWithPlatform?: boolean;
+  /** It serves the platform: it gets as much of a busy CPU, and ends with this process, however that ends. */
+  readonly isPartOfPlatform?: boolean;
 }
 
 /** Names one execution, before and after any crash. */
@@ -51,6 +51,12 @@ export interface Executor {
   warmUp(environmentFolder: string, script?: string): Promise<void>;
   /** Starts the script of a reserved execution. */
   submit(handle: RunHandle, spec: RunSpec): Promise<void>;
+  /**
+   * Starts it from what `warmUp` made ready, if there is that, for another executor which has the execution in its place and
+   * follows it there.
+   * @returns whether it was started
+   */
+  submitWarm(handle: RunHandle, spec: RunSpec): Promise<boolean>;
   /**
    * The frames of an execution with numbers above `after`, in lists, each as soon as it was written; ends after the exit
    * frame. Any number of readers, in any process on the machine, see the same, but for lines that were removed as there were

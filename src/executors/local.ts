@@ -105,12 +105,32 @@ export class LocalExecutor implements Executor {
   }
 
   async submit(handle: RunHandle, spec: RunSpec): Promise<void> {
+    const runnerSpec = await this.#prepare(handle, spec);
+    const warm = await this.#launchers?.launch(
+      spec.environmentFolder,
+      spec.variables,
+      runnerSpec,
+      preloadsOf(spec.script, spec.scriptName),
+    );
+    const folder = folderOf(handle);
+    const record = warm ?? (await this.#starter?.run(runnerSpec, null)) ?? (await this.#startCold(folder, runnerSpec));
+    this.#started.set(folder, record);
+  }
+
+  async submitWarm(handle: RunHandle, spec: RunSpec): Promise<boolean> {
+    if (this.#launchers?.isWarm(spec.environmentFolder) !== true) return false;
+    const runnerSpec = await this.#prepare(handle, spec);
+    return (await this.#launchers.launch(spec.environmentFolder, spec.variables, runnerSpec)) !== null;
+  }
+
+  /** Writes the files of a run. @returns what its runner is told */
+  async #prepare(handle: RunHandle, spec: RunSpec): Promise<RunnerSpec> {
     const folder = folderOf(handle);
     const work = this.workFolderOf(handle);
     await writeFile(join(work, spec.scriptName), spec.script);
     const { featureStoreYaml: yaml } = spec;
     const features = yaml === undefined ? undefined : await writeFeatureStoreFiles(folder, yaml);
-    const runnerSpec = {
+    return {
       argv: [join(spec.environmentFolder, 'bin', 'python'), '-u', spec.scriptName],
       env: {
         ...pythonVariables(spec.environmentFolder, join(folder, 'home')),
@@ -126,17 +146,9 @@ export class LocalExecutor implements Executor {
       grace_seconds: spec.graceSeconds,
       output_limit_bytes: spec.outputLimitBytes,
       environment_lock: environmentLockPath(spec.environmentFolder),
-      ...(spec.endsWithPlatform === true ? { ends_with: ownRecord() } : {}),
+      ...(spec.isPartOfPlatform === true ? { ends_with: ownRecord(), yields: false } : {}),
       ...this.#confinement(folder, [spec.environmentFolder, ...(features?.readable ?? []), ...(spec.readable ?? [])]),
     };
-    const warm = await this.#launchers?.launch(
-      spec.environmentFolder,
-      spec.variables,
-      runnerSpec,
-      preloadsOf(spec.script, spec.scriptName),
-    );
-    const record = warm ?? (await this.#starter?.run(runnerSpec, null)) ?? (await this.#startCold(folder, runnerSpec));
-    this.#started.set(folder, record);
   }
 
   /** `python/asgard/confinement.py` describes it. */

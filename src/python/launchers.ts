@@ -95,6 +95,11 @@ export class Launchers implements AsyncDisposable {
     return launcher.launch(spec);
   }
 
+  /** Whether there is a warm process of an environment. */
+  isWarm(environmentFolder: string): boolean {
+    return (this.#entries.get(environmentFolder)?.launcher.loaded ?? null) !== null;
+  }
+
   /**
    * Starts a launcher before anybody needs it, if there is room for one more.
    * @param imports modules that scripts will import

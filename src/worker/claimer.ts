@@ -9,12 +9,14 @@ import type { JobObserver } from '../jobs/job-observer.ts';
 import { type Claim, claimJobs, endPauses, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { ControlMessage, SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
+import type { ControlMessage, SuperviseTask, SupervisorSettings, WarmStartTask, WrittenEnd } from './messages.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
 /** Supervisions that one thread carries before another is started. */
 const JOBS_PER_THREAD = 64;
+/** Beside them: starts of models, which take milliseconds. */
+const STARTS_PER_THREAD = 8;
 
 export interface ClaimerOptions {
   readonly database: PrismaClient;
@@ -68,7 +70,7 @@ export class Claimer implements AsyncDisposable {
       atomics: 'disabled',
       minThreads: threads,
       maxThreads: threads,
-      concurrentTasksPerWorker: Math.ceil(options.slots / threads),
+      concurrentTasksPerWorker: Math.ceil(options.slots / threads) + STARTS_PER_THREAD,
     });
     this.#poll = setInterval(() => this.wake(), POLL_MS);
   }
@@ -84,6 +86,11 @@ export class Claimer implements AsyncDisposable {
   /** What it has in hand. */
   get claims(): readonly Claim[] {
     return [...this.#running.values()].map(({ claim }) => claim);
+  }
+
+  /** Starts what serves a model from a warm process of a supervising thread, if one has it. @returns whether it did */
+  startWarm(task: WarmStartTask): Promise<boolean> {
+    return this.#isStopping ? Promise.resolve(false) : this.#pool.run(task, { name: 'startWarm' });
   }
 
   /** Claims no more, and lets go of what runs: it goes on, and the next worker takes it over. */

@@ -6,6 +6,7 @@ import { messageOf } from '../platform/errors.ts';
 import type { PythonEnvironment, PythonEnvironments } from '../python/environments.ts';
 import type { Readiness } from '../status/readiness.ts';
 import { Claimer, type ClaimerOptions } from './claimer.ts';
+import type { WarmStartTask } from './messages.ts';
 import { Recovery, type RecoveryOptions } from './recovery.ts';
 import { RoleSweep } from './role-sweep.ts';
 
@@ -50,6 +51,11 @@ export class JobWork implements AsyncDisposable {
   /** How many jobs have scripts that will go on when this ends. */
   get runningJobs(): number {
     return this.#claims.length;
+  }
+
+  /** Starts what serves a model from a warm process, if there is one. @returns whether it did */
+  async startWarm(task: WarmStartTask): Promise<boolean> {
+    return (await this.#claimer?.startWarm(task)) ?? false;
   }
 
   /** Scripts that run go on; the next start takes their jobs over. */

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { S3Settings } from '../config.ts';
+import type { RunHandle, RunSpec } from '../executors/executor.ts';
 import type { Isolation } from '../executors/isolation.ts';
 import type { FeatureStoreSettings } from '../feast/settings.ts';
 import type { Claim } from '../jobs/queue.ts';
@@ -45,6 +46,12 @@ export interface SuperviseTask {
   readonly claim: Claim;
   /** Carries `ControlMessage`s to the thread. */
   readonly control: MessagePort;
+}
+
+/** What a supervising thread starts from a warm process that it has; whoever asks watches it. */
+export interface WarmStartTask {
+  readonly handle: RunHandle;
+  readonly spec: RunSpec;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import type { SuperviseTask, SupervisorSettings, WrittenEnd } from './messages.ts';
+import type { SuperviseTask, SupervisorSettings, WarmStartTask, WrittenEnd } from './messages.ts';
 import { Supervision } from './supervision.ts';
 import { createSupervisorContext } from './supervisor-context.ts';
 import { warmUp, warmUpForFeatures } from './warm-up.ts';
@@ -20,4 +20,9 @@ export default async function superviseJob({ claim, control }: SuperviseTask): P
   } finally {
     control.close();
   }
+}
+
+/** piscina's second entry. @returns whether it was started; else whoever asks starts it cold */
+export function startWarm({ handle, spec }: WarmStartTask): Promise<boolean> {
+  return context.executor.submitWarm(handle, spec);
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
-import { processesWith } from '../support/processes-by-argument.ts';
+import { processesOf } from '../support/processes.ts';
 import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
@@ -153,17 +153,19 @@ describe('versions', { timeout: JOB_LIMIT_MS }, () => {
   });
 });
 
+const servingProcesses = () => processesOf(`ASGARD_MODEL_URI=models:/${pickle}/1\0`).map(({ pid }) => pid);
+
 describe("a model's process", { timeout: JOB_LIMIT_MS }, () => {
   test('that is killed between two requests is replaced for the next', async () => {
     const request = { model_name: pickle, inputs: { a: [1], b: [1] } };
     expect((await infer(request)).status).toBe(200);
-    const before = await processesWith(`models:/${pickle}/1`);
+    const before = servingProcesses();
     expect(before).toHaveLength(1);
     for (const pid of before) process.kill(pid, 'SIGKILL');
     const { status, body } = await infer(request);
     expect(status, JSON.stringify(body)).toBe(200);
     expect(body.predictions).toEqual([expect.closeTo(4)]);
-    const after = await processesWith(`models:/${pickle}/1`);
+    const after = servingProcesses();
     expect(after).toHaveLength(1);
     expect(after).not.toEqual(before);
   });

@@ -68,7 +68,8 @@ async function load(pickle: string, options: Options = {}, { executor, memory } 
   await mkdir(modelFolder, { recursive: true });
   await writeFile(join(modelFolder, 'model.pkl'), pickle);
   const environmentFolder = TOOLCHAIN_ENVIRONMENT.folder;
-  const start = (signal: AbortSignal) => ModelProcess.start({ executor, environmentFolder, modelFolder, signal });
+  const what = { executor, environmentFolder, modelUri: 'models:/tested/1', modelFolder };
+  const start = (signal: AbortSignal) => ModelProcess.start({ ...what, signal });
   const { signal = new AbortController().signal, maxProcesses = 1, requestLimitMs } = options;
   return PythonModel.load({ start, memory, hasRoomFor: () => true, maxProcesses, requestLimitMs }, signal);
 }
@@ -169,7 +170,7 @@ describe('requests that came while a model was busy', () => {
   });
 
   test('are not hurt by one among them that ends the process, nor by one that takes for ever', async () => {
-    await using model = await load(MERGED, { requestLimitMs: 4_200, maxProcesses: 2 });
+    await using model = await load(MERGED, { requestLimitMs: 8_000, maxProcesses: 2 });
     const outcomes = await Promise.allSettled([1, 14, 2, 13, 3].map((value) => model.predict(rows(value))));
     expect(outcomes.map(({ status }) => status)).toEqual([
       'fulfilled',

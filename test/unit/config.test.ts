@@ -41,6 +41,8 @@ describe('the configuration', () => {
       mlflowPort: 5000,
       databaseUrl: undefined,
       mlflowTrackingUri: undefined,
+      // Half of what the machine, or its container, has.
+      serving: { memoryBytes: expect.any(Number), filesLimitBytes: 20 * 2 ** 30, preload: [] },
       s3: undefined,
       features: {
         databaseUrl: undefined,
@@ -72,6 +74,9 @@ describe('the configuration', () => {
           ASGARD_GRAPHIQL: 'off',
           ASGARD_INTROSPECTION: 'off',
           ASGARD_LAUNCHERS: '0',
+          ASGARD_MODEL_MEMORY: '512',
+          ASGARD_MODEL_FILES_LIMIT: '2',
+          ASGARD_PRELOAD_MODELS: 'churn predictor@champion, b@next-1',
           ASGARD_GATEWAY_URL: 'https://mlops.example/mlflow/',
           ASGARD_MAX_QUEUED: '5',
           ASGARD_LOST_AFTER: '600',
@@ -115,6 +120,14 @@ describe('the configuration', () => {
       lostAfterSeconds: 600,
       outputLimitBytes: 3 * 1024 * 1024,
       uploadLimitBytes: 4 * 1024 * 1024,
+      serving: {
+        memoryBytes: 512 * 2 ** 20,
+        filesLimitBytes: 2 * 2 ** 30,
+        preload: [
+          { name: 'churn predictor', alias: 'champion' },
+          { name: 'b', alias: 'next-1' },
+        ],
+      },
       modelCheckSeconds: 9,
       isolation: 'required',
       port: 9000,

@@ -5,7 +5,7 @@ import type { ModelFiles } from '../../models/model-files.ts';
 import type { PythonEnvironments } from '../../python/environments.ts';
 import type { LoadContext, ServedModel } from '../engine.ts';
 import { environmentOfVersion } from '../version-environment.ts';
-import { type ModelExecutor, ModelProcess } from './model-process.ts';
+import { type ModelExecutor, ModelProcess, type StartWarm } from './model-process.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { PythonModel } from './python-model.ts';
 
@@ -14,6 +14,7 @@ export interface PythonLoaderOptions {
   readonly environments: Pick<PythonEnvironments, 'prepare' | 'prepareLocked'>;
   readonly files: Pick<ModelFiles, 'hold'>;
   readonly executor: ModelExecutor;
+  readonly startWarm?: StartWarm | undefined;
   readonly memory: ProcessMemory;
 }
 
@@ -27,7 +28,7 @@ export class PythonLoader {
 
   /** @throws AsgardError UNAVAILABLE with the reason; the signal's reason */
   async load(version: ModelVersion, { signal, hasRoomFor }: LoadContext): Promise<ServedModel> {
-    const { database, environments, files, executor, memory } = this.#options;
+    const { database, environments, files, executor, startWarm, memory } = this.#options;
     await using stack = new AsyncDisposableStack();
     // Both are waited for: what one of them holds is let go of when the other fails.
     const [made, fetched] = await Promise.allSettled([
@@ -38,7 +39,14 @@ export class PythonLoader {
     if (fetched.status === 'fulfilled') stack.use(fetched.value);
     if (made.status === 'rejected') throw made.reason;
     if (fetched.status === 'rejected') throw fetched.reason;
-    const options = { executor, environmentFolder: made.value.folder, modelFolder: fetched.value.path };
+    const modelUri = `models:/${version.name}/${version.version}`;
+    const options = {
+      executor,
+      startWarm,
+      environmentFolder: made.value.folder,
+      modelUri,
+      modelFolder: fetched.value.path,
+    };
     const start = (stop: AbortSignal) => ModelProcess.start({ ...options, signal: stop });
     const model = await PythonModel.load({ start, memory, hasRoomFor, maxProcesses: availableParallelism() }, signal);
     const held = stack.move();

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Interface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../../config.ts';
-import type { RunHandle } from '../../executors/executor.ts';
+import type { RunHandle, RunSpec } from '../../executors/executor.ts';
 import type { LocalExecutor } from '../../executors/local.ts';
 import { boundedLines } from '../../platform/bounded-lines.ts';
 import { AsgardError } from '../../platform/errors.ts';
@@ -24,6 +25,8 @@ const LOAD_LIMIT_MS = 120_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const OUTPUT_LIMIT_BYTES = 1024 * 1024;
 const LAST_WORDS_MS = 5_000;
+/** To fork takes milliseconds; whoever is asked for it may be busy. */
+const WARM_START_MS = 2_000;
 
 /** Where model processes run. */
 export type ModelExecutor = Pick<
@@ -31,9 +34,16 @@ export type ModelExecutor = Pick<
   'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf' | 'runnerOf'
 >;
 
+/** Starts a reserved execution from a warm process, if there is one. @returns whether it did */
+export type StartWarm = (task: { readonly handle: RunHandle; readonly spec: RunSpec }) => Promise<boolean>;
+
 export interface ModelProcessOptions {
   readonly executor: ModelExecutor;
+  /** Absent: every process is started cold. */
+  readonly startWarm?: StartWarm | undefined;
   readonly environmentFolder: string;
+  /** `models:/<name>/<version>`, for whoever looks at the machine's processes. */
+  readonly modelUri: string;
   /** The model's files, which it may only read. */
   readonly modelFolder: string;
   /** Ends the load, not the loaded process. */
@@ -80,25 +90,29 @@ export class ModelProcess implements AsyncDisposable {
    * @throws AsgardError UNAVAILABLE with the reason when it cannot be loaded within 120 s; the signal's reason
    */
   static async start(options: ModelProcessOptions): Promise<ModelProcess> {
-    const { executor, environmentFolder, modelFolder } = options;
+    const { executor, startWarm, environmentFolder, modelUri, modelFolder } = options;
     const limit = AbortSignal.timeout(LOAD_LIMIT_MS);
     const signal = AbortSignal.any([options.signal, limit]);
     const handle: RunHandle = { jobId: randomUUID(), attempt: 1, place: executor.place };
     try {
       await executor.reserve(handle);
       await using channel = await Channel.listen(executor.workFolderOf(handle));
-      await executor.submit(handle, {
+      const spec: RunSpec = {
         scriptName: PROGRAM_NAME,
         script: PROGRAM,
         environmentFolder,
-        variables: { ASGARD_MODEL: modelFolder },
+        variables: { ASGARD_MODEL: modelFolder, ASGARD_MODEL_URI: modelUri },
         timeoutSeconds: null,
         graceSeconds: 0,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,
         readable: [modelFolder, PACKAGES],
         isSingleThreaded: true,
-        endsWithPlatform: true,
-      });
+        isPartOfPlatform: true,
+      };
+      // Should a warm start that took too long come all the same, the spool, which takes one run only, ends the later one.
+      const late = delay(WARM_START_MS, false, { ref: false });
+      const isStarted = startWarm !== undefined && (await Promise.race([startWarm({ handle, spec }), late]));
+      if (!isStarted) await executor.submit(handle, spec);
       return await load(executor, handle, channel, signal);
     } catch (error) {
       await executor.forget(handle);

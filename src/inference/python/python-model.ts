@@ -10,6 +10,12 @@ import { RequestQueue, type Waiting } from './request-queue.ts';
 const REQUEST_LIMIT_MS = 30_000;
 /** Merged requests that take longer than this part of the limit have one among them that does: from then on each goes alone. */
 const MERGED_PART = 1 / 6;
+/**
+ * Those who were answered together come back together: right after a batch the next one waits for them, for this part of the
+ * time that the batch took and no longer than that. Otherwise the first of them would go alone, and all others after it.
+ */
+const GATHER_PART = 1 / 5;
+const MAX_GATHER_MS = 3;
 /** When requests have waited for so long without a break, another process is worth its start. */
 const BUSY_MS = 1_000;
 /** A process beside the first that nobody needed for so long ends. */
@@ -34,6 +40,8 @@ interface Member {
   readonly startedAt: number;
   isBusy: boolean;
   usedAt: number;
+  /** How many are expected back, and until when. */
+  expected: { count: number; until: number };
 }
 
 /**
@@ -60,6 +68,7 @@ export class PythonModel implements ServedModel {
   #starting: Promise<void> | undefined;
   #busy: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
+  #gathering: NodeJS.Timeout | undefined;
   #failure: string | undefined;
 
   /** Resolves when the model is loaded. @throws AsgardError UNAVAILABLE with the reason; the signal's reason */
@@ -104,7 +113,7 @@ export class PythonModel implements ServedModel {
     if (this.isEnded) throw this.#gone();
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<ModelAnswer>();
-    const waiting: Waiting = { request, valueCount: valueCountOf(request), resolve, reject, wasTried: false };
+    const waiting: Waiting = { request, resolve, reject, wasTried: false };
     this.#queue.add(waiting);
     this.#wake();
     const limit = setTimeout(() => {
@@ -131,6 +140,7 @@ export class PythonModel implements ServedModel {
       this.#stop.abort(this.#gone());
       clearInterval(this.#unused);
       clearTimeout(this.#busy);
+      clearTimeout(this.#gathering);
       for (const { reject } of this.#queue.takeAll()) reject(this.#gone());
       await this.#starting;
       for (const { process } of this.#members) process.kill();
@@ -150,6 +160,15 @@ export class PythonModel implements ServedModel {
 
   #dispatch(): void {
     if (this.isEnded) return;
+    const now = performance.now();
+    for (const { isBusy, expected } of this.#members) {
+      if (isBusy || this.#queue.size === 0 || now >= expected.until || this.#queue.size >= expected.count) continue;
+      this.#gathering ??= setTimeout(() => {
+        this.#gathering = undefined;
+        this.#dispatch();
+      }, expected.until - now);
+      return;
+    }
     for (const member of this.#members) {
       if (member.isBusy) continue;
       const batch = this.#queue.take(this.#isRowWise ? this.#size.limit : 1);
@@ -181,7 +200,10 @@ export class PythonModel implements ServedModel {
     this.#inHand += batch.length;
     try {
       const answers = await process.ask(batch.map(({ request }) => request));
-      this.#size.took(batch.length, performance.now() - startedAt);
+      const tookMs = performance.now() - startedAt;
+      this.#size.took(batch.length, tookMs);
+      const gatherMs = isMerged ? Math.min(MAX_GATHER_MS, tookMs * GATHER_PART) : 0;
+      member.expected = { count: batch.length, until: startedAt + tookMs + gatherMs };
       for (const [index, waiting] of batch.entries()) settle(waiting, answers[index]);
     } catch (error) {
       this.#lose(member);
@@ -232,7 +254,7 @@ export class PythonModel implements ServedModel {
 
   async #add(process: ModelProcess): Promise<void> {
     const now = performance.now();
-    const member: Member = { process, startedAt: now, usedAt: now, isBusy: false };
+    const member: Member = { process, startedAt: now, usedAt: now, isBusy: false, expected: { count: 0, until: 0 } };
     const { memory } = this.#options;
     const { rootPid } = process;
     this.#members.add(member);
@@ -277,8 +299,4 @@ function settle({ resolve, reject }: Waiting, answer: ProcessAnswer | undefined)
   const text = kind === 'failed' ? `the model refused the inputs: ${message}` : message;
   const issues = [{ path: path ?? ['inputs'], message: text, type: 'value_error' }];
   reject(new AsgardError('INVALID_INPUT', text, { issues }));
-}
-
-function valueCountOf({ inputs }: WorkerRequest): number {
-  return Object.values(inputs).reduce((sum, values) => sum + values.length, 0);
 }

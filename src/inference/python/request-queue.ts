@@ -12,7 +12,6 @@ const MAX_MERGED_VALUES = 50_000;
 /** A request that has no answer yet. */
 export interface Waiting {
   readonly request: WorkerRequest;
-  readonly valueCount: number;
   resolve(answer: ModelAnswer): void;
   reject(error: unknown): void;
   /** A process has ended with it: it is not merged with others any more, and not tried a third time. */
@@ -30,18 +29,18 @@ export class RequestQueue {
 
   /** @throws AsgardError UNAVAILABLE when too many wait already */
   add(waiting: Waiting): void {
-    const isFull = this.#entries.length >= MAX_WAITING || this.#valueCount + waiting.valueCount > MAX_VALUES;
+    const isFull = this.#entries.length >= MAX_WAITING || this.#valueCount + valueCountOf(waiting) > MAX_VALUES;
     if (isFull && this.#entries.length > 0) {
       throw new AsgardError('UNAVAILABLE', 'too many predictions are waiting for this model; try again');
     }
     this.#entries.push(waiting);
-    this.#valueCount += waiting.valueCount;
+    this.#valueCount += valueCountOf(waiting);
   }
 
   /** Puts back what was taken, to come next. */
   addFirst(entries: readonly Waiting[]): void {
     this.#entries.unshift(...entries);
-    for (const { valueCount } of entries) this.#valueCount += valueCount;
+    for (const waiting of entries) this.#valueCount += valueCountOf(waiting);
   }
 
   /** @returns whether it waited */
@@ -49,7 +48,7 @@ export class RequestQueue {
     const index = this.#entries.indexOf(waiting);
     if (index === -1) return false;
     this.#entries.splice(index, 1);
-    this.#valueCount -= waiting.valueCount;
+    this.#valueCount -= valueCountOf(waiting);
     return true;
   }
 
@@ -58,11 +57,11 @@ export class RequestQueue {
     const [first] = this.#entries;
     if (first === undefined) return [];
     let count = 1;
-    let values = first.valueCount;
+    let values = valueCountOf(first);
     while (!first.wasTried && count < limit) {
       const next = this.#entries[count];
-      if (next === undefined || next.wasTried || values + next.valueCount > MAX_MERGED_VALUES) break;
-      values += next.valueCount;
+      if (next === undefined || next.wasTried || values + valueCountOf(next) > MAX_MERGED_VALUES) break;
+      values += valueCountOf(next);
       count += 1;
     }
     this.#valueCount -= values;
@@ -73,4 +72,8 @@ export class RequestQueue {
     this.#valueCount = 0;
     return this.#entries.splice(0);
   }
+}
+
+function valueCountOf({ request }: Waiting): number {
+  return Object.values(request.inputs).reduce((sum, values) => sum + values.length, 0);
 }
