@@ -25,6 +25,7 @@ import { JobTracking } from './jobs/tracking.ts';
 import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
+import type { ModelVersion } from './mlflow/wire.ts';
 import { type ServableKey, servableVersions } from './models/servable-versions.ts';
 import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
@@ -136,7 +137,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   shutdown.own('script checker', 500, checker, CLIENTS);
   const checkScript = (script: string) => checker.check(script);
   const jobs = new JobService(database, { checkScript, observer: metrics.jobs, maxQueued: config.maxQueued });
-  const aroundModels = buildRegistry({ database, listener, mlflow, models, experiments, jobs });
+  const mustServe = (version: ModelVersion) => servable.pass(version);
+  const aroundModels = buildRegistry({ database, listener, mlflow, models, experiments, jobs, mustServe });
   const events = await JobEventFeed.start(database, listener);
   shutdown.add('event feed', 500, async () => events[Symbol.dispose](), CLIENTS);
   const folder = config.environments;
@@ -280,8 +282,6 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   });
   shutdown.own('jobs', 4500, work);
   beginServing((task) => work.startWarm(task));
-  // Until there is a gate, what was registered counts as working.
-  const mustServe = async () => {};
   shutdown.own(
     'deployer',
     500,

@@ -37,7 +37,7 @@ builder.mutationFields((t) => ({
     },
     description:
       'Has an alias name a version of a model, whatever it named before. Of several at once the last wins. A version that ' +
-      'the platform tried and refused to serve is a conflict, with the reason.',
+      'nobody has tried is tried first; one that cannot be served is a conflict, with the reason.',
     args: {
       name: t.arg.string({ required: true, description: 'The name of the registered model.' }),
       alias: t.arg.string({

@@ -13,6 +13,8 @@ export interface RegistryOptions {
   readonly database: PrismaClient;
   readonly mlflow: MlflowClient;
   readonly models: Pick<ModelService, 'get' | 'getVersion'>;
+  /** Lets versions pass that work, and tries those that nobody has tried: CONFLICT with the reason for any other. */
+  readonly mustServe?: ((version: ModelVersion) => Promise<void>) | undefined;
 }
 
 /** What a move of an alias came to. */
@@ -37,11 +39,13 @@ export class ModelRegistry {
   }
 
   /**
-   * Has an alias name a version; the last of several calls wins. What the gate refused is not served: an alias goes there
-   * only by `force`.
+   * Has an alias name a version; the last of several calls wins. A version that was never tried is tried before, which takes as
+   * long as loading it does. What the gate refused is not served: an alias goes there only by `force`.
    * @throws AsgardError CONFLICT with the gate's reason
    */
-  setAlias(name: string, move: AliasMove): Promise<MovedAlias> {
+  async setAlias(name: string, move: AliasMove): Promise<MovedAlias> {
+    const { models, mustServe } = this.#options;
+    if (!move.force && mustServe !== undefined) await mustServe(await models.getVersion(name, move.version));
     return this.setAliasWithin(name, move, (set) => set());
   }
 
@@ -54,7 +58,7 @@ export class ModelRegistry {
     const { mlflow, models } = this.#options;
     const set = async () => {
       const [model, target] = await Promise.all([models.get(name), models.getVersion(name, version)]);
-      if (!force) await this.#mustServe(target, alias);
+      if (!force) await this.#mustNotBeRefused(target, alias);
       await mlflow.registry.setAlias(name, alias, version);
       return {
         version: { ...target, aliases: [...new Set([...target.aliases, alias])] },
@@ -141,7 +145,7 @@ export class ModelRegistry {
     return isStorableText(name) ? this.#lock.hold(name, work) : work();
   }
 
-  async #mustServe(version: ModelVersion, alias: string): Promise<void> {
+  async #mustNotBeRefused(version: ModelVersion, alias: string): Promise<void> {
     const record = await servableVersion(this.#options.database, version);
     if (record === null || record.status === 'SERVABLE') return;
     const why =

@@ -14,6 +14,7 @@ import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { usesFeast } from '../python/script-imports.ts';
 import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
+import { withDeployment } from './deployment-line.ts';
 import { featureAccess } from './feature-access.ts';
 import { logFeatureReads } from './feature-read-inputs.ts';
 import { passGate } from './gate.ts';
@@ -138,7 +139,8 @@ export class Supervision {
     const registered = await end;
     // And not the check of what was registered, which has a limit of its own: the job has done its work.
     deadline[Symbol.dispose]();
-    return await passGate(this.#context, job, this.#claim, registered, this.#interruption.signal);
+    const tried = await passGate(this.#context, job, this.#claim, registered, this.#interruption.signal);
+    return await withDeployment(this.#context, job, tried);
   }
 
   /** Of a script that was interrupted the interruption decides, however it ended. */

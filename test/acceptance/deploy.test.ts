@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
-import { constantModel } from '../support/model-pickle.ts';
+import { constantModel, modelPickle } from '../support/model-pickle.ts';
 import { poll } from '../support/poll.ts';
 import { MLFLOW_REST } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
@@ -10,11 +10,13 @@ const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
 
 /** Saves a model as the guide does. */
-const SAVES = `${MLFLOW_REST}
+const saving = (pickle: string) => `${MLFLOW_REST}
 run = mlflow_call("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
 path = "/api/2.0/mlflow-artifacts/artifacts/0/" + run + "/artifacts/model/model.pkl"
-mlflow_call(path, ${JSON.stringify(constantModel(7))}.encode(), "PUT")
+mlflow_call(path, ${JSON.stringify(pickle)}.encode(), "PUT")
 `;
+
+const SAVES = saving(constantModel(7));
 
 async function call(method: string, path: string, body?: object, headers: Record<string, string> = {}) {
   const init = body && { headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
@@ -63,8 +65,16 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
       created_at: expect.any(String),
       completed_at: expect.any(String),
     });
+    expect((await jobs.end(id)).said.at(-1)).toBe(
+      `→ Version 1 of ${name} is deployed as champion next: see GET /mlops/deployments/${id}`,
+    );
     const named = () => call('GET', `/mlops/models/${name}/aliases/champion`);
     expect((await named()).body).toEqual({ model_name: name, alias: 'champion', version: '1' });
+    expect((await call('GET', `/mlops/models/${name}/versions/1`)).body).toMatchObject({
+      aliases: ['champion'],
+      check: { status: 'servable', refusal: null },
+      job: { job_id: id },
+    });
     // The same key is the same deployment, whatever else is asked for.
     const again = await call('POST', '/mlops/deploy', {
       ...upload(name, 'pass'),
@@ -73,9 +83,10 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
     });
     expect(again).toMatchObject({ status: 202, body: { deployment_id: id, status: 'completed', alias: 'champion' } });
 
-    const [failing, modelless] = await Promise.all([
+    const [failing, modelless, broken] = await Promise.all([
       deploy(upload(name, `${SAVES}raise SystemExit(3)`)),
       deploy(upload(name, 'print("no model")')),
+      deploy(upload(name, saving(modelPickle('model = no_such_name')))),
     ]);
     expect(await ended(failing)).toMatchObject({
       status: 'failed',
@@ -83,6 +94,21 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
       error: expect.stringMatching(/^its job is FAILED: .*exit code 3/),
     });
     expect(await ended(modelless)).toMatchObject({ status: 'failed', error: 'its job has registered no model' });
+    // It was registered, and could not be loaded.
+    const refused = await ended(broken);
+    expect(refused).toMatchObject({
+      status: 'failed',
+      model_version: '2',
+      error: expect.stringContaining('no_such_name'),
+    });
+    expect((await jobs.end(broken)).said.at(-1)).toBe(
+      `✗ Version 2 of ${name} is not deployed as champion, as it cannot be served`,
+    );
+    const alias = `/mlops/models/${name}/aliases/champion`;
+    expect(await call('PUT', alias, { version: '2' })).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringContaining('no_such_name') },
+    });
     expect((await named()).body).toMatchObject({ version: '1' });
   });
 

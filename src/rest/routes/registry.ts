@@ -143,7 +143,7 @@ export function registryRoutes({
           operationId: 'setModelAlias',
           summary: 'Have an alias name a version',
           description:
-            'Whatever it named before; of several requests at once the last wins. A version that the platform tried and refused to serve is a conflict, with the reason.',
+            'Whatever it named before; of several requests at once the last wins. A version that nobody has tried is tried first; one that cannot be served is a conflict, with the reason.',
           params: newAliasPath,
           body: aliasRequest,
           response: { ...OF_ONE, ...OF_BODY, 200: movedAlias, 409: httpError },
