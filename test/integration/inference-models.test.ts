@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LoadModel } from '../../src/inference/engine.ts';
+import { preloadModels } from '../../src/inference/preload.ts';
 import { PythonLoader } from '../../src/inference/python/load-python.ts';
 import { ServedModels } from '../../src/inference/served-models.ts';
 import { InferenceService } from '../../src/inference/service.ts';
@@ -236,6 +237,21 @@ describe('loading a model', () => {
     await served[Symbol.asyncDispose]();
     expect(await outcomes).toMatchObject(versions.map(() => ({ reason: { code: 'UNAVAILABLE' } })));
     expect(building).toBe(2);
+  });
+
+  test('is done before anybody asks for what is to be preloaded, by its alias; what is not there keeps nothing else', async () => {
+    const name = uniqueName('model');
+    await register(name, constantModel(1));
+    await call('POST', 'registered-models/alias', { name, alias: 'champion', version: '1' });
+    await using served = servedWith(ready);
+    const models = [
+      { name: uniqueName('none'), alias: 'champion' },
+      { name, alias: 'nobody' },
+      { name, alias: 'champion' },
+    ];
+    const { signal } = new AbortController();
+    await preloadModels({ models, served, mlflow: client, logger: pino({ level: 'silent' }), signal });
+    expect(served.count).toBe(1);
   });
 
   test('ends the one that was used least recently when there is no room for both, but none with requests', async () => {
