@@ -4,8 +4,8 @@
     historical_features.py retrieve FOLDER asgard|feast
     historical_features.py compare FOLDER
 
-`retrieve` prints `{"seconds": …, "peakMib": …, "grownMib": …}`: the time of the call, the most memory that the process
-had, and how much of that was more than it had before the call, with all imported and the entity rows at hand.
+`retrieve` prints `{"seconds": …, "peakMib": …, "grownMib": …}`: the time of the call, which is the process's second,
+the most memory that the process had, and how much of that was more than before any call, with the entity rows at hand.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyiceberg.catalog import load_catalog
 
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
 DAYS = 100
 START_US = 1_735_689_600 * 10**6  # 2025-01-01
 FEATURES = ["total_purchases", "avg_purchase_value", "days_since_last_purchase"]
+VIEW, SMALL_VIEW = "customer_churn_features", "one_customer"
+TABLES = {VIEW: "customer_metrics", SMALL_VIEW: "one_customer"}
 
 
 def make(folder: Path, table_rows: int, entity_rows: int) -> None:
-    """A table of ten customers' rows for each customer, appended in ten parts as time went by, and the entity rows."""
+    """A table of ten rows a customer, appended in ten parts as time went by; one of one row; and the entity rows."""
     folder.mkdir(exist_ok=True)
     random = np.random.default_rng(1)
     customers, parts = table_rows // 10, 10
@@ -49,14 +55,15 @@ def make(folder: Path, table_rows: int, entity_rows: int) -> None:
                 "days_since_last_purchase": random.integers(0, 365, count).astype("int32"),
             }
         )
-        table = table or catalog.create_table("gold.customer_metrics", rows.schema)
+        table = table or catalog.create_table(f"gold.{TABLES[VIEW]}", rows.schema)
         table.append(rows)
+    catalog.create_table(f"gold.{TABLES[SMALL_VIEW]}", rows.schema).append(rows[:1])
     np.save(folder / "customers.npy", random.integers(0, customers, entity_rows))
     np.save(folder / "times.npy", START_US + random.integers(0, DAYS * 86_400, entity_rows) * 10**6)
 
 
 def retrieve(folder: Path, who: str) -> None:
-    """The guide's call."""
+    """The guide's call, after one for a table of one row, in which either side loads the modules that it needs."""
     store = _store(folder, who)
     entity_df = pd.DataFrame(
         {
@@ -66,10 +73,9 @@ def retrieve(folder: Path, who: str) -> None:
     )
     entity_df["target"] = np.arange(len(entity_df), dtype="int32")
     before = _memory_mib("VmRSS")
+    _features(store, SMALL_VIEW, entity_df[:1])
     started = time.perf_counter()
-    training_df = store.get_historical_features(
-        entity_df=entity_df, features=[f"customer_churn_features:{name}" for name in FEATURES]
-    ).to_df()
+    training_df = _features(store, VIEW, entity_df)
     seconds = time.perf_counter() - started
     peak = _memory_mib("VmHWM")
     training_df.to_parquet(folder / f"{who}.parquet")
@@ -87,7 +93,11 @@ def compare(folder: Path) -> None:
         raise SystemExit("most entity rows have no features: that is not what is measured")
 
 
-def _store(folder: Path, who: str) -> object:
+def _features(store: FeatureStore, view: str, entity_df: pd.DataFrame) -> pd.DataFrame:
+    return store.get_historical_features(entity_df=entity_df, features=[f"{view}:{name}" for name in FEATURES]).to_df()
+
+
+def _store(folder: Path, who: str) -> FeatureStore:
     from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig
     from feast.infra.data_sources.contrib.iceberg_catalog.iceberg_source import IcebergSource
     from feast.types import Float64, Int32, Int64
@@ -105,25 +115,29 @@ def _store(folder: Path, who: str) -> object:
         )
     )
     customer = Entity(name="customer_id", join_keys=["customer_id"], value_type=ValueType.INT64)
-    source = IcebergSource(
-        name="iceberg.gold.customer_metrics",
-        warehouse="",
-        namespace="gold",
-        table="customer_metrics",
-        catalog_type="sql",
-        catalog_name="iceberg",
-        catalog_properties=_catalog(folder),
-        timestamp_field="event_timestamp",
-        credential_vending=False,
-    )
-    view = FeatureView(
-        name="customer_churn_features",
-        entities=[customer],
-        ttl=timedelta(days=365),
-        source=source,
-        schema=[Field(name=name, dtype=dtype) for name, dtype in zip(FEATURES, (Int64, Float64, Int32), strict=True)],
-    )
-    store.apply([customer, view])
+    views = [
+        FeatureView(
+            name=view,
+            entities=[customer],
+            ttl=timedelta(days=365),
+            source=IcebergSource(
+                name=f"iceberg.gold.{table}",
+                warehouse="",
+                namespace="gold",
+                table=table,
+                catalog_type="sql",
+                catalog_name="iceberg",
+                catalog_properties=_catalog(folder),
+                timestamp_field="event_timestamp",
+                credential_vending=False,
+            ),
+            schema=[
+                Field(name=name, dtype=dtype) for name, dtype in zip(FEATURES, (Int64, Float64, Int32), strict=True)
+            ],
+        )
+        for view, table in TABLES.items()
+    ]
+    store.apply([customer, *views])
     return store
 
 

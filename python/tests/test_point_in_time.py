@@ -1,23 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from asgard_feast.retrieval import row_store
+from asgard_feast.retrieval.clock import NEVER
 from asgard_feast.retrieval.key_numbers import KeyNumbers, as_key, common_type
-from asgard_feast.retrieval.point_in_time import NEVER, PointInTimeJoin, TimedRows
-
-SCHEMA = pa.schema({"number": pa.int32(), "text": pa.large_string(), "at": pa.timestamp("us", "UTC"), "is": pa.bool_()})
-
-
-def values_of(numbers: np.ndarray) -> pa.RecordBatch:
-    """Every seventh is null in each column."""
-    number = pa.array(numbers, pa.int32(), mask=numbers % 7 == 0)
-    text = pa.array([None if n % 7 == 0 else f"text {n}" for n in numbers], pa.large_string())
-    at = number.cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
-    return pa.record_batch([number, text, at, pa.array([None if n % 7 == 0 else n % 2 == 1 for n in numbers])], SCHEMA)
+from asgard_feast.retrieval.point_in_time import PointInTimeJoin, TimedRows
 
 
 def expected(entities: pd.DataFrame, rows: pd.DataFrame, max_age: int | None, known: bool) -> list[int | None]:
@@ -34,47 +26,58 @@ def expected(entities: pd.DataFrame, rows: pd.DataFrame, max_age: int | None, kn
     return found
 
 
+def numbers(join: PointInTimeJoin, max_age: int | None = None) -> list[int | None]:
+    """The number of each entity row's row."""
+    found = join.found(max_age)
+    assert found.numbers.tolist() == sorted(set(found.numbers.tolist()))
+    assert set(found.of_entities.tolist()) - {-1} == set(range(len(found.numbers)))
+    return [None if position < 0 else int(found.numbers[position]) for position in found.of_entities]
+
+
+@pytest.mark.parametrize("has_created", [False, True])
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("max_age", [None, 7])
 def test_every_entity_row_gets_the_latest_row_up_to_its_time(
-    known: bool, max_age: int | None, monkeypatch: pytest.MonkeyPatch
+    known: bool, max_age: int | None, has_created: bool
 ) -> None:
-    monkeypatch.setattr(row_store, "_SPARE_ROWS", 0)  # so that replaced rows are dropped again and again
     random = np.random.default_rng(7)
     entities = pd.DataFrame({"key": random.integers(-1, 12, 300), "time": random.integers(0, 60, 300)})
-    rows = pd.DataFrame({"key": random.integers(-1, 15, 2000), "time": random.integers(-20, 70, 2000)})
+    rows = pd.DataFrame({"key": random.integers(-1, 12, 2000), "time": random.integers(-20, 70, 2000)})
     rows["created"] = rows.time + random.integers(-5, 15, 2000)
     rows.loc[random.random(2000) < 0.05, "created"] = NEVER
     rows.loc[random.random(2000) < 0.05, "time"] = NEVER
+    if not has_created:
+        rows["created"] = 0
     rows["order"] = np.arange(2000)
 
-    join = PointInTimeJoin(entities.key.to_numpy(), entities.time.to_numpy(), SCHEMA, known)
-    for start in range(0, 2000, 90):
-        part = rows[start : start + 90]
-        join.add(
-            TimedRows(part.key.to_numpy(), part.time.to_numpy(), part.created.to_numpy(), values_of(part.order.values))
-        )
-    result = join.result(max_age)
+    join = PointInTimeJoin(entities.key.to_numpy(), entities.time.to_numpy(), known)
 
-    orders = expected(entities, rows, max_age, known)
-    assert sum(order is not None for order in orders) > 50
-    wanted = values_of(np.array([0 if order is None else order for order in orders]))  # number 0 has nulls
-    assert result.to_pylist() == pa.Table.from_batches([wanted]).to_pylist()
+    def add(start: int) -> None:
+        part = rows[start : start + 90]
+        created = part.created.to_numpy() if has_created else None
+        join.add(TimedRows(start, part.key.to_numpy(), part.time.to_numpy(), created))
+
+    with ThreadPoolExecutor(4) as threads:  # the order in which parts come does not matter
+        list(threads.map(add, random.permutation(np.arange(0, 2000, 90)).tolist()))
+
+    wanted = expected(entities, rows, max_age, known and has_created)
+    assert sum(order is not None for order in wanted) > 50
+    assert numbers(join, max_age) == wanted
 
 
 def test_times_may_lie_as_far_apart_as_they_can_be_written() -> None:
     keys, times = np.array([1, 0, 1, 1]), np.array([2**62, 2**62, -(2**62), 5])
-    join = PointInTimeJoin(keys, times, SCHEMA)
-    join.add(TimedRows(np.array([1, 0, 1]), np.array([4, 2**62, -(2**62)]), None, values_of(np.array([1, 2, 3]))))
-    assert join.result(None).column("number").to_pylist() == [1, 2, 3, 1]
+    join = PointInTimeJoin(keys, times)
+    join.add(TimedRows(1, np.array([1, 0, 1]), np.array([4, 2**62, -(2**62)]), None))
+    assert numbers(join) == [1, 2, 3, 1]
 
 
-def test_of_equal_rows_the_last_one_counts() -> None:
-    join = PointInTimeJoin(np.array([0]), np.array([5]), SCHEMA)
-    for numbers in ([1, 2], [3]):
-        zeros = np.zeros(len(numbers), np.int64)
-        join.add(TimedRows(zeros, zeros + 4, None, values_of(np.array(numbers))))
-    assert join.result(None).column("number").to_pylist() == [3]
+def test_of_equal_rows_the_last_one_counts_though_it_may_come_first() -> None:
+    join = PointInTimeJoin(np.array([0]), np.array([5]))
+    for first, count in ((0, 2), (7, 1), (5, 2)):
+        zeros = np.zeros(count, np.int64)
+        join.add(TimedRows(first, zeros, zeros + 4, None))
+    assert numbers(join) == [7]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,7 @@ def test_of_equal_rows_the_last_one_counts() -> None:
         (pa.array([3, 5, None, 3]), pa.array([5, 0, None, 3], pa.int32())),
         (pa.array([3.0, 5.0, 4.5, 3.0]), pa.array([5, 4, None, 3])),
         (pa.array([3, 5, 10**15, 3]), pa.array([5, 0, None, 3])),
+        (pa.array([2**63 - 9, 2**63 - 7, None, 2**63 - 9]), pa.array([2**63 - 7, -(2**63), None, 2**63 - 9])),
         (pa.array(["a", "b", None, "a"]), pa.array(["b", "c", None, "a"], pa.large_string())),
         (pa.array(["a", "b", None, "a"]).dictionary_encode(), pa.array(["b", "c", None, "a"])),
     ],

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 
-from asgard_feast.retrieval.point_in_time import NEVER
+from asgard_feast.retrieval.clock import NEVER
 
 _ARROW_TIME = pa.timestamp("us", "UTC")
 
@@ -24,7 +24,8 @@ class EntityRows:
         columns = {name: times if name == self.time_column else _column(frame[name]) for name in frame.columns}
         self.table = pa.table(columns)
         """The caller's columns in their order, the time as microseconds in UTC."""
-        self.times = times.cast(pa.int64()).fill_null(NEVER).to_numpy()
+        numbers = times.cast(pa.int64())
+        self.times = (numbers.fill_null(NEVER) if numbers.null_count else numbers).to_numpy()
         """int64: microseconds since 1970 in UTC, or NEVER."""
 
     @property

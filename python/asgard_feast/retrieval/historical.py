@@ -14,11 +14,12 @@ from feast.repo_config import RepoConfig
 
 from asgard_feast.retrieval.entity_rows import EntityRows
 from asgard_feast.retrieval.key_numbers import KeyNumbers, as_key, common_type
+from asgard_feast.retrieval.parts import Part, TimeRange
 from asgard_feast.retrieval.pins import Pins
-from asgard_feast.retrieval.point_in_time import PointInTimeJoin
+from asgard_feast.retrieval.point_in_time import FoundRows, PointInTimeJoin
 from asgard_feast.retrieval.reads import Read, report
-from asgard_feast.retrieval.scan import SnapshotOfTable, TimeRange
-from asgard_feast.retrieval.timed_batches import timed_batches
+from asgard_feast.retrieval.scan import SnapshotOfTable
+from asgard_feast.retrieval.two_passes import TimedKeys, find, values
 from asgard_feast.retrieval.view_columns import ViewColumns
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -99,25 +100,24 @@ class HistoricalRetrieval(RetrievalJob):
 
     def _join(self, view: ViewColumns, table: SnapshotOfTable, key_types: dict[str, pa.DataType]) -> pa.Table:
         """The view's columns for each entity row."""
-        join = self._joined(view, table, key_types)
-        return join.result(None if view.ttl is None else view.ttl // _MICROSECOND)
+        found, parts = self._found(view, table, key_types)
+        return values(found, parts, table.schema(list(dict.fromkeys(view.features.values()))))
 
-    def _joined(self, view: ViewColumns, table: SnapshotOfTable, key_types: dict[str, pa.DataType]) -> PointInTimeJoin:
-        """The join when the table has been read: what that needed is given up before the result is made."""
+    def _found(
+        self, view: ViewColumns, table: SnapshotOfTable, key_types: dict[str, pa.DataType]
+    ) -> tuple[FoundRows, list[Part]]:
+        """The rows of the view's table: what finding them needed is given up before their values are read."""
         entities = self._entities
-        values = list(dict.fromkeys(view.features.values()))
         own = [as_key(entities.table.column(view.keys[name]), key_type) for name, key_type in key_types.items()]
-        keys = KeyNumbers()
-        numbers = keys.number(own, entities.table.num_rows)
-        join = PointInTimeJoin(numbers, entities.times, table.schema(values), self._known_at_the_time)
-        del numbers
+        numbers = KeyNumbers()
+        join = PointInTimeJoin(numbers.number(own, entities.table.num_rows), entities.times, self._known_at_the_time)
         first, last = entities.first, entities.last
+        parts: list[Part] = []
         if first is not None and last is not None:
             in_time = TimeRange(None if view.ttl is None else first - view.ttl, last)
-            batches = table.read(view.read, view.time, in_time)
-            for rows in timed_batches(batches, keys, key_types, view.time, view.created, values):
-                join.add(rows)
-        return join
+            keys = TimedKeys(numbers, key_types, view.time, view.created)
+            parts = find(join, keys, table.parts(view.read, view.time, in_time))
+        return join.found(None if view.ttl is None else view.ttl // _MICROSECOND), parts
 
     def _key_types(self, view: ViewColumns, table: SnapshotOfTable) -> dict[str, pa.DataType]:
         """For each of the table's key columns the type in which it and the entity_df's are compared."""

@@ -11,16 +11,17 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 NO_KEY = -1
-_SLOTS_A_KEY = 8
-"""Whole numbers that lie so close together are looked up in an array; a hash table takes as much memory or more."""
+_NUMBERS_A_KEY = 8
+"""Whole numbers that lie so close together are their own numbers: a hash table takes as much memory or more."""
 
 _Lookup = Callable[[np.ndarray], np.ndarray]
 
 
 class KeyNumbers:
-    """Numbers the distinct keys from 0, where a key has one or more columns, or none: then all rows have the key 0.
+    """Numbers the keys from 0, where a key has one or more columns, or none: then all rows have the key 0.
 
-    A null in any column is no key, here and in the table.
+    Equal keys have one number, and there are not many more numbers than rows. A null in any column is no key, here and
+    in the table.
     """
 
     def __init__(self) -> None:
@@ -30,24 +31,23 @@ class KeyNumbers:
         """The numbers of the entity rows' keys, or NO_KEY. `columns`: one a key column, each of `count` values."""
         numbers = np.zeros(count, np.int64)
         for position, column in enumerate(columns):
-            own, values = pd.factorize(_values(column))
-            _without_nulls(own, column)
+            lookup, values = _numbering(column)
+            own = _found(lookup, column)
             pairs = None
             if position == 0:
                 numbers = own
             else:
-                numbers, found = pd.factorize(_pairs(numbers, own, len(values)))
-                numbers = np.where(found[numbers] < 0, NO_KEY, numbers)
-                pairs = _lookup(found)
-            self._steps.append((_lookup(values), len(values), pairs))
+                numbers = _pairs(numbers, own, values)
+                pairs, _ = _numbering(pa.array(numbers, mask=numbers < 0))
+                numbers = pairs(numbers)
+            self._steps.append((lookup, values, pairs))
         return numbers
 
     def find(self, columns: Sequence[pa.Array], count: int) -> np.ndarray:
         """The number of each of a table's keys, or one that no entity row has. The columns' types are the same."""
         numbers = np.zeros(count, np.int64)
         for column, (lookup, values, pairs) in zip(columns, self._steps, strict=True):
-            own = lookup(_values(column))
-            _without_nulls(own, column)
+            own = _found(lookup, column)
             numbers = own if pairs is None else pairs(_pairs(numbers, own, values))
         return numbers
 
@@ -93,28 +93,23 @@ def _pairs(first: np.ndarray, second: np.ndarray, second_count: int) -> np.ndarr
     return np.where((first < 0) | (second < 0), NO_KEY, first * second_count + second)
 
 
-def _lookup(values: np.ndarray) -> _Lookup:
-    """Finds the position of a value among distinct ones, NO_KEY when it is not there."""
-    if values.dtype == np.int64 and len(values):
-        low, high = int(values.min()), int(values.max())
-        if high - low < _SLOTS_A_KEY * len(values):
-            slots = np.full(high - low + 1, NO_KEY, np.int32)
-            slots[values - low] = np.arange(len(values), dtype=np.int32)
-
-            def find(wanted: np.ndarray) -> np.ndarray:
-                positions = np.full(len(wanted), NO_KEY, np.int64)
-                near = np.flatnonzero((wanted >= low) & (wanted <= high))
-                positions[near] = slots[wanted[near] - low]
-                return positions
-
-            return find
-    index = pd.Index(values)
-    return lambda wanted: index.get_indexer(wanted).astype(np.int64, copy=False)
+def _numbering(column: pa.Array) -> tuple[_Lookup, int]:
+    """What finds the number of a value, NO_KEY when the column has it not, and how many numbers there may be."""
+    if pt.is_int64(column.type):
+        bounds = pc.min_max(column)
+        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        if low is not None and high - low < _NUMBERS_A_KEY * len(column):
+            return lambda wanted: np.where((wanted >= low) & (wanted <= high), wanted - low, NO_KEY), high - low + 1
+    index = pd.Index(pd.unique(_values(column.drop_null())))
+    index.get_indexer(index[:1])  # builds its hash table, which threads must not do at once
+    return lambda wanted: index.get_indexer(wanted).astype(np.int64, copy=False), len(index)
 
 
-def _without_nulls(numbers: np.ndarray, column: pa.Array) -> None:
+def _found(lookup: _Lookup, column: pa.Array) -> np.ndarray:
+    numbers = lookup(_values(column))
     if column.null_count:
         numbers[column.is_null().to_numpy(zero_copy_only=False)] = NO_KEY
+    return numbers
 
 
 def _values(column: pa.Array) -> np.ndarray:
@@ -124,5 +119,5 @@ def _values(column: pa.Array) -> np.ndarray:
     if pt.is_temporal(column.type) or pt.is_boolean(column.type):
         column = column.cast(pa.int64())
     if pt.is_integer(column.type) or pt.is_floating(column.type):
-        return column.fill_null(0).to_numpy(zero_copy_only=False)
+        column = column.fill_null(0) if column.null_count else column  # which copies
     return column.to_numpy(zero_copy_only=False)

@@ -7,8 +7,7 @@ tables, and are read row group by row group in constant memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from types import TracebackType
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,8 @@ from pyiceberg.manifest import FileFormat
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask
 
+from asgard_feast.retrieval.parts import Part, TimeRange
+
 _BATCH_ROWS = 32_768
 _BUFFER_BYTES = 256 * 1024
 _REMOTE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -27,66 +28,68 @@ _REMOTE_BUFFER_BYTES = 4 * 1024 * 1024
 _FIELD_ID = b"PARQUET:field_id"
 
 
-class PlainFile:
-    """Such a file, open."""
+def plain_parts(
+    io: FileIO,
+    task: FileScanTask,
+    first: int,
+    fields: Schema,
+    schema: pa.Schema,
+    time_field_id: int,
+    in_range: TimeRange,
+) -> list[Part] | None:
+    """The row groups of a task's file that may have rows in the range, or None when it is not such a file.
 
-    def __init__(self, file: pa.NativeFile, parquet: pq.ParquetFile, names: list[str], schema: pa.Schema) -> None:
-        self._file = file
-        self._parquet = parquet
-        self._names = names
-        self._schema = schema
-
-    @staticmethod
-    def open(io: FileIO, task: FileScanTask, fields: Schema, schema: pa.Schema) -> PlainFile | None:
-        """The file of a task, or None when it is not such a file. `schema`: Arrow's of `fields`, in the same order."""
-        if task.file.file_format != FileFormat.PARQUET or task.delete_files:
-            return None
-        file = io.new_input(task.file.file_path).open()
-        try:
-            is_local = task.file.file_path.startswith(("/", "file:"))
-            buffer_size = _BUFFER_BYTES if is_local else _REMOTE_BUFFER_BYTES
-            parquet = pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
-            by_id = {_field_id(field): field for field in parquet.schema_arrow}
-            found = [by_id.get(field.field_id) for field in fields.fields]
-            if all(f is not None and _is_same(f.type, e.type) for f, e in zip(found, schema, strict=True)):
-                return PlainFile(file, parquet, [field.name for field in found if field is not None], schema)
-        except BaseException:
-            file.close()
-            raise
-        file.close()
+    `first`: the number of the file's first row. `schema`: Arrow's of `fields`, in the same order.
+    """
+    if task.file.file_format != FileFormat.PARQUET or task.delete_files:
         return None
+    path = task.file.file_path
+    with io.new_input(path).open() as file:
+        parquet = pq.ParquetFile(file, pre_buffer=False)
+        by_id = {_field_id(field): field for field in parquet.schema_arrow}
+        there = {field.name: by_id.get(field.field_id) for field in fields.fields}
+        names = {
+            name: field.name for name, field in there.items() if field and _is_same(field.type, schema.field(name).type)
+        }
+        if len(names) < len(there):
+            return None
+        wanted = _row_groups(file, by_id.get(time_field_id), in_range)
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    parts = []
+    for group, size in enumerate(sizes):
+        if wanted is None or group in wanted:
+            parts.append(Part(first, first + size, partial(_read, io, path, group, names, schema)))
+        first += size
+    return parts
 
-    def batches(self, time_field_id: int, first: datetime | None, last: datetime | None) -> Iterator[pa.RecordBatch]:
-        """The rows of those row groups that may have some in the range, in their order."""
-        groups = self._row_groups(time_field_id, first, last)
-        # A thread for each column wins nothing with so few rows (ten million of five columns: 0.6 s), and costs memory.
-        for batch in self._parquet.iter_batches(_BATCH_ROWS, groups, self._names, use_threads=False):
-            yield pa.RecordBatch.from_arrays(
-                [batch.column(name).cast(field.type) for name, field in zip(self._names, self._schema, strict=True)],
-                schema=self._schema,
-            )
 
-    def _row_groups(self, time_field_id: int, first: datetime | None, last: datetime | None) -> list[int]:
-        field = next((f for f in self._parquet.schema_arrow if _field_id(f) == time_field_id), None)
-        everything = list(range(self._parquet.num_row_groups))
-        if field is None or not pt.is_timestamp(field.type):
-            return everything
-        in_range = pc.scalar(True)
-        for bound, compare in ((first, pc.greater_equal), (last, pc.less_equal)):
-            if bound is not None:
-                moment = pa.scalar(bound if field.type.tz else bound.replace(tzinfo=None), field.type)
-                in_range = in_range & compare(pc.field(field.name), moment)
-        fragment = ds.ParquetFileFormat().make_fragment(self._file).subset(in_range)
-        return [group.id for group in fragment.row_groups]
+def _read(
+    io: FileIO, path: str, group: int, names: dict[str, str], schema: pa.Schema, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """`names`: by the table's name of a column the file's."""
+    buffer_size = _BUFFER_BYTES if path.startswith(("/", "file:")) else _REMOTE_BUFFER_BYTES
+    schema = pa.schema([schema.field(column) for column in columns])
+    there = [names[column] for column in columns]
+    with io.new_input(path).open() as file:
+        parquet = pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
+        # The columns come one after the other: the parts are read side by side.
+        for batch in parquet.iter_batches(_BATCH_ROWS, [group], there, use_threads=False):
+            arrays = [batch.column(name).cast(field.type) for name, field in zip(there, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    pa.default_memory_pool().release_unused()
 
-    def __enter__(self) -> PlainFile:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        pa.default_memory_pool().release_unused()
+def _row_groups(file: pa.NativeFile, time: pa.Field | None, in_range: TimeRange) -> set[int] | None:
+    """Those that may have rows in the range; None: all."""
+    if time is None or not pt.is_timestamp(time.type):
+        return None
+    is_in = pc.scalar(True)
+    for bound, compare in ((in_range.first, pc.greater_equal), (in_range.last, pc.less_equal)):
+        if bound is not None:
+            moment = pa.scalar(bound if time.type.tz else bound.replace(tzinfo=None), time.type)
+            is_in = is_in & compare(pc.field(time.name), moment)
+    fragment = ds.ParquetFileFormat().make_fragment(file).subset(is_in)
+    return {group.id for group in fragment.row_groups}
 
 
 def _field_id(field: pa.Field) -> int | None:

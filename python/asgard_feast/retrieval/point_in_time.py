@@ -2,136 +2,159 @@
 
 The table comes in batches, in any order, and is never held. What is held is in the order of the entity rows' number,
 however many rows the table has. The entity rows lie sorted by key and time. A table's row becomes visible at one place
-in that order: the first row of its key that is not before it. Each place keeps the latest row that became visible
-there. In the end each entity row takes the latest of the places of its key up to its own.
+in that order: the first row of its key that is not before it. Each place keeps the number of the latest row that became
+visible there. In the end each entity row takes the latest of the places of its key up to its own.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from asgard_feast.retrieval.row_store import RowStore
+from asgard_feast.retrieval.clock import NEVER, Clock, order_of
 
-NEVER = np.iinfo(np.int64).min
-"""Stands for a missing time: earlier than any."""
+_BEYOND = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class TimedRows:
     """A batch of a table's rows. Times are microseconds since 1970 in UTC, or NEVER."""
 
+    first: int
+    """The number of the batch's first row, from 0; those of the others follow."""
     keys: np.ndarray
-    """int64: numbers of keys from 0. A negative one, or one that no entity row has, matches nothing."""
+    """int64: numbers of keys, none higher than the entity rows'; -1 matches nothing."""
     times: np.ndarray
     created: np.ndarray | None
-    """Decides between rows of one key and time: the later wins. None: the row that comes last wins."""
-    values: pa.RecordBatch
+    """Decides between rows of one key and time: the later wins. Of the same, and with None, the higher row's number."""
+
+
+@dataclass(frozen=True)
+class FoundRows:
+    """Which of the table's rows belong to which entity rows."""
+
+    numbers: np.ndarray
+    """int64: the rows that belong to any, each once, ascending."""
+    of_entities: np.ndarray
+    """int32: for each entity row the position in `numbers`, or -1."""
 
 
 class PointInTimeJoin:
-    """Takes the table's batches and tells which row belongs to each entity row."""
+    """Takes the table's batches, from any thread, and tells which row belongs to each entity row."""
 
-    def __init__(self, keys: np.ndarray, times: np.ndarray, schema: pa.Schema, known_at_the_time: bool = False) -> None:
+    def __init__(self, keys: np.ndarray, times: np.ndarray, known_at_the_time: bool = False) -> None:
         """`keys`, `times`: int64, of each entity row; negative keys and NEVER match nothing.
 
-        `schema`: of the values. `known_at_the_time`: a row that was created after the
-        entity row's time does not count, nor one without that time.
+        `known_at_the_time`: a row that was created after the entity row's time does not count, nor one without that
+        time.
         """
-        self._count = len(keys)
         self._known_at_the_time = known_at_the_time
-        rows = np.flatnonzero((keys >= 0) & (times != NEVER))
-        rows = rows[_order(keys[rows], times[rows])].astype(np.int32)
-        self._rows = rows  # by place: the entity row
-        self._times = times[rows]
-        self._keys = keys[rows].astype(np.int32)
-        self._distinct = int(keys.max(initial=-1)) + 1
-        self._starts = np.zeros(self._distinct + 1, np.int32)  # by key: its first place; and behind the last
-        np.cumsum(np.bincount(self._keys, minlength=self._distinct), out=self._starts[1:])
-        self._best_times = np.full(len(rows), NEVER)
-        self._best_created: np.ndarray | None = None
-        self._winners = RowStore(len(rows), schema)
+        self._entity_times = times
+        rows = np.flatnonzero((keys >= 0) & (times != NEVER)).astype(np.int32)
+        keys, times = keys[rows], times[rows]
+        of_key = np.bincount(keys, minlength=int(keys.max(initial=-1)) + 2)
+        self._starts = np.cumsum(of_key, dtype=np.int32) - of_key.astype(np.int32)  # by key: its first place
+        self._is_asked = of_key > 0  # by key; the last one, which -1 takes, is nobody's
+        # The halvings that find a place among a key's; they may look beyond the last place.
+        self._steps = [2**step for step in reversed(range(int(of_key.max()).bit_length()))]
+        del of_key  # what is not needed any more is given up at once: the next step's arrays are as large
+        self._clock = Clock(times, 62 - len(self._starts).bit_length())
+        codes = self._codes_of(keys, times)
+        del keys, times
+        order = order_of(codes)
+        self._codes = np.full(len(order) + sum(self._steps) + 1, _BEYOND)  # by place
+        self._codes[: len(order)] = codes[order]
+        self._rows = rows[order]  # by place: the entity row
+        # By place: the time, maybe when it was created, and the number of its row.
+        self._best: list[np.ndarray] = []
+        self._lock = threading.Lock()
+
+    def _codes_of(self, keys: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Numbers that are ordered as keys are, and of one key as times are."""
+        codes = keys << self._clock.bits
+        codes |= self._clock.ticks(times)
+        return codes
 
     def add(self, batch: TimedRows) -> None:
-        """Takes the table's next rows."""
-        rows = np.flatnonzero((batch.keys >= 0) & (batch.keys < self._distinct) & (batch.times != NEVER))
+        """Takes some of the table's rows."""
+        is_known = batch.times != NEVER
         visible = batch.times
         if self._known_at_the_time and batch.created is not None:
-            rows = rows[batch.created[rows] != NEVER]
+            is_known &= batch.created != NEVER
             visible = np.maximum(batch.times, batch.created)
-        places, ends = self._places(batch.keys[rows], visible[rows])
-        seen = np.flatnonzero(places < ends)
+        rows = np.flatnonzero(self._is_asked[batch.keys] & (visible <= self._clock.last) & is_known)
+        places, is_seen = self._places(batch.keys[rows], visible[rows])
+        seen = np.flatnonzero(is_seen)
         places, rows = places[seen], rows[seen]
-        places, rows = self._winning(places, rows, batch)
-        self._winners.put(places, rows, batch.values)
+        ranks = [batch.times[rows], rows + batch.first]
+        if batch.created is not None:
+            ranks.insert(1, batch.created[rows])
+        self._keep(places, ranks)
 
     def _places(self, keys: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The place of each row by bisection, all at once, and the end of its key's places: equal where it has none."""
-        low, high = self._starts[keys], self._starts[keys + 1]
-        ends = high.copy()
-        open_ones = np.flatnonzero(low < high)
-        while len(open_ones):
-            lows, highs = low[open_ones], high[open_ones]
-            middle = lows + (highs - lows) // 2
-            is_before = self._times[middle] < visible[open_ones]
-            low[open_ones] = np.where(is_before, middle + 1, lows)
-            high[open_ones] = np.where(is_before, highs, middle)
-            open_ones = open_ones[low[open_ones] < high[open_ones]]
-        return low, ends
+        """The first place of each row's key that is not before it, all found at once, and whether there is one."""
+        codes = self._codes_of(keys, visible)
+        places = self._starts[keys].astype(np.int64)
+        for step in self._steps:
+            places += (self._codes[places + (step - 1)] < codes) * step
+        return places, self._codes[places] >> self._clock.bits == keys
 
-    def _winning(self, places: np.ndarray, rows: np.ndarray, batch: TimedRows) -> tuple[np.ndarray, np.ndarray]:
-        """The rows not behind what their places have or get in this batch; of equal ones the last is best."""
-        times = batch.times[rows]
-        before = self._best_times[places]
-        np.maximum.at(self._best_times, places, times)
-        best = np.flatnonzero(times == self._best_times[places])
-        places, rows = places[best], rows[best]
-        if batch.created is None:
-            return places, rows
-        if self._best_created is None:
-            self._best_created = np.full(len(self._times), NEVER)
-        self._best_created[places[before[best] < times[best]]] = NEVER
-        created = batch.created[rows]
-        np.maximum.at(self._best_created, places, created)
-        best = np.flatnonzero(created == self._best_created[places])
-        return places[best], rows[best]
+    def _keep(self, places: np.ndarray, ranks: list[np.ndarray]) -> None:
+        """Each place keeps the row with the highest ranks, of which the first that differs decides."""
+        if len(ranks) > 2 or np.any(ranks[0][1:] < ranks[0][:-1]):
+            order = np.lexsort(ranks[-2::-1])  # numbers ascend already
+            places, ranks = places[order], [rank[order] for rank in ranks]
+        with self._lock:
+            if not self._best:
+                self._best = [np.full(len(self._rows), NEVER) for _ in ranks]
+            better = np.flatnonzero(self._is_better(places, ranks))
+            places = places[better]
+            for best, rank in zip(self._best, ranks, strict=True):
+                best[places] = rank[better]  # of several for one place the last one stays: the highest
 
-    def result(self, max_age: int | None) -> pa.Table:
-        """The values for each entity row, in the caller's order; null where no row is found, or only an older one.
+    def _is_better(self, places: np.ndarray, ranks: list[np.ndarray]) -> np.ndarray:
+        is_better, is_equal = np.zeros(len(places), bool), np.ones(len(places), bool)
+        for best, rank in zip(self._best, ranks, strict=True):
+            held = best[places]
+            is_better |= is_equal & (rank > held)
+            is_equal &= rank == held
+            if not is_equal.any():
+                break
+        return is_better
 
-        `max_age`: in microseconds; a row of exactly that age counts. Call it once: it gives up what is held.
-        """
-        places = self._latest_places()
-        found = np.flatnonzero(places >= 0)
+    def found(self, max_age: int | None) -> FoundRows:
+        """What belongs to the entity rows. `max_age`: in microseconds; a row of exactly that age counts."""
+        of_entities = np.full(len(self._entity_times), -1, np.int32)
+        if not self._best:
+            return FoundRows(np.zeros(0, np.int64), of_entities)
+        times, numbers = self._best[0], self._best[-1]
+        latest = self._latest_places(np.flatnonzero(numbers >= 0))
+        found = np.flatnonzero(latest >= 0).astype(np.int32)
+        latest, rows = latest[found], self._rows[found]
         if max_age is not None:
-            found = found[self._times[found] - self._best_times[places[found]] <= max_age]
-        of_rows = np.full(self._count, -1, np.int32)
-        of_rows[self._rows[found]] = places[found]
-        return self._winners.take(of_rows)
+            young = np.flatnonzero(self._entity_times[rows] - times[latest] <= max_age).astype(np.int32)
+            latest, rows = latest[young], rows[young]
+        is_taken = np.zeros(len(numbers), bool)
+        is_taken[latest] = True
+        taken = np.flatnonzero(is_taken).astype(np.int32)
+        taken = taken[order_of(numbers[taken])]
+        position = np.zeros(len(numbers), np.int32)
+        position[taken] = np.arange(len(taken), dtype=np.int32)
+        of_entities[rows] = position[latest]
+        return FoundRows(numbers[taken], of_entities)
 
-    def _latest_places(self) -> np.ndarray:
+    def _latest_places(self, filled: np.ndarray) -> np.ndarray:
         """For each place the one of its key, up to itself, whose row is the latest; -1 where there is none."""
-        filled = self._winners.filled()
         if self._known_at_the_time:
             # Rows become visible in another order than that of their times, so the last place is not always the latest.
-            created = np.zeros(0) if self._best_created is None else self._best_created
-            by = (created[filled],) if len(created) else ()
-            filled = filled[np.lexsort((*by, self._best_times[filled], self._keys[filled]))]
-        rank = np.full(len(self._rows), -1, np.int32)
-        rank[filled] = np.arange(len(filled), dtype=np.int32)
-        np.maximum.accumulate(rank, out=rank)
-        places = np.where(rank >= 0, filled[rank], -1) if len(filled) else rank
-        return np.where(places >= self._starts[self._keys], places, -1)
-
-
-def _order(keys: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """By key, then time; equal ones in any order. One number for both is sorted three times as fast, where it fits."""
-    if len(keys) == 0:
-        return np.zeros(0, np.int64)
-    first = int(times.min())
-    time_bits = (int(times.max()) - first).bit_length()
-    if time_bits + int(keys.max()).bit_length() > 63:
-        return np.lexsort((times, keys))
-    return np.argsort((keys.astype(np.int64) << time_bits) | (times - first))
+            keys = self._codes[filled] >> self._clock.bits
+            filled = filled[np.lexsort([rank[filled] for rank in reversed(self._best)] + [keys])]
+        places = np.full(len(self._rows), -1, np.int32)
+        places[filled] = np.arange(len(filled), dtype=np.int32)
+        np.maximum.accumulate(places, out=places)
+        is_any = places >= 0
+        places[is_any] = filled[places[is_any]]
+        places[places < self._starts[self._codes[: len(places)] >> self._clock.bits]] = -1
+        return places

@@ -12,10 +12,12 @@ import pyarrow as pa
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 
+from asgard_feast.retrieval.clock import NEVER
 from asgard_feast.retrieval.key_numbers import KeyNumbers, as_key
-from asgard_feast.retrieval.point_in_time import NEVER, PointInTimeJoin
-from asgard_feast.retrieval.scan import SnapshotOfTable, TimeRange
-from asgard_feast.retrieval.timed_batches import microseconds, timed_batches
+from asgard_feast.retrieval.parts import TimeRange
+from asgard_feast.retrieval.point_in_time import PointInTimeJoin
+from asgard_feast.retrieval.scan import SnapshotOfTable
+from asgard_feast.retrieval.two_passes import TimedKeys, find, microseconds, values
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -80,20 +82,17 @@ class RangeRetrieval(RetrievalJob):
         return pa.Table.from_batches(self._in_range(self._columns.all), self._schema)
 
     def _latest(self) -> pa.Table:
-        """Reads twice: first the keys, so that no more than one row of each is held afterwards."""
+        """Looks for the keys first, so that no more than one row of each is held afterwards."""
         columns = self._columns
         distinct = self._distinct_keys()
         key_types = {name: _key_type(self._schema.field(name).type) for name in columns.keys}
         own = [as_key(distinct.column(name), key_type) for name, key_type in key_types.items()]
-        keys = KeyNumbers()
-        numbers = keys.number(own, distinct.num_rows)
+        numbers = KeyNumbers()
         latest = _microseconds(self._range.last) if self._range.last else np.iinfo(np.int64).max
-        times = np.full(distinct.num_rows, latest)
-        join = PointInTimeJoin(numbers, times, self._schema)
-        batches = self._in_range(columns.all)
-        for rows in timed_batches(batches, keys, key_types, columns.time, columns.created, columns.all):
-            join.add(rows)
-        return join.result(max_age=None)
+        join = PointInTimeJoin(numbers.number(own, distinct.num_rows), np.full(distinct.num_rows, latest))
+        keys = TimedKeys(numbers, key_types, columns.time, columns.created)
+        parts = find(join, keys, self._table.parts(columns.all, columns.time, self._range))
+        return values(join.found(max_age=None), parts, self._schema)
 
     def _distinct_keys(self) -> pa.Table:
         names = self._columns.keys
@@ -109,7 +108,8 @@ class RangeRetrieval(RetrievalJob):
     def _in_range(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         first, last = self._range.first, self._range.last
         from_time = NEVER + 1 if first is None else _microseconds(first)
-        for batch in self._table.read(columns, self._columns.time, self._range):
+        parts = self._table.parts(columns, self._columns.time, self._range)
+        for batch in (batch for part in parts for batch in part.read(columns)):
             times = microseconds(batch.column(self._columns.time))
             is_in = times >= from_time
             if last is not None:

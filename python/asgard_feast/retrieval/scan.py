@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import pyarrow as pa
@@ -20,18 +19,11 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner, Table
 from pyiceberg.types import DateType, NestedField, TimestampType, TimestamptzType
 
+from asgard_feast.retrieval.parts import ROWS_A_FILE, Part, TimeRange
 from asgard_feast.retrieval.pins import Pins
-from asgard_feast.retrieval.plain_files import PlainFile
+from asgard_feast.retrieval.plain_files import plain_parts
 
 _TIMES = (DateType, TimestampType, TimestamptzType)
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """From `first` to `last`, both included, in UTC. None: no bound."""
-
-    first: datetime | None
-    last: datetime | None
 
 
 class SnapshotOfTable:
@@ -85,24 +77,30 @@ class SnapshotOfTable:
         fields = [self.column(name) for name in columns]
         return schema_to_pyarrow(Schema(*fields), include_field_ids=False)
 
-    def read(self, columns: list[str], time_field: str, time_range: TimeRange) -> Iterator[pa.RecordBatch]:
+    def parts(self, columns: list[str], time_field: str, time_range: TimeRange) -> Iterator[Part]:
         """All rows in the range, and maybe others: what is known of files and their parts decides what is skipped.
 
-        Rows come in the order in which they were committed; those of one commit in an order that is always the same.
-        No more is held than some 10,000 rows and, of a file with deletes or of another schema, its columns.
+        `columns`: all that will be read of any part. Rows come in the order in which they were committed; those of one
+        commit in an order that is always the same. Reading a part holds no more than some 10,000 rows and, of a file
+        with deletes or of another schema, the columns that are read.
         """
+        time = self.column(time_field)
         fields = Schema(*(self.column(name) for name in columns))
         schema = self.schema(columns)
-        in_range = self._in_range(self.column(time_field), time_range)
-        for task in self._tasks(in_range):
-            plain = PlainFile.open(self._table.io, task, fields, schema)
-            if plain is not None:
-                with plain:
-                    yield from plain.batches(self.column(time_field).field_id, time_range.first, time_range.last)
-                continue
-            scan = ArrowScan(self._table.metadata, self._table.io, fields, in_range)
-            for batch in scan.to_record_batches([task]):
-                yield batch if batch.schema.equals(schema) else batch.select(columns).cast(schema)
+        in_range = self._in_range(time, time_range)
+        for index, task in enumerate(self._tasks(in_range)):
+            first = index * ROWS_A_FILE
+            plain = plain_parts(self._table.io, task, first, fields, schema, time.field_id, time_range)
+            if plain is None:
+                yield Part(first, first + ROWS_A_FILE, functools.partial(self._read, task, in_range))
+            else:
+                yield from plain
+
+    def _read(self, task: FileScanTask, in_range: BooleanExpression, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        schema = self.schema(columns)
+        fields = Schema(*(self.column(name) for name in columns))
+        for batch in ArrowScan(self._table.metadata, self._table.io, fields, in_range).to_record_batches([task]):
+            yield batch if batch.schema.equals(schema) else batch.select(columns).cast(schema)
 
     def _tasks(self, in_range: BooleanExpression) -> list[FileScanTask]:
         """The files of the snapshot that may have rows in the range, with what is deleted of each; the oldest first."""
