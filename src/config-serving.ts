@@ -19,6 +19,8 @@ export interface ServingConfig {
   readonly filesLimitBytes: number;
   /** Models that are loaded when the platform starts. */
   readonly preload: readonly ModelAlias[];
+  /** Whether versions are compiled here; those that are compiled are served so in any case. */
+  readonly compiles: boolean;
 }
 
 const amount = z
@@ -30,6 +32,7 @@ const amount = z
 export const servingVariables = {
   ASGARD_MODEL_MEMORY: amount.optional(),
   ASGARD_MODEL_FILES_LIMIT: amount.default(20),
+  ASGARD_COMPILE: z.enum(['0', '1']).default('1'),
   ASGARD_PRELOAD_MODELS: z
     .string()
     .transform((text) => text.split(',').map((part) => part.trim()))
@@ -48,6 +51,7 @@ export function servingConfig(value: z.output<z.ZodObject<typeof servingVariable
   return {
     memoryBytes: memory === undefined ? Math.floor(Math.min(totalmem(), constrained) / 2) : memory * MEBIBYTE,
     filesLimitBytes: value.ASGARD_MODEL_FILES_LIMIT * GIBIBYTE,
+    compiles: value.ASGARD_COMPILE === '1',
     preload: value.ASGARD_PRELOAD_MODELS.map((text) => {
       const [name = '', alias = ''] = text.split('@');
       return { name, alias };

@@ -54,6 +54,8 @@ usage: npm start            (all settings are environment variables)
   ASGARD_UPLOAD_LIMIT  MiB of a file that a table is written from            1024
   ASGARD_MODEL_CHECK_LIMIT
                        seconds that a registered model gets to be tried      120
+  ASGARD_COMPILE       1: models that prove to be the same in ONNX are turned
+                       into it, some minutes of a core each; 0: not here     1
   ASGARD_ISOLATION     how scripts are kept from the platform's files and
                        processes: auto (as far as the system allows), off,
                        required (in namespaces, or the start fails)          auto

@@ -6,6 +6,8 @@ import type { Isolation } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ServableGate } from './inference/check/servable-gate.ts';
 import { VersionChecks } from './inference/check/version-checks.ts';
+import { Compiler } from './inference/compiled/compiler.ts';
+import { VersionLoader } from './inference/compiled/load-version.ts';
 import { preloadModels } from './inference/preload.ts';
 import { PythonLoader } from './inference/python/load-python.ts';
 import type { StartWarm } from './inference/python/model-process.ts';
@@ -59,8 +61,13 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   let forking: StartWarm | undefined;
   const startWarm: StartWarm = async (task) => (await forking?.(task)) ?? false;
   const python = new PythonLoader({ database, environments, files, executor, startWarm, memory });
+  const versions = new VersionLoader({
+    database,
+    loadPython: (version, context) => python.load(version, context),
+    logger,
+  });
   const served = new ServedModels({
-    load: (version, context) => python.load(version, context),
+    load: (version, context) => versions.load(version, context),
     memoryBytes: serving.memoryBytes,
     logger,
   });
@@ -68,6 +75,11 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   const checks = new VersionChecks({ database, mlflow, environments, files, executor, limitSeconds, logger });
   const gate = new ServableGate({ database, checks });
   shutdown.own('model checks', 1200, gate, group);
+  const lockPath = join(home, 'models', 'compiling');
+  if (serving.compiles) {
+    const compiler = new Compiler({ database, mlflow, environments, files, executor, lockPath, logger });
+    shutdown.own('model compiler', 1200, compiler, group);
+  }
   const stop = new AbortController();
   shutdown.add(
     'models',

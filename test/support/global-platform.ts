@@ -28,6 +28,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
       FEAST_REPO_PATH: join(home, 'feast_repo'),
       ASGARD_WORKER_SLOTS: '4',
       ASGARD_MODEL_CHECK_LIMIT: '15',
+      // It takes a core for a while, beside tests that count seconds.
+      ASGARD_COMPILE: '0',
       ASGARD_LOG_FORMAT: 'json',
       SECRET_OF_THE_PLATFORM: 'must not reach a script',
     },

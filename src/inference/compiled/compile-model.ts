@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { PROJECT_ROOT } from '../../config.ts';
+import type { RunHandle } from '../../executors/executor.ts';
+import type { LocalExecutor } from '../../executors/local.ts';
+import type { ExitRecord } from '../../python/frames.ts';
+import type { CompiledFile } from './compiled-store.ts';
+import { MAX_FILE_BYTES } from './compiled-store.ts';
+import { compiledDescription, compileReport } from './description.ts';
+
+const PACKAGES = join(PROJECT_ROOT, 'python');
+/** No line of it is an import statement: launchers are not to have these modules ready for scripts. */
+const PROGRAM = `__import__("sys").path.append(${JSON.stringify(PACKAGES)})
+__import__("asgard_compile.model_compile")
+__import__("sys").modules["asgard_compile.model_compile"].main()
+`;
+const PROGRAM_NAME = 'model_compile.py';
+const LIMIT_SECONDS = 600;
+const OUTPUT_LIMIT_BYTES = 64 * 1024;
+const MAX_REPORT_BYTES = 8 * 2 ** 20;
+const MAX_TAIL = 2_000;
+
+/** Where models are compiled. */
+export type CompileExecutor = Pick<
+  LocalExecutor,
+  'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf'
+>;
+
+export interface CompileOptions {
+  readonly executor: CompileExecutor;
+  /** Of the model's environment with what compiling takes. */
+  readonly environmentFolder: string;
+  /** The model's files, which it may only read. */
+  readonly modelFolder: string;
+  /** Paths of files that its training may have read. */
+  readonly dataFiles: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** A model in ONNX with the proof that it is the same, or why there is none, in one line. */
+export type CompileResult =
+  | { readonly refusal: string }
+  | (CompiledFile & { readonly refusal: null; readonly proof: ProofRecord });
+type ProofRecord = Extract<z.infer<typeof compileReport>, { refusal: null }>['proof'];
+
+/**
+ * Has a process that is set apart like a script, without any secret, turn a model into ONNX and prove that it says the same.
+ * @throws AsgardError when it could not be tried; the signal's reason
+ */
+export async function compileModel(options: CompileOptions): Promise<CompileResult> {
+  const { executor, signal } = options;
+  const handle: RunHandle = { jobId: `compile-${randomUUID()}`, attempt: 1, place: executor.place };
+  try {
+    await executor.reserve(handle);
+    signal.throwIfAborted();
+    const folder = executor.workFolderOf(handle);
+    await executor.submit(handle, runSpecOf(options, folder));
+    const { exit, tail } = await exitOf(executor, handle, signal);
+    return (await resultIn(folder)) ?? { refusal: lost(exit, tail) };
+  } finally {
+    await executor.forget(handle);
+  }
+}
+
+function runSpecOf({ environmentFolder, modelFolder, dataFiles }: CompileOptions, folder: string) {
+  const request = {
+    model: modelFolder,
+    folder,
+    data_files: dataFiles,
+    memory_bytes: Math.floor(totalmem() / 4),
+    largest_file_bytes: MAX_FILE_BYTES,
+  };
+  return {
+    scriptName: PROGRAM_NAME,
+    script: PROGRAM,
+    environmentFolder,
+    variables: { ASGARD_MODEL_COMPILE: JSON.stringify(request) },
+    timeoutSeconds: LIMIT_SECONDS,
+    graceSeconds: 0,
+    outputLimitBytes: OUTPUT_LIMIT_BYTES,
+    readable: [modelFolder, PACKAGES],
+    isSingleThreaded: true,
+    endsWithPlatform: true,
+  };
+}
+
+async function exitOf(executor: CompileExecutor, handle: RunHandle, signal: AbortSignal) {
+  let tail = '';
+  for await (const frames of executor.frames(handle, 0, signal)) {
+    for (const frame of frames) {
+      if ('stream' in frame && frame.stream === 'stderr') tail = `${tail}${frame.text}\n`.slice(-MAX_TAIL);
+      if ('exit' in frame) return { exit: frame.exit, tail };
+    }
+  }
+  throw new Error('the process that compiles a model left no exit record');
+}
+
+/** What the process left, which the model's code could write too; null when it is nothing of the kind. */
+async function resultIn(folder: string): Promise<CompileResult | null> {
+  const report = await readBounded(join(folder, 'report.json'), MAX_REPORT_BYTES);
+  if (report === null) return null;
+  let parsed: z.infer<typeof compileReport>;
+  try {
+    parsed = compileReport.parse(JSON.parse(report.toString()));
+  } catch {
+    return { refusal: 'what its compilation left cannot be read' };
+  }
+  if (parsed.refusal !== null) return { refusal: parsed.refusal };
+  const file = await readBounded(join(folder, 'model.onnx'), MAX_FILE_BYTES);
+  if (file === null) return { refusal: 'its compilation left no file' };
+  return { refusal: null, file, description: compiledDescription.parse(parsed), proof: parsed.proof };
+}
+
+async function readBounded(path: string, maxBytes: number): Promise<Buffer | null> {
+  try {
+    // A link would be followed with the platform's rights, and a pipe waited for.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = await file.stat();
+    if (!stat.isFile() || stat.size > maxBytes) return null;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(stat.size), 0, stat.size, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch {
+    return null;
+  }
+}
+
+function lost({ reason, signal, code, message }: ExitRecord, tail: string): string {
+  if (reason === 'timed_out') return `it was not compiled within ${LIMIT_SECONDS} s`;
+  const how = message ?? (signal === null ? `exit code ${code}` : signal);
+  const why = tail.trim().split('\n').at(-1) ?? '';
+  return `the process that compiled it ended with ${how}${why === '' ? '' : `: ${why}`}`;
+}

@@ -1,0 +1,140 @@
+import { InferenceSession, type Tensor } from 'onnxruntime-node';
+import type { ModelAnswer } from '../engine.ts';
+import type { PredictedValue, WorkerRequest } from '../protocol.ts';
+import type { CompiledDescription } from './description.ts';
+import { checkOnnxFile } from './onnx-file.ts';
+import { TensorMaker } from './tensors.ts';
+
+/** onnxruntime answers in this thread. So many rows take it some tenths of a millisecond, and others are served between. */
+const ROWS_AT_ONCE = 64;
+/** As `python/asgard_compile/proof.py` has them. */
+const RELATIVE = 1e-5;
+const SMALLEST = 0.025;
+/** The file, what onnxruntime makes of it, and what a run takes. */
+const MEMORY_FACTOR = 4;
+const MEMORY_BYTES = 4 * 2 ** 20;
+
+/** An ONNX file in memory that answers as the model which it was made of. Disposing frees it. */
+export class CompiledModel implements AsyncDisposable {
+  readonly memoryBytes: number;
+  readonly description: CompiledDescription;
+  readonly #session: InferenceSession;
+  readonly #tensors: TensorMaker;
+
+  /**
+   * Looks through the file, loads it, and has it answer the sample.
+   * @throws Error when it is not allowed, cannot be loaded, or says something else than the original
+   */
+  static async load(file: Uint8Array, description: CompiledDescription): Promise<CompiledModel> {
+    checkOnnxFile(file);
+    const session = await InferenceSession.create(file, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      logSeverityLevel: 4,
+    });
+    const model = new CompiledModel(session, description, file.length);
+    try {
+      await model.#answerSample();
+      return model;
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  private constructor(session: InferenceSession, description: CompiledDescription, sizeBytes: number) {
+    this.#session = session;
+    this.description = description;
+    this.#tensors = new TensorMaker(description);
+    this.memoryBytes = sizeBytes * MEMORY_FACTOR + MEMORY_BYTES;
+  }
+
+  /** The answer; null when it is not certain that the original would give the same: then that is to be asked. */
+  async predict(
+    { inputs, return_probabilities: wantsProbabilities }: WorkerRequest,
+    signal?: AbortSignal,
+  ): Promise<ModelAnswer | null> {
+    const { outputs } = this.description;
+    if (wantsProbabilities && outputs.probabilities === null) return null;
+    const columns = this.#tensors.columnsOf(inputs);
+    if (columns === null) return null;
+    const rows = columns[0]?.length ?? 0;
+    const wanted =
+      wantsProbabilities && outputs.probabilities !== null
+        ? [outputs.predictions, outputs.probabilities]
+        : [outputs.predictions];
+    const predictions: PredictedValue[] = [];
+    const probabilities: number[][] = [];
+    for (let start = 0; start < rows; start += ROWS_AT_ONCE) {
+      signal?.throwIfAborted();
+      const feeds = this.#tensors.feeds(columns, start, Math.min(rows, start + ROWS_AT_ONCE));
+      if (feeds === null) return null;
+      const results = await this.#session.run(feeds, wanted);
+      const values = valuesOf(results[outputs.predictions], outputs.as);
+      if (values === null) return null;
+      predictions.push(...values);
+      if (wanted.length === 1) continue;
+      const rowsOfNumbers = rowsOf(results[wanted[1] ?? '']);
+      if (rowsOfNumbers === null) return null;
+      probabilities.push(...rowsOfNumbers);
+    }
+    if (predictions.length !== rows) return null;
+    return { predictions, probabilities: wanted.length === 1 ? null : probabilities };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session.release();
+  }
+
+  async #answerSample(): Promise<void> {
+    const { inputs, predictions, probabilities } = this.description.sample;
+    const answer = await this.predict({ inputs, return_probabilities: probabilities !== null });
+    if (answer === null) throw new Error('the compiled model cannot answer its sample');
+    const isSame =
+      answer.predictions.length === predictions.length &&
+      answer.predictions.every((value, row) => isSamePrediction(value, predictions[row])) &&
+      (probabilities === null || areClose(answer.probabilities ?? [], probabilities));
+    if (!isSame) throw new Error('the compiled model answers its sample differently here');
+  }
+}
+
+function valuesOf(tensor: Tensor | undefined, as: CompiledDescription['outputs']['as']): PredictedValue[] | null {
+  if (tensor === undefined) return null;
+  if (as === 'text') return tensor.type === 'string' ? (tensor.data as string[]) : null;
+  if (tensor.type === 'string') return null;
+  const numbers = Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+  if (as === 'bool') return numbers.map((value) => value === 1);
+  return numbers.every(as === 'int' ? Number.isSafeInteger : Number.isFinite) ? numbers : null;
+}
+
+function rowsOf(tensor: Tensor | undefined): number[][] | null {
+  const [rows, width] = tensor?.dims ?? [];
+  if (tensor === undefined || rows === undefined || width === undefined || !/^float(32|64)$/.test(tensor.type))
+    return null;
+  const numbers = tensor.data as Float32Array | Float64Array;
+  const made: number[][] = [];
+  for (let row = 0; row < rows; row += 1) {
+    const part = Array.from(numbers.subarray(row * width, (row + 1) * width));
+    if (!part.every(Number.isFinite)) return null;
+    made.push(part);
+  }
+  return made;
+}
+
+function isSamePrediction(one: unknown, other: unknown): boolean {
+  if (typeof one === 'number' && typeof other === 'number' && !Number.isInteger(other)) return isClose(one, other, 0);
+  return one === other || (typeof one === 'number' && typeof other === 'number' && isClose(one, other, 0));
+}
+
+function areClose(some: readonly (readonly (number | null)[])[], others: readonly (readonly number[])[]): boolean {
+  return others.every((row, at) => {
+    const largest = Math.max(...row.map(Math.abs));
+    return row.every((value, column) => isClose(some[at]?.[column] ?? Number.NaN, value, largest));
+  });
+}
+
+function isClose(one: number, other: number, largest: number): boolean {
+  const size = Math.max(Math.abs(one), Math.abs(other), SMALLEST * largest);
+  return Math.abs(one - other) <= RELATIVE * size;
+}

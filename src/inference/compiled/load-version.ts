@@ -1,0 +1,49 @@
+import type { PrismaClient } from '../../database/generated/client.ts';
+import type { ModelVersion } from '../../mlflow/wire.ts';
+import { servableVersion } from '../../models/servable-versions.ts';
+import type { Logger } from '../../platform/logger.ts';
+import type { LoadContext, LoadModel, ServedModel } from '../engine.ts';
+import { CompiledModel } from './compiled-model.ts';
+import { loadCompiled } from './compiled-store.ts';
+import { VersionModel } from './version-model.ts';
+
+export interface VersionLoaderOptions {
+  readonly database: PrismaClient;
+  readonly loadPython: LoadModel;
+  readonly logger: Logger;
+}
+
+/** Brings versions into memory, compiled where they can be. */
+export class VersionLoader {
+  readonly #options: VersionLoaderOptions;
+
+  constructor(options: VersionLoaderOptions) {
+    this.#options = options;
+  }
+
+  /** @throws AsgardError UNAVAILABLE with the reason; the signal's reason */
+  load(version: ModelVersion, { signal, hasRoomFor }: LoadContext): Promise<ServedModel> {
+    const { loadPython, logger } = this.#options;
+    const options = {
+      findCompiled: () => this.#findCompiled(version),
+      loadPython: (stop: AbortSignal) => loadPython(version, { signal: stop, hasRoomFor }),
+      logger,
+    };
+    return VersionModel.load(options, signal);
+  }
+
+  /** Whatever is wrong with a compiled model, Python serves the version. */
+  async #findCompiled(version: ModelVersion): Promise<CompiledModel | 'pending' | null> {
+    const { database, logger } = this.#options;
+    try {
+      const record = await servableVersion(database, version);
+      if (record === null || record.compileStatus === 'PENDING') return 'pending';
+      if (record.compiledKey === null) return null;
+      const compiled = await loadCompiled(database, record.compiledKey);
+      return compiled === null ? null : await CompiledModel.load(compiled.file, compiled.description);
+    } catch (error) {
+      logger.warn({ name: version.name, version: version.version, err: error }, 'model.compiled_not_loaded');
+      return null;
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import { Tensor } from 'onnxruntime-node';
+import type { CompiledColumn, CompiledDescription } from './description.ts';
+
+/** What is larger, or closer to zero, libraries take for infinite, or for zero, each in its own way. */
+const LARGEST = 1e37;
+const SMALLEST = 1e-30;
+const MAX_TEXT = 10_000;
+/** Of texts with others Python and onnxruntime may find different words. */
+const PLAIN = /^[\t\n\r -~]*$/;
+
+const INTEGERS: Readonly<Record<string, readonly [number, number]>> = {
+  integer: [-(2 ** 31), 2 ** 31 - 1],
+  long: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  ...Object.fromEntries(
+    [8, 16, 32, 64].flatMap((bits) => [
+      [`int${bits}`, [Math.max(-(2 ** (bits - 1)), Number.MIN_SAFE_INTEGER), safe(2 ** (bits - 1) - 1)]],
+      [`uint${bits}`, [0, safe(2 ** bits - 1)]],
+    ]),
+  ),
+};
+
+type Inputs = Readonly<Record<string, readonly unknown[]>>;
+/** A value as the ONNX file takes it; undefined: Python has to see it. */
+type Convert = (value: unknown) => number | string | undefined;
+
+/** Turns a request's columns into what a compiled model takes, as far as it is certain that Python would take them alike. */
+export class TensorMaker {
+  readonly #layout: CompiledDescription['layout'];
+  readonly #converts: readonly Convert[];
+
+  constructor({ layout }: CompiledDescription) {
+    this.#layout = layout;
+    this.#converts = layout.columns.map(convertOf);
+  }
+
+  /** The columns in the model's order; null when there are others, or of other lengths: Python says what is wrong. */
+  columnsOf(inputs: Inputs): (readonly unknown[])[] | null {
+    const { columns, has_names: hasNames } = this.#layout;
+    const given = Object.values(inputs);
+    if (given.length !== columns.length) return null;
+    const ordered = hasNames
+      ? columns.flatMap(({ name }) => (Object.hasOwn(inputs, name) ? [inputs[name] ?? []] : []))
+      : given;
+    const rows = ordered[0]?.length ?? 0;
+    return rows > 0 && ordered.length === columns.length && ordered.every(({ length }) => length === rows)
+      ? ordered
+      : null;
+  }
+
+  /** The rows from `start` up to `end`; null when there is a value that Python has to see. */
+  feeds(columns: readonly (readonly unknown[])[], start: number, end: number): Record<string, Tensor> | null {
+    const feeds: Record<string, Tensor> = {};
+    for (const input of this.#layout.inputs) {
+      const width = input.columns.length;
+      const size = (end - start) * width;
+      const data = input.kind === 'number' ? new Float64Array(size) : new Array<string>(size);
+      for (const [at, number] of input.columns.entries()) {
+        const convert = this.#converts[number];
+        const values = columns[number];
+        if (convert === undefined || values === undefined) return null;
+        for (let row = start; row < end; row += 1) {
+          const value = convert(values[row]);
+          if (value === undefined) return null;
+          data[(row - start) * width + at] = value;
+        }
+      }
+      const shape = [end - start, width];
+      feeds[input.name] =
+        data instanceof Float64Array ? new Tensor('float64', data, shape) : new Tensor('string', data, shape);
+    }
+    return feeds;
+  }
+}
+
+function convertOf({ type, kind, values }: CompiledColumn): Convert {
+  const convert = kind === 'text' ? textOf(values !== null) : numberOf(type);
+  if (values === null) return convert;
+  const known = new Set(values);
+  return (value) => (known.has(value as never) ? convert(value) : undefined);
+}
+
+function textOf(isKnown: boolean): Convert {
+  return (value) => {
+    if (typeof value !== 'string') return undefined;
+    return isKnown || (value.length <= MAX_TEXT && PLAIN.test(value)) ? value : undefined;
+  };
+}
+
+function numberOf(type: string | null): Convert {
+  if (type === 'boolean' || type === 'bool') return (value) => (typeof value === 'boolean' ? Number(value) : undefined);
+  const bounds = type === null ? undefined : INTEGERS[type];
+  if (bounds !== undefined) {
+    const [least, most] = bounds;
+    return (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most ? value : undefined;
+  }
+  const isSingle = type === 'float' || type === 'float32';
+  return (value) => {
+    if (typeof value !== 'number' || !isOrdinary(value)) return undefined;
+    return isSingle ? Math.fround(value) : value;
+  };
+}
+
+/** Neither beyond what libraries tell from infinity and zero, nor a whole number beyond what JavaScript does. */
+function isOrdinary(value: number): boolean {
+  const size = Math.abs(value);
+  if (size === 0) return true;
+  return size >= SMALLEST && size <= LARGEST && (size <= Number.MAX_SAFE_INTEGER || !Number.isInteger(value));
+}
+
+function safe(value: number): number {
+  return Math.min(value, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CompiledModel } from '../../src/inference/compiled/compiled-model.ts';
+import { compiledDescription } from '../../src/inference/compiled/description.ts';
+import { checkOnnxFile } from '../../src/inference/compiled/onnx-file.ts';
+
+/** A decision tree behind a scaled number and a category: `age`, `spend`, `plan` (free or größe) → stays or leaves. */
+const TREE = JSON.parse(await readFile(join(import.meta.dirname, '..', 'support', 'compiled', 'tree.json'), 'utf8'));
+const FILE = Buffer.from(TREE.file, 'base64');
+const DESCRIPTION = compiledDescription.parse(TREE);
+
+const ask = (inputs: Record<string, unknown[]>) => ({ inputs, return_probabilities: true });
+const row = { age: [30], spend: [70.5], plan: ['größe'] };
+
+describe('a compiled model', () => {
+  test('answers each row, however the columns are ordered and however many rows there are', async () => {
+    await using model = await CompiledModel.load(FILE, DESCRIPTION);
+    const many = (values: unknown[]) => Array.from({ length: 1000 }, () => values[0]);
+    const one = await model.predict(ask({ plan: row.plan, age: row.age, spend: row.spend }));
+    expect(one).toMatchObject({ predictions: ['stays'] });
+    const answer = await model.predict(ask({ age: many(row.age), spend: many(row.spend), plan: many(row.plan) }));
+    expect(answer?.predictions).toEqual(Array.from({ length: 1000 }, () => 'stays'));
+    expect(answer?.probabilities).toHaveLength(1000);
+  });
+
+  test.each([
+    ['a missing column', { age: [30], spend: [1] }],
+    ['an unknown column', { ...row, more: [1] }],
+    ['columns of other lengths', { ...row, age: [30, 31] }],
+    ['no row', { age: [], spend: [], plan: [] }],
+    ['a category that is not known', { ...row, plan: ['gold'] }],
+    ['null', { ...row, spend: [null] }],
+    ['a text for a number', { ...row, spend: ['1'] }],
+    ['true for a number', { ...row, spend: [true] }],
+    ['a whole number beyond 2^53', { ...row, age: [2 ** 53] }],
+    ['what single precision takes for infinite', { ...row, spend: [1e38] }],
+    ['what libraries take for zero', { ...row, spend: [1e-35] }],
+    ['a list', { ...row, spend: [[1]] }],
+  ])('leaves to Python: %s', async (_what, inputs) => {
+    await using model = await CompiledModel.load(FILE, DESCRIPTION);
+    expect(await model.predict(ask(inputs))).toBeNull();
+  });
+
+  test('is not served where it says something else than the original', async () => {
+    const sample = {
+      ...DESCRIPTION.sample,
+      predictions: DESCRIPTION.sample.predictions.toReversed().map(() => 'gone'),
+    };
+    await expect(CompiledModel.load(FILE, { ...DESCRIPTION, sample })).rejects.toThrow(
+      /answers its sample differently/,
+    );
+  });
+});
+
+describe('an ONNX file', () => {
+  const field = (number: number, content: Uint8Array) =>
+    Buffer.concat([Buffer.from([number * 8 + 2, content.length]), content]);
+  const model = (...parts: Buffer[]) => field(7, Buffer.concat(parts));
+  const node = (operator: string, ...parts: Buffer[]) =>
+    field(1, Buffer.concat([field(4, Buffer.from(operator)), ...parts]));
+  const far = (number: number) => Buffer.from([((number * 8 + 2) & 0x7f) | 0x80, (number * 8 + 2) >> 7, 1, 0]);
+
+  test.each([
+    ['an operator that repeats a graph', model(node('Loop')), /operator :Loop/],
+    ['a graph in an operator', model(node('Add', field(5, field(6, Buffer.from('x'))))), /graph in it/],
+    ['data in another file', model(node('Add'), field(5, field(13, Buffer.from('x')))), /another file/],
+    [
+      'data in another file, in an attribute',
+      model(node('Constant', field(5, field(5, field(13, Buffer.from('x')))))),
+      /another file/,
+    ],
+    ['functions', far(25), /functions/],
+    ['no node', model(), /0 nodes/],
+    ['half of a file', FILE.subarray(0, FILE.length / 2), /none|cut off/],
+  ])('is refused for %s', (_what, file, why) => {
+    expect(() => checkOnnxFile(file)).toThrow(why);
+  });
+
+  test('of a converter is let through', () => {
+    expect(() => checkOnnxFile(FILE)).not.toThrow();
+  });
+});
