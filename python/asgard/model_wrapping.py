@@ -15,7 +15,7 @@ import pandas as pd
 from asgard.model_example import Example
 from asgard.model_loading import WRAPS, LoadedModel
 
-_MOST_ROWS_TRIED = 500
+_MOST_ROWS_TRIED = 200
 # How much better than a constant a model has to do on rows to be taken for one that was trained on such rows.
 _LEAST_GAIN = 0.2
 

@@ -104,20 +104,19 @@ export class VersionChecks {
   async #try(version: ModelVersion, { jobId, signal }: CheckContext): Promise<Check> {
     const { database, mlflow, environments, files, executor, limitSeconds } = this.#options;
     using stack = new DisposableStack();
-    const [job, place] = await Promise.all([
-      jobId === null ? null : database.trainingJob.findUnique({ where: { id: jobId } }),
-      placeBeside(mlflow, version, signal),
-    ]);
-    // Both are waited for: what one of them holds is let go of when the other fails.
-    const [made, fetched] = await Promise.allSettled([
+    const job = jobId === null ? null : await database.trainingJob.findUnique({ where: { id: jobId } });
+    // All are waited for: what one of them holds is let go of when another fails.
+    const [made, fetched, placed] = await Promise.allSettled([
       environmentOfVersion(database, environments, version, signal),
       files.hold(version, signal),
+      placeBeside(mlflow, version, signal),
     ]);
     if (made.status === 'fulfilled') stack.use(made.value);
     if (fetched.status === 'fulfilled') stack.use(fetched.value);
     if (made.status === 'rejected') throw made.reason;
     if (fetched.status === 'rejected') return refusedFor(fetched.reason);
-    const environment = made.value;
+    if (placed.status === 'rejected') throw placed.reason;
+    const [environment, place] = [made.value, placed.value];
     const report = await tryModel({
       executor,
       environmentFolder: environment.folder,
