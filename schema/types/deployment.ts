@@ -101,8 +101,8 @@ builder.subscriptionField('deploymentEvents', (t) =>
   t.field({
     type: Deployment,
     description:
-      'A deployment as it is now, and then each time that it stands elsewhere. Completes when it is DEPLOYED or FAILED; a ' +
-      'subscription that stops before was cut, and is begun again.',
+      'A deployment as it is now, and then each time that it stands elsewhere; one state may come twice. Completes when it is ' +
+      'DEPLOYED or FAILED; a subscription that stops before was cut, and is begun again.',
     args: { id: t.arg.id({ required: true, description: 'The id of the deployment.' }) },
     subscribe: async (_root, { id }, { deployments, signal }) => {
       await deployments.get(id);
