@@ -154,6 +154,10 @@ export class ModelProcess implements AsyncDisposable {
    * @throws ProcessEndedError
    */
   ask(batch: readonly WorkerRequest[]): Promise<readonly ProcessAnswer[]> {
+    // It may have ended while nobody asked: then nothing tells of its end any more.
+    if (this.#isEnded) {
+      return Promise.reject(new ProcessEndedError(this.#killReason ?? '', this.#killReason !== undefined));
+    }
     return new Promise((resolve, reject) => {
       this.#asked = { count: batch.length, resolve, reject };
       this.#socket.write(`${JSON.stringify(batch)}\n`);
