@@ -17,6 +17,7 @@ import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { InferenceService } from './inference/service.ts';
+import { VersionOrigins } from './inference/version-origin.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { FeatureReads } from './jobs/feature-reads.ts';
@@ -192,7 +193,16 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     shutdown,
     group: FACES,
   });
-  const inference = new InferenceService({ models, served, servable, onPrediction: metrics.inference.predicted });
+  const modelChecks = (versions: readonly ServableKey[]) => servableVersions(database, versions);
+  const inference = new InferenceService({
+    models,
+    served,
+    servable,
+    checks: modelChecks,
+    origins: new VersionOrigins(database),
+    onPrediction: metrics.inference.predicted,
+    logger,
+  });
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,
@@ -211,7 +221,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     experiments,
     models,
     ...aroundModels,
-    modelChecks: (versions: readonly ServableKey[]) => servableVersions(database, versions),
+    modelChecks,
     inference,
     ...featureParts,
     status,
@@ -232,7 +242,12 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       gateway(false),
       async (app) =>
         void (await app.register(
-          restRoutes({ ...services, metrics: metrics.registry, readiness: () => platform.readiness() }),
+          restRoutes({
+            ...services,
+            metrics: metrics.registry,
+            onPredictionTimed: metrics.inference.timed,
+            readiness: () => platform.readiness(),
+          }),
         )),
     ],
   });

@@ -30,8 +30,10 @@ const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
 const PredictInput = builder.inputType('PredictInput', {
   description: 'Rows to predict, and the model to ask.',
   fields: (t) => ({
-    modelName: t.string({ required: true, description: 'The name of the registered model to ask.' }),
-    modelVersion: t.string({ description: 'The number of its version as text; the newest when absent.' }),
+    modelName: t.string({ required: true, description: 'The registered model to ask, or `<name>@<alias>`.' }),
+    modelVersion: t.string({
+      description: 'The number of its version as text, an alias, or `latest`: the newest that works, as when absent.',
+    }),
     inputs: t.field({
       type: 'JSON',
       required: true,

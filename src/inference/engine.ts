@@ -2,7 +2,7 @@ import type { ModelVersion } from '../mlflow/wire.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 
 /** What runs a model: onnxruntime in this process, or a Python process apart. */
-type EngineName = 'onnx' | 'python';
+export type EngineName = 'onnx' | 'python';
 
 /** A column that a model takes, by name; `type` is MLflow's name of it, null when only the name is known. */
 export interface ModelColumn {
@@ -14,6 +14,8 @@ export interface ModelColumn {
 export interface ModelAnswer {
   readonly predictions: readonly PredictedValue[];
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
+  /** How long it waited for its turn; absent: not at all. */
+  readonly queueMs?: number;
 }
 
 /** A model version in memory, ready to answer. Disposing ends it; requests that have no answer yet are told UNAVAILABLE. */

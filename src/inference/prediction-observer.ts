@@ -10,3 +10,13 @@ export interface PredictionOutcome {
 
 /** Runs after every request for a prediction; it must not throw. */
 export type OnPrediction = (outcome: PredictionOutcome) => void;
+
+/** Where the time of one answer went, in milliseconds. */
+export interface PredictionTimings {
+  /** Reading the request. */
+  readonly parse: number;
+  /** Until the model took it in hand; a look-up of the version, a load and the requests before it are in it. */
+  readonly queue: number;
+  readonly predict: number;
+  readonly serialize: number;
+}

@@ -62,6 +62,11 @@ export class ServedModels implements AsyncDisposable {
     }
   }
 
+  /** Whether a version answers without a load. */
+  isLoaded(version: ModelVersion): boolean {
+    return this.#entries.get(keyOf(version))?.model?.isEnded === false;
+  }
+
   /** How many models are loaded. */
   get count(): number {
     return this.#models.length;

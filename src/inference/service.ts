@@ -2,24 +2,31 @@ import { z } from 'zod';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import { bounded } from '../platform/bounded.ts';
+import type { Logger } from '../platform/logger.ts';
 import { storableText } from '../platform/text.ts';
 import type { ServableGate } from './check/servable-gate.ts';
+import type { EngineName, ServedModel } from './engine.ts';
 import type { OnPrediction } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import type { ServedModels } from './served-models.ts';
-import { VersionLookup } from './version-lookup.ts';
+import { type ModelChecks, referenceKey, VersionLookup } from './version-lookup.ts';
+import type { VersionOrigin, VersionOrigins } from './version-origin.ts';
+import { VersionSwitch } from './version-switch.ts';
 
 /** The most rows of one request. */
 const MAX_ROWS = 100_000;
 const MAX_COLUMNS = 100_000;
 
+/** `v2` is no alias, as `aliasName` has it. */
+export const VERSION_REFERENCE = /^(latest|[1-9][0-9]{0,9}|(?![vV]?[0-9]+$)[A-Za-z0-9_-]{1,255})$/;
+
 /** What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length. */
 export const predictionRequest = z.object({
   modelName: storableText(256).min(1),
-  /** A version's number; absent or `latest`: the newest. */
+  /** A version's number, an alias, or `latest`: the newest that works. Absent: that too, or what `<name>@<alias>` says. */
   modelVersion: z
     .string()
-    .regex(/^(latest|[1-9][0-9]{0,9})$/, 'must be the number of a version, or "latest"')
+    .regex(VERSION_REFERENCE, 'must be the number of a version, "latest", or an alias')
     .optional(),
   inputs: bounded(
     z
@@ -67,6 +74,10 @@ export interface Prediction {
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
   /** From the parsed request to the answer; loading a model that was not warm included. */
   readonly inferenceTimeMs: number;
+  /** The part of it in which the model had the request in hand. */
+  readonly predictMs: number;
+  readonly engine: EngineName;
+  readonly origin: VersionOrigin;
 }
 
 export interface InferenceOptions {
@@ -74,26 +85,36 @@ export interface InferenceOptions {
   readonly served: ServedModels;
   /** Lets pass the versions that work; absent: each is loaded, and may fail to be. */
   readonly servable?: Pick<ServableGate, 'pass'>;
+  /** Tells `latest` which versions work; absent: all count as such. */
+  readonly checks?: ModelChecks;
+  /** Where versions come from; absent: their runs are all that is known. */
+  readonly origins?: Pick<VersionOrigins, 'of'>;
   readonly onPrediction?: OnPrediction;
+  readonly logger?: Logger;
 }
 
 /** Predictions from registered models. */
 export class InferenceService {
   readonly #versions: VersionLookup;
+  readonly #switch: VersionSwitch;
   readonly #served: ServedModels;
   readonly #servable: Pick<ServableGate, 'pass'> | undefined;
+  readonly #origins: Pick<VersionOrigins, 'of'> | undefined;
   readonly #onPrediction: OnPrediction | undefined;
 
-  constructor({ models, served, servable, onPrediction }: InferenceOptions) {
-    this.#versions = new VersionLookup(models);
+  constructor({ models, served, servable, checks, origins, onPrediction, logger }: InferenceOptions) {
+    this.#versions = new VersionLookup(models, checks);
+    this.#switch = new VersionSwitch({ served, pass: async (version) => servable?.pass(version), logger });
     this.#served = served;
     this.#servable = servable;
+    this.#origins = origins;
     this.#onPrediction = onPrediction;
   }
 
   /**
    * Predicts one value for each row. Which version is meant is asked of MLflow once a second at most (see
-   * `VersionLookup`): for that long a model that was changed there may still answer as it was.
+   * `VersionLookup`): for that long a model that was changed there may still answer as it was, and where an alias was moved
+   * until the new version is loaded (see `VersionSwitch`).
    * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
    * (naming the column and row), UNAVAILABLE, TIMEOUT
    */
@@ -103,19 +124,24 @@ export class InferenceService {
     const { modelName, inputs, returnProbabilities } = request;
     let knownName: string | null = null;
     try {
-      const version = await this.#versions.find(modelName, request.modelVersion);
-      knownName = modelName;
-      const { predictions, probabilities } = await this.#ask(version, {
-        inputs,
-        return_probabilities: returnProbabilities,
-      });
+      const choice = await this.#versions.find(modelName, request.modelVersion);
+      knownName = choice.version.name;
+      const version = this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
+      const asked = { inputs, return_probabilities: returnProbabilities };
+      const [origin, answer] = await Promise.all([this.#originOf(version), this.#ask(version, asked)]);
+      this.#onPrediction?.({ modelName: knownName, seconds: seconds() });
       const inferenceTimeMs = Math.round(seconds() * 1_000_000) / 1000;
-      this.#onPrediction?.({ modelName, seconds: seconds() });
-      return { modelName, modelVersion: version.version, predictions, probabilities, inferenceTimeMs };
+      return { ...answer, modelName: knownName, modelVersion: version.version, inferenceTimeMs, origin };
     } catch (error) {
       this.#onPrediction?.({ modelName: knownName, error, seconds: seconds() });
       throw error;
     }
+  }
+
+  /** While the database is away, models that are loaded go on answering. */
+  async #originOf(version: ModelVersion): Promise<VersionOrigin> {
+    const unknown = { runId: version.runId, jobId: null, environmentHash: null };
+    return (await this.#origins?.of(version).catch(() => unknown)) ?? unknown;
   }
 
   /** A model may have ended while nobody asked it, and that is known a moment later: then it is loaded anew, once. */
@@ -123,10 +149,17 @@ export class InferenceService {
     await this.#servable?.pass(version);
     const model = await this.#served.get(version);
     try {
-      return await model.predict(request);
+      return await askModel(model, request);
     } catch (error) {
       if (!model.isLost) throw error;
-      return (await this.#served.get(version)).predict(request);
+      return askModel(await this.#served.get(version), request);
     }
   }
+}
+
+async function askModel(model: ServedModel, request: WorkerRequest) {
+  const startedAt = performance.now();
+  const { predictions, probabilities, queueMs = 0 } = await model.predict(request);
+  const predictMs = Math.max(0, performance.now() - startedAt - queueMs);
+  return { predictions, probabilities, predictMs, engine: model.engine };
 }

@@ -1,4 +1,7 @@
+import type { ServableVersion } from '../database/generated/client.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
+import { aliasName } from '../models/alias.ts';
+import type { ServableKey } from '../models/servable-versions.ts';
 import type { ModelService } from '../models/service.ts';
 import { modelVersionKey } from '../models/version-key.ts';
 import { hasCode } from '../platform/errors.ts';
@@ -6,6 +9,20 @@ import { hasCode } from '../platform/errors.ts';
 /** How long an answer of MLflow's is taken for the present one. */
 const FRESH_MS = 1000;
 const MAX_KEPT = 1000;
+/** Among so many of a model's newest versions one that works is looked for. */
+const MAX_LOOKED_AT = 100;
+
+/** What is known of versions, in their order; null of those that were not tried yet. */
+export type ModelChecks = (versions: readonly ServableKey[]) => Promise<(ServableVersion | null)[]>;
+
+type Models = Pick<ModelService, 'getVersion' | 'getVersionByAlias' | 'versions' | 'latestVersion'>;
+
+/** The version that a request means. */
+export interface VersionChoice {
+  readonly version: ModelVersion;
+  /** The newest that is known to work, where `version` is newer and was not tried yet. */
+  readonly proven: ModelVersion | null;
+}
 
 /**
  * Which version a request means, as MLflow has it. A deleted model's name may be given again, and its numbers then start
@@ -14,38 +31,43 @@ const MAX_KEPT = 1000;
  * not kept, but requests that are under way at once share one. While MLflow does not answer, its last answer holds.
  */
 export class VersionLookup {
-  readonly #models: Pick<ModelService, 'getVersion' | 'latestVersion'>;
+  readonly #models: Models;
+  readonly #checks: ModelChecks | undefined;
   /** In the order in which they were asked for, the oldest first. */
-  readonly #kept = new Map<string, { readonly askedAt: number; readonly version: Promise<ModelVersion> }>();
+  readonly #kept = new Map<string, { readonly askedAt: number; readonly choice: Promise<VersionChoice> }>();
 
   /** What each key meant last: while MLflow is away, models that are loaded go on serving. */
-  readonly #known = new Map<string, ModelVersion>();
+  readonly #known = new Map<string, VersionChoice>();
 
-  constructor(models: Pick<ModelService, 'getVersion' | 'latestVersion'>) {
+  /** @param checks absent: every version counts as one that works */
+  constructor(models: Models, checks?: ModelChecks) {
     this.#models = models;
+    this.#checks = checks;
   }
 
-  /** @param version a number, or absent or `latest`: the newest. @throws AsgardError NOT_FOUND, as `ModelService` does */
-  find(name: string, version = 'latest'): Promise<ModelVersion> {
-    const key = modelVersionKey(name, version);
+  /**
+   * @param name of a model; without `version` also `<name>@<alias>`
+   * @param version a number, an alias, or absent or `latest`: the newest that was not refused
+   * @throws AsgardError NOT_FOUND, as `ModelService` does
+   */
+  find(name: string, version?: string): Promise<VersionChoice> {
+    const key = referenceKey(name, version);
     const kept = this.#kept.get(key);
     const now = performance.now();
-    if (kept !== undefined && now - kept.askedAt < FRESH_MS) return kept.version;
-    const entry = { askedAt: now, version: this.#ask(key, name, version) };
+    if (kept !== undefined && now - kept.askedAt < FRESH_MS) return kept.choice;
+    const entry = { askedAt: now, choice: this.#ask(key, name, version) };
     this.#kept.delete(key);
     this.#kept.set(key, entry);
-    entry.version.catch(() => {
+    entry.choice.catch(() => {
       if (this.#kept.get(key) === entry) this.#kept.delete(key);
     });
     this.#forget(now);
-    return entry.version;
+    return entry.choice;
   }
 
-  async #ask(key: string, name: string, version: string): Promise<ModelVersion> {
+  async #ask(key: string, name: string, version: string | undefined): Promise<VersionChoice> {
     try {
-      const found = await (version === 'latest'
-        ? this.#models.latestVersion(name)
-        : this.#models.getVersion(name, version));
+      const found = await this.#resolve(name, version);
       this.#known.delete(key);
       this.#known.set(key, found);
       const [oldest] = this.#known.keys();
@@ -58,10 +80,45 @@ export class VersionLookup {
     }
   }
 
+  async #resolve(name: string, version: string | undefined): Promise<VersionChoice> {
+    if (version === 'latest') return this.#newest(name);
+    if (version !== undefined) {
+      const isNumber = /^[0-9]+$/.test(version);
+      const found = isNumber ? this.#models.getVersion(name, version) : this.#models.getVersionByAlias(name, version);
+      return { version: await found, proven: null };
+    }
+    const at = name.lastIndexOf('@');
+    const alias = name.slice(at + 1);
+    if (at < 1 || !aliasName.safeParse(alias).success) return this.#newest(name);
+    try {
+      return { version: await this.#models.getVersionByAlias(name.slice(0, at), alias), proven: null };
+    } catch (error) {
+      if (!hasCode(error, 'NOT_FOUND')) throw error;
+      // A model's name may have an "@" of its own.
+      return await this.#newest(name).catch(() => Promise.reject(error));
+    }
+  }
+
+  async #newest(name: string): Promise<VersionChoice> {
+    const { items } = await this.#models.versions(name, { first: MAX_LOOKED_AT });
+    const [newest] = items;
+    if (newest === undefined) return { version: await this.#models.latestVersion(name), proven: null };
+    const records = (await this.#checks?.(items)) ?? [];
+    const statusOf = (index: number) => records[index]?.status;
+    const version = items.find((_version, index) => statusOf(index) !== 'REFUSED') ?? newest;
+    const proven = items.find((_version, index) => statusOf(index) === 'SERVABLE') ?? null;
+    return { version, proven };
+  }
+
   #forget(now: number): void {
     for (const [key, { askedAt }] of this.#kept) {
       if (now - askedAt < FRESH_MS && this.#kept.size <= MAX_KEPT) return;
       this.#kept.delete(key);
     }
   }
+}
+
+/** One text for a way to name a version. */
+export function referenceKey(name: string, version: string | undefined): string {
+  return modelVersionKey(name, version ?? '');
 }

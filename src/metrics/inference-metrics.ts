@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { expectedFailure } from '../database/failure.ts';
-import type { PredictionOutcome } from '../inference/prediction-observer.ts';
+import type { PredictionOutcome, PredictionTimings } from '../inference/prediction-observer.ts';
 import { ERROR_CODES } from '../platform/errors.ts';
 import type { Registry } from '../platform/metrics.ts';
 import { BoundedLabel } from './bounded-label.ts';
@@ -9,12 +9,14 @@ import { BoundedLabel } from './bounded-label.ts';
 const MAX_MODELS = 50;
 /** Requests for what does not exist. As `BoundedLabel.OTHER`, no model's name. */
 const UNKNOWN_MODEL = ':unknown';
+const PHASES = ['parse', 'queue', 'predict', 'serialize'] as const;
 const OUTCOMES = ['ok', 'client_error', 'error'] as const;
 
 /** Predictions, by model. */
 export class InferenceMetrics {
   readonly #requests: Counter<'model' | 'status'>;
   readonly #latencies: Histogram<'model'>;
+  readonly #phases: Histogram<'phase'>;
   readonly #models: BoundedLabel;
 
   /** @param warmModels how many models are loaded, asked for at each collection */
@@ -33,6 +35,14 @@ export class InferenceMetrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     });
+    this.#phases = new Histogram({
+      name: 'mlops_inference_phase_seconds',
+      help: 'Time of the parts of an answer by REST, as its Server-Timing has them: parse, queue, predict, serialize.',
+      labelNames: ['phase'],
+      buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
+      registers,
+    });
+    for (const phase of PHASES) this.#phases.zero({ phase });
     for (const status of OUTCOMES) this.#requests.inc({ model: UNKNOWN_MODEL, status }, 0);
     this.#models = new BoundedLabel(MAX_MODELS, (model) => {
       for (const status of OUTCOMES) this.#requests.inc({ model, status }, 0);
@@ -51,6 +61,11 @@ export class InferenceMetrics {
     const model = modelName === null ? UNKNOWN_MODEL : this.#models.of(modelName);
     this.#requests.inc({ model, status: statusOf(error) });
     if (error === undefined) this.#latencies.observe({ model }, seconds);
+  };
+
+  /** Measures the parts of one answer. */
+  readonly timed = (timings: PredictionTimings): void => {
+    for (const phase of PHASES) this.#phases.observe({ phase }, timings[phase] / 1000);
   };
 }
 

@@ -39,12 +39,21 @@ const TO_JSON_SCHEMA = {
   },
 } as const;
 
+type Headers = Readonly<Record<string, { readonly type: 'string' | 'integer'; readonly description: string }>>;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of its answers with a status of 200 to 299, for the document. */
+    readonly answerHeaders?: Headers;
+  }
+}
+
 /** On every answer. */
 const REQUEST_ID = {
   'x-request-id': { type: 'string', description: 'The id of the request, which the log has too.' },
 } as const;
 const RETRY_AFTER = { 'retry-after': { type: 'integer', description: 'Ask again after so many seconds.' } } as const;
-const HEADERS: Readonly<Record<string, ReturnType<typeof headersOf>>> = {
+const HEADERS: Readonly<Record<string, Headers>> = {
   401: { 'www-authenticate': { type: 'string', description: 'How to show the key: `Bearer`.' } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
@@ -67,7 +76,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
     convertConstToEnum: false,
-    transform: ({ schema, url }) => ({ schema: documented(schema), url }),
+    transform: ({ schema, url, route }) => ({ schema: documented(schema, route.config?.answerHeaders), url }),
     transformObject: (result) => {
       if (!('openapiObject' in result)) throw new Error('the document is no OpenAPI document');
       const { openapiObject } = result;
@@ -77,7 +86,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
 }
 
 /** A route's declaration with JSON Schema in place of zod; a route without one is none of the API's. */
-function documented(schema: FastifySchema | undefined): FastifySchema {
+function documented(schema: FastifySchema | undefined, ofSuccess?: Headers): FastifySchema {
   if (schema === undefined || schema.hide === true) return { hide: true };
   const { body, querystring, params, headers, response, ...rest } = schema;
   const entries = Object.entries({ body, querystring, params, headers }).filter(([, part]) => part !== undefined);
@@ -87,7 +96,11 @@ function documented(schema: FastifySchema | undefined): FastifySchema {
     response: Object.fromEntries(
       Object.entries(response ?? {}).map(([status, answer]) => [
         status,
-        { ...contentOf(answer), description: STATUS_MEANINGS[status], headers: headersOf(status) },
+        {
+          ...contentOf(answer),
+          description: STATUS_MEANINGS[status],
+          headers: { ...headersOf(status), ...(status.startsWith('2') && ofSuccess) },
+        },
       ]),
     ),
   };
@@ -100,7 +113,7 @@ function contentOf(answer: unknown): object {
   return typeof mediaType === 'string' ? { content: { [mediaType]: { schema } } } : schema;
 }
 
-function headersOf(status: string): Record<string, { type: 'string' | 'integer'; description: string }> {
+function headersOf(status: string): Headers {
   return { ...REQUEST_ID, ...HEADERS[status] };
 }
 

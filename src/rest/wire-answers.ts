@@ -119,6 +119,17 @@ export const trainingJobPage = z
   .describe('A page of training jobs.')
   .register(components, { id: 'TrainingJobPage' });
 
+const predictionMetadata = z
+  .object({
+    model_version: z.string(),
+    run_id: z.string().nullable(),
+    job_id: z.string().nullable(),
+    environment_hash: z.string().nullable().describe('Of the environment that its job ran in.'),
+    engine: z.enum(['python', 'onnx']),
+  })
+  .describe('What answered.')
+  .register(components, { id: 'PredictionMetadata' });
+
 export const prediction = z
   .object({
     model_name: z.string(),
@@ -130,6 +141,7 @@ export const prediction = z
       .describe('For each row the probability of each class; null when they were not asked for.'),
     inference_time_ms: z.number(),
     timestamp: time,
+    metadata: predictionMetadata.optional().describe('When `include_metadata` was given.'),
   })
   .describe('What a model predicts.')
   .meta({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type PredictionRequest, predictionRequest } from '../inference/service.ts';
+import { type PredictionRequest, predictionRequest, VERSION_REFERENCE } from '../inference/service.ts';
 import { type RegistryRequest, registryRequest } from '../models/registry-request.ts';
 import { components } from './wire-answers.ts';
 
@@ -43,14 +43,16 @@ export const inferenceRequest = z
   .preprocess(
     withoutNulls,
     z.object({
-      model_name: asked.modelName.describe('A registered model.'),
+      model_name: asked.modelName.describe(
+        'A registered model, or `<name>@<alias>` for the version that an alias of it names.',
+      ),
       model_version: z
         .preprocess((value) => (typeof value === 'number' ? String(value) : value), asked.modelVersion)
-        .describe('The number of a version, or `latest`.')
+        .describe('The number of a version, an alias, or `latest`: the newest version that works.')
         .meta({
           wire: {
             anyOf: [
-              { type: 'string', pattern: '^(latest|[1-9][0-9]{0,9})$' },
+              { type: 'string', pattern: VERSION_REFERENCE.source },
               { type: 'integer', minimum: 1, maximum: 9_999_999_999 },
               { type: 'null' },
             ],
@@ -61,16 +63,18 @@ export const inferenceRequest = z
       return_probabilities: looseTruth(asked.returnProbabilities).describe(
         'Whether to give the probability of each class too.',
       ),
+      include_metadata: looseTruth(z.boolean().default(false)).describe(
+        'Whether to say what answered (version, run, job, environment, engine), as headers always do.',
+      ),
     }),
   )
-  .transform(
-    (wire): PredictionRequest => ({
-      modelName: wire.model_name,
-      modelVersion: wire.model_version,
-      inputs: wire.inputs,
-      returnProbabilities: wire.return_probabilities,
-    }),
-  )
+  .transform((wire): PredictionRequest & { readonly includeMetadata: boolean } => ({
+    modelName: wire.model_name,
+    modelVersion: wire.model_version,
+    inputs: wire.inputs,
+    returnProbabilities: wire.return_probabilities,
+    includeMetadata: wire.include_metadata,
+  }))
   .meta({
     description: 'Rows to predict.',
     examples: [

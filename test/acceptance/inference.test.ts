@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
@@ -59,6 +60,36 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
     expect(body.probabilities[1][0]).toBeGreaterThan(0.5);
   });
 
+  test('says what answered and where its time went, in headers always and in the body when asked', async () => {
+    const ask = (body: object) =>
+      fetch(`${url}/mlops/inference`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model_name: classifier, inputs: people, ...body }),
+      });
+    const { version, runId, job } = await jobs.client.modelVersion(classifier, '1');
+    const plain = await ask({});
+    expect(Object.fromEntries(plain.headers)).toMatchObject({
+      'x-asgard-model-version': version,
+      'x-asgard-run-id': runId,
+      'x-asgard-job-id': job?.id,
+      'x-asgard-environment': expect.stringMatching(/^[0-9a-f]{16,}$/),
+      'x-asgard-engine': expect.stringMatching(/^(python|onnx)$/),
+      'server-timing': expect.stringMatching(/^(parse|, queue|, predict|, serialize);dur=[0-9.]+/),
+    });
+    expect(await plain.json()).not.toHaveProperty('metadata');
+    const told = await (await ask({ include_metadata: true })).json();
+    expect(told.metadata).toEqual({
+      model_version: version,
+      run_id: runId,
+      job_id: job?.id,
+      environment_hash: plain.headers.get('x-asgard-environment'),
+      engine: plain.headers.get('x-asgard-engine'),
+    });
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{phase="predict"\} [1-9]/);
+  });
+
   test('through GraphQL is the same', async () => {
     const rest = await infer({ model_name: classifier, inputs: people, return_probabilities: true });
     const { predictions, probabilities } = rest.body;
@@ -87,12 +118,9 @@ describe('a request that is wrong', { timeout: JOB_LIMIT_MS }, () => {
   test.each<[string, object, number, string]>([
     ['a model that is not there', { model_name: 'no_such_model', inputs: columns }, 404, 'no_such_model'],
     ['a version that is not there', { model_name: pickle, model_version: '77', inputs: columns }, 404, '77'],
-    [
-      'a version that is no number',
-      { model_name: pickle, model_version: 'newest', inputs: columns },
-      422,
-      'model_version',
-    ],
+    ['an alias that is not there', { model_name: pickle, model_version: 'newest', inputs: columns }, 404, 'newest'],
+    ['an alias in the name that is not there', { model_name: `${classifier}@best`, inputs: columns }, 404, 'best'],
+    ['a version that is neither', { model_name: pickle, model_version: 'v1', inputs: columns }, 422, 'model_version'],
     ['a missing column', { model_name: pickle, inputs: { a: [1, 2] } }, 422, 'b'],
     ['an unknown column', { model_name: pickle, inputs: { ...columns, extra: [1, 2] } }, 422, 'extra'],
     ['a text for a number', { model_name: pickle, inputs: { ...columns, b: [3, 'four'] } }, 422, 'four'],
@@ -146,10 +174,54 @@ describe('versions', { timeout: JOB_LIMIT_MS }, () => {
     expect(await ask()).toEqual(['1', 4]);
     const { job } = await jobs.run(pickleScript(5), { modelName: name });
     expect(job.modelVersion).toMatchObject({ name, version: '2' });
+    await poll(ask, ([version]) => version === '2');
     expect(await ask()).toEqual(['2', 10]);
+    await poll(
+      () => ask('latest'),
+      ([version]) => version === '2',
+    );
     expect(await ask('latest')).toEqual(['2', 10]);
     expect(await ask('1')).toEqual(['1', 4]);
     expect(await ask(2)).toEqual(['2', 10]);
+  });
+});
+
+describe('an alias', { timeout: JOB_LIMIT_MS }, () => {
+  test('that moves under load loses no request, and answers by the new version once it is loaded', async () => {
+    const name = uniqueName('moved');
+    for (const slope of [2, 5]) await jobs.run(pickleScript(slope), { modelName: name });
+    const move = (version: string) => jobs.client.registry.setAlias(name, 'champion', version);
+    await move('1');
+    const counts = { requests: 0, failures: 0, '1': 0, '2': 0 };
+    const ask = async (number: number) => {
+      const named =
+        number % 2 === 0 ? { model_name: `${name}@champion` } : { model_name: name, model_version: 'champion' };
+      const { status, body } = await infer({ ...named, inputs: { a: [1], b: [1] } });
+      counts.requests += 1;
+      const expected = { '1': 4, '2': 10 }[String(body.model_version)];
+      if (status === 200 && Math.round(body.predictions[0]) === expected) counts[body.model_version as '1' | '2'] += 1;
+      else counts.failures += 1;
+    };
+    await ask(0);
+    let isDone = false;
+    const clients = Array.from({ length: 4 }, async (_, client) => {
+      while (!isDone) await ask(client);
+    });
+    await poll(
+      () => counts['1'],
+      (count) => count > 50,
+    );
+    await move('2');
+    await poll(
+      () => counts['2'],
+      (count) => count > 200,
+      JOB_LIMIT_MS,
+    );
+    isDone = true;
+    await Promise.all(clients);
+    console.log('an alias moved under load:', JSON.stringify(counts));
+    expect(counts).toMatchObject({ failures: 0, requests: counts['1'] + counts['2'] });
+    expect((await infer({ model_name: `${name}@champion`, inputs: { a: [1], b: [1] } })).body.model_version).toBe('2');
   });
 });
 

@@ -169,7 +169,10 @@ test('a prediction shows null for probabilities that nobody asked for', () => {
     predictions: [0, 1],
     probabilities: null,
     inferenceTimeMs: 2.5,
-  };
+    predictMs: 1,
+    engine: 'python',
+    origin: { runId: null, jobId: null, environmentHash: null },
+  } as const;
   expect(presentPrediction(prediction, createdAt)).toEqual({
     model_name: 'm',
     model_version: '1',

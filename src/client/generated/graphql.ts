@@ -427,9 +427,9 @@ export type OrderDirection =
 export type PredictInput = {
   /** An object of columns, each a list with one value for each row: `{"age": [31, 45]}`. */
   readonly inputs: unknown;
-  /** The name of the registered model to ask. */
+  /** The registered model to ask, or `<name>@<alias>`. */
   readonly modelName: string;
-  /** The number of its version as text; the newest when absent. */
+  /** The number of its version as text, an alias, or `latest`: the newest that works, as when absent. */
   readonly modelVersion?: string | null | undefined;
   /** Whether to give class probabilities too. */
   readonly returnProbabilities?: boolean | null | undefined;

@@ -113,7 +113,7 @@ export class PythonModel implements ServedModel {
     if (this.isEnded) throw this.#gone();
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<ModelAnswer>();
-    const waiting: Waiting = { request, resolve, reject, wasTried: false };
+    const waiting: Waiting = { request, addedAt: performance.now(), resolve, reject, wasTried: false };
     this.#queue.add(waiting);
     this.#wake();
     const limit = setTimeout(() => {
@@ -190,6 +190,7 @@ export class PythonModel implements ServedModel {
     const limitMs = isMerged ? this.#requestLimitMs * MERGED_PART : this.#requestLimitMs;
     const late = `the model did not answer within ${limitMs / 1000} s`;
     const startedAt = performance.now();
+    for (const waiting of batch) waiting.begunAt = startedAt;
     let isLate = false;
     const limit = setTimeout(() => {
       isLate = true;
@@ -289,10 +290,10 @@ export class PythonModel implements ServedModel {
   }
 }
 
-function settle({ resolve, reject }: Waiting, answer: ProcessAnswer | undefined): void {
+function settle({ resolve, reject, addedAt, begunAt = addedAt }: Waiting, answer: ProcessAnswer | undefined): void {
   if (answer === undefined) return;
   if (!('error' in answer)) {
-    resolve(answer);
+    resolve({ ...answer, queueMs: begunAt - addedAt });
     return;
   }
   const { kind, message, path } = answer.error;

@@ -12,6 +12,9 @@ const MAX_MERGED_VALUES = 50_000;
 /** A request that has no answer yet. */
 export interface Waiting {
   readonly request: WorkerRequest;
+  /** By `performance.now()`, as is `begunAt`: when it came, and when a process was given it last. */
+  readonly addedAt: number;
+  begunAt?: number;
   resolve(answer: ModelAnswer): void;
   reject(error: unknown): void;
   /** A process has ended with it: it is not merged with others any more, and not tried a third time. */

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
 import { listAllModels } from '../list-models.ts';
+import { describePredictions, PREDICTION_HEADERS, presentMetadata } from '../prediction-reply.ts';
 import { presentPrediction } from '../present.ts';
 import { presentModel, presentModels, presentRegistration } from '../present-models.ts';
 import type { RestServices } from '../services.ts';
@@ -18,9 +19,11 @@ export function modelRoutes({
   models,
   inference,
   modelChecks,
-}: Pick<RestServices, 'models' | 'inference' | 'modelChecks'>): FastifyPluginAsync {
+  onPredictionTimed,
+}: Pick<RestServices, 'models' | 'inference' | 'modelChecks' | 'onPredictionTimed'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
+    const describe = describePredictions(server, onPredictionTimed);
     app.post(
       '/mlops/registry',
       {
@@ -69,6 +72,7 @@ export function modelRoutes({
     app.post(
       '/mlops/inference',
       {
+        config: { answerHeaders: PREDICTION_HEADERS },
         schema: {
           tags: TAGS,
           operationId: 'predict',
@@ -77,7 +81,15 @@ export function modelRoutes({
           response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 200: prediction, 404: httpError, 409: httpError },
         },
       },
-      async ({ body }) => presentPrediction(await inference.predict(body), new Date()),
+      async ({ body }, reply) => {
+        const parseMs = reply.elapsedTime;
+        const predicted = await inference.predict(body);
+        describe(reply, parseMs, predicted);
+        return {
+          ...presentPrediction(predicted, new Date()),
+          ...(body.includeMetadata && { metadata: presentMetadata(predicted) }),
+        };
+      },
     );
     refuseOtherMethods(app, '/mlops/registry', ['POST']);
     refuseOtherMethods(app, '/mlops/models', ['GET']);

@@ -1,0 +1,72 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { PredictionTimings } from '../inference/prediction-observer.ts';
+import type { Prediction } from '../inference/service.ts';
+
+/** What a header may say: an id of another registry may be any text. */
+const PRINTABLE = /^[\x21-\x7e]{1,200}$/;
+
+/** Headers of every answer that has predictions, and what they say. */
+export const PREDICTION_HEADERS = {
+  'x-asgard-model-version': { type: 'string', description: 'The version that answered.' },
+  'x-asgard-run-id': { type: 'string', description: 'The MLflow run that it was trained by; absent when not known.' },
+  'x-asgard-job-id': { type: 'string', description: 'The job that it was trained by; absent when none was.' },
+  'x-asgard-environment': { type: 'string', description: 'The hash of the environment that its job ran in.' },
+  'x-asgard-engine': { type: 'string', description: 'What runs the model: `python` or `onnx`.' },
+  'server-timing': {
+    type: 'string',
+    description: 'Where the time went, in milliseconds: `parse`, `queue` (a load is in it), `predict`, `serialize`.',
+  },
+} as const;
+
+/** A prediction's origin as the body of an answer has it. */
+export function presentMetadata({ modelVersion, engine, origin }: Prediction) {
+  return {
+    model_version: modelVersion,
+    run_id: origin.runId,
+    job_id: origin.jobId,
+    environment_hash: origin.environmentHash,
+    engine,
+  };
+}
+
+interface Timed {
+  readonly timings: Omit<PredictionTimings, 'serialize'>;
+  serializedFrom: number;
+}
+
+/**
+ * Has answers to predictions say in their headers what answered, and how long it took.
+ * @returns to be called with each prediction before it is sent; `parseMs` is the reply's `elapsedTime` when its handler began
+ */
+export function describePredictions(app: FastifyInstance, onTimed: (timings: PredictionTimings) => void) {
+  const kept = new WeakMap<FastifyReply, Timed>();
+  app.addHook('preSerialization', async (_request, reply, payload) => {
+    const timed = kept.get(reply);
+    if (timed !== undefined) timed.serializedFrom = performance.now();
+    return payload;
+  });
+  app.addHook('onSend', async (_request, reply, payload) => {
+    const timed = kept.get(reply);
+    if (timed === undefined || timed.serializedFrom === 0) return payload;
+    const timings = { ...timed.timings, serialize: performance.now() - timed.serializedFrom };
+    onTimed(timings);
+    const entries = Object.entries(timings).map(([name, milliseconds]) => `${name};dur=${milliseconds.toFixed(3)}`);
+    reply.header('server-timing', entries.join(', '));
+    return payload;
+  });
+  return (reply: FastifyReply, parseMs: number, prediction: Prediction): void => {
+    const { inferenceTimeMs, predictMs, origin } = prediction;
+    const headers = {
+      'x-asgard-model-version': prediction.modelVersion,
+      'x-asgard-run-id': origin.runId,
+      'x-asgard-job-id': origin.jobId,
+      'x-asgard-environment': origin.environmentHash,
+      'x-asgard-engine': prediction.engine,
+    };
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== null && PRINTABLE.test(value)) reply.header(name, value);
+    }
+    const queue = Math.max(0, inferenceTimeMs - predictMs);
+    kept.set(reply, { timings: { parse: parseMs, queue, predict: predictMs }, serializedFrom: 0 });
+  };
+}
