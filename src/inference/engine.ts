@@ -16,6 +16,8 @@ export interface ModelAnswer {
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
   /** How long it waited for its turn; absent: not at all. */
   readonly queueMs?: number;
+  /** What gave it, where that is not always the model's `engine`. */
+  readonly engine?: EngineName;
 }
 
 /** A model version in memory, ready to answer. Disposing ends it; requests that have no answer yet are told UNAVAILABLE. */

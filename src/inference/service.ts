@@ -159,7 +159,7 @@ export class InferenceService {
 
 async function askModel(model: ServedModel, request: WorkerRequest) {
   const startedAt = performance.now();
-  const { predictions, probabilities, queueMs = 0 } = await model.predict(request);
+  const { predictions, probabilities, queueMs = 0, engine = model.engine } = await model.predict(request);
   const predictMs = Math.max(0, performance.now() - startedAt - queueMs);
-  return { predictions, probabilities, predictMs, engine: model.engine };
+  return { predictions, probabilities, predictMs, engine };
 }

@@ -83,7 +83,8 @@ export class VersionModel implements ServedModel {
     try {
       const answer = await this.#compiled?.predict(request, signal);
       if (answer != null) return answer;
-      return await (await this.#pythonModel(this.#stop.signal)).predict(request, signal);
+      const python = await this.#pythonModel(this.#stop.signal);
+      return { ...(await python.predict(request, signal)), engine: 'python' };
     } finally {
       this.#waiting -= 1;
     }
