@@ -111,6 +111,12 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
     expect(await predict({ model_name: 'counted', inputs: { a: [1] } })).toBe(422);
     expect(await predict({ model_name: 'nobody made it', inputs })).toBe(404);
 
+    const { runId } = await platform.client.job(id);
+    const { run } = await (await fetch(`${platform.url}/api/2.0/mlflow/runs/get?run_id=${runId}`)).json();
+    const artifacts = run.info.artifact_uri.replace('mlflow-artifacts:', '/api/2.0/mlflow-artifacts/artifacts');
+    const pickle = await fetch(`${platform.url}${artifacts}/model/model.pkl`);
+    expect((await pickle.arrayBuffer()).byteLength).toBe(sizeBytes);
+
     const after = await metrics();
     const names = ['mlops_inference_requests_total', 'mlops_inference_latency_seconds_count'];
     expect(after.since(before, names)).toEqual({
@@ -146,12 +152,12 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
         source: `${run.info.artifact_uri}/model`,
         run_id: run.info.run_id,
       });
-      expect((await post('/mlops/inference', { model_name: name, inputs: { a: [1] } })).status).toBe(503);
+      expect((await post('/mlops/inference', { model_name: name, inputs: { a: [1] } })).status).toBe(409);
     };
     await Promise.all(names.map(askFor));
     const now = await metrics();
     for (const name of names) {
-      const labels = { model: name.replaceAll('\n', '\ufffd'), status: 'error' };
+      const labels = { model: name.replaceAll('\n', '\ufffd'), status: 'client_error' };
       expect(now.value('mlops_inference_requests_total', labels)).toBe(1);
     }
   });
