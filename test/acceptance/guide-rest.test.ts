@@ -458,7 +458,7 @@ describe('the churn example', () => {
   test.each([
     ['no model', { model_name: undefined }, ['model_name']],
     ['an empty model name', { model_name: '' }, ['model_name']],
-    ['a version that is no number', { model_version: 'newest' }, ['model_version']],
+    ['a version that is neither a number nor an alias', { model_version: 'v1' }, ['model_version']],
     ['no inputs', { inputs: undefined }, ['inputs']],
     ['inputs without a column', { inputs: {} }, ['inputs']],
     ['inputs as rows', { inputs: [[1, 2]] }, ['inputs']],

@@ -167,6 +167,8 @@ pq.write_table(pa.table({"a": [1, 2], "list": [["x", "y"], None]}), sys.argv[1])
     expect(await send('POST', `${table}s`, 'id\n1\n')).toMatchObject(absent);
     expect(await get(table, '?snapshot=12')).toMatchObject({ status: 404 });
     expect(await get('%00')).toMatchObject({ status: 404 });
+    // Python takes U+0085 for a blank.
+    expect((await fetch(`${api.url}/iceberg/tables/%C2%85/${table}`)).status).toBe(404);
     expect(await send('PUT', '1st', 'id\n1\n')).toMatchObject({
       status: 422,
       body: { detail: [{ loc: ['path', 'table'], msg: expect.stringContaining('not begin with a digit') }] },

@@ -45,7 +45,9 @@ def find(catalog: Catalog, schema: str, name: str) -> Table | None:
     from pyiceberg.exceptions import NoSuchTableError
 
     namespace = schema.split(".")
-    if "" in namespace or any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
+    # pyiceberg fails on a blank part of a namespace, and PostgreSQL on what it cannot store.
+    is_blank = any(not part.strip() for part in namespace)
+    if is_blank or any(not 0 < len(text) <= MAX_NAME or _UNSTORABLE.search(text) for text in (schema, name)):
         return None
     try:
         return catalog.load_table((*namespace, name))
