@@ -302,6 +302,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     500,
     await Deployer.start({ database, listener, models, mustServe, logger, registry: aroundModels.registry }),
   );
+  stop.throwIfAborted();
   checker.warmUp();
   return {
     url,

@@ -42,7 +42,7 @@ describe('the configuration', () => {
       databaseUrl: undefined,
       mlflowTrackingUri: undefined,
       // Half of what the machine, or its container, has.
-      serving: { memoryBytes: expect.any(Number), filesLimitBytes: 20 * 2 ** 30, preload: [] },
+      serving: { memoryBytes: expect.any(Number), filesLimitBytes: 20 * 2 ** 30, preload: [], compiles: true },
       s3: undefined,
       features: {
         databaseUrl: undefined,
@@ -121,6 +121,7 @@ describe('the configuration', () => {
       outputLimitBytes: 3 * 1024 * 1024,
       uploadLimitBytes: 4 * 1024 * 1024,
       serving: {
+        compiles: true,
         memoryBytes: 512 * 2 ** 20,
         filesLimitBytes: 2 * 2 ** 30,
         preload: [

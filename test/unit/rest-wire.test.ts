@@ -184,6 +184,7 @@ describe('an inference request', () => {
       modelName: 'churn_predictor',
       inputs: { age: [1, 2] },
       returnProbabilities: false,
+      includeMetadata: false,
     });
     expect(parseInference({ ...inference, return_probabilities: 'true' }).returnProbabilities).toBe(true);
   });
@@ -192,6 +193,7 @@ describe('an inference request', () => {
     [3, '3'],
     ['3', '3'],
     ['latest', 'latest'],
+    ['champion', 'champion'],
     [null, undefined],
     [undefined, undefined],
   ])('model_version %j is the version %j', (given, version) => {
@@ -201,7 +203,7 @@ describe('an inference request', () => {
   test.each([
     ['model_name', '', 'string_too_short'],
     ['model_name', undefined, 'missing'],
-    ['model_version', 'newest', 'string_pattern_mismatch'],
+    ['model_version', 'v1', 'string_pattern_mismatch'],
     ['model_version', 0, 'string_pattern_mismatch'],
     ['model_version', 1.5, 'string_pattern_mismatch'],
     ['model_version', true, 'string_type'],
