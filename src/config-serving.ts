@@ -1,5 +1,5 @@
-import { totalmem } from 'node:os';
 import { z } from 'zod';
+import { machineMemory } from './platform/machine-memory.ts';
 
 const MEBIBYTE = 2 ** 20;
 const GIBIBYTE = 2 ** 30;
@@ -47,9 +47,8 @@ export const servingVariables = {
 export function servingConfig(value: z.output<z.ZodObject<typeof servingVariables>>): ServingConfig {
   const { ASGARD_MODEL_MEMORY: memory } = value;
   // Of a container; it is 0, or larger than what there is, where there is no limit.
-  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return {
-    memoryBytes: memory === undefined ? Math.floor(Math.min(totalmem(), constrained) / 2) : memory * MEBIBYTE,
+    memoryBytes: memory === undefined ? Math.floor(machineMemory() / 2) : memory * MEBIBYTE,
     filesLimitBytes: value.ASGARD_MODEL_FILES_LIMIT * GIBIBYTE,
     compiles: value.ASGARD_COMPILE === '1',
     preload: value.ASGARD_PRELOAD_MODELS.map((text) => {

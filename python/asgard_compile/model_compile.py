@@ -61,7 +61,7 @@ def main() -> None:
     request = Request(**json.loads(os.environ.pop("ASGARD_MODEL_COMPILE")))
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (request.memory_bytes, request.memory_bytes))
-    os.nice(10)
+    os.nice(15)
     report = compile_model(request)
     partial = Path(request.folder, "report.partial")
     partial.write_text(json.dumps(report))

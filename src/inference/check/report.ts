@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { ExampleSource } from '../../database/generated/enums.ts';
+import { readUntrusted } from '../../platform/untrusted-file.ts';
 
 /** A report of an honest model has a traceback, a signature and an MLmodel in it. */
 const MAX_BYTES = 1024 * 1024;
@@ -28,13 +27,10 @@ export type CheckReport = z.infer<typeof checkReport>;
  * @returns null when there is none
  */
 export async function readReport(path: string): Promise<CheckReport | null> {
+  const file = await readUntrusted(path, MAX_BYTES);
+  if (file === null) return null;
   try {
-    // A link would be followed with the platform's rights, and a pipe waited for.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const { size } = await file.stat();
-    if (size > MAX_BYTES) return null;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0);
-    return checkReport.parse(JSON.parse(buffer.toString('utf8', 0, bytesRead)));
+    return checkReport.parse(JSON.parse(file.toString()));
   } catch {
     return null;
   }

@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../../config.ts';
-import type { RunHandle } from '../../executors/executor.ts';
-import type { LocalExecutor } from '../../executors/local.ts';
+import type { RunSpec } from '../../executors/executor.ts';
+import { type ProgramExecutor, runProgram } from '../../executors/run-program.ts';
 import { AsgardError, messageOf } from '../../platform/errors.ts';
+import { machineMemory } from '../../platform/machine-memory.ts';
 import type { ExitRecord } from '../../python/frames.ts';
 import { type CheckReport, readReport } from './report.ts';
 
@@ -18,13 +17,9 @@ __import__("asgard.model_check").model_check.main()
 const PROGRAM_NAME = 'model_check.py';
 const REPORT_NAME = 'report.json';
 const OUTPUT_LIMIT_BYTES = 256 * 1024;
-const MAX_TAIL = 4_000;
-
-/** Where models are tried. */
-export type CheckExecutor = Pick<LocalExecutor, 'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf'>;
 
 export interface TryOptions {
-  readonly executor: CheckExecutor;
+  readonly executor: ProgramExecutor;
   /** Of the environment that the model was trained in. */
   readonly environmentFolder: string;
   /** The model's files, which it may only read. */
@@ -45,30 +40,29 @@ export interface TryOptions {
  */
 export async function tryModel(options: TryOptions): Promise<CheckReport> {
   const { executor, limitSeconds, signal } = options;
-  const handle: RunHandle = { jobId: `check-${randomUUID()}`, attempt: 1, place: executor.place };
   try {
-    await executor.reserve(handle);
-    signal.throwIfAborted();
-    const path = join(executor.workFolderOf(handle), REPORT_NAME);
-    await executor.submit(handle, runSpecOf(options, path));
-    const { exit, tail } = await exitOf(executor, handle, signal);
-    return concluded(await readReport(path), exit, tail, limitSeconds);
+    return await runProgram({
+      executor,
+      name: 'check',
+      spec: (folder) => runSpecOf(options, join(folder, REPORT_NAME)),
+      conclude: async (folder, { exit, tail }) =>
+        concluded(await readReport(join(folder, REPORT_NAME)), exit, tail, limitSeconds),
+      signal,
+    });
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof AsgardError && cause.code === 'UNAVAILABLE') throw cause;
     throw new AsgardError('UNAVAILABLE', `the model could not be tried: ${messageOf(cause)}`, { cause });
-  } finally {
-    await executor.forget(handle);
   }
 }
 
-function runSpecOf(options: TryOptions, report: string) {
+function runSpecOf(options: TryOptions, report: string): RunSpec {
   const { environmentFolder, modelFolder, dataFiles, runId, limitSeconds } = options;
   const request = {
     model: modelFolder,
     report,
     data_files: dataFiles,
-    memory_bytes: Math.floor(memoryOfMachine() / 2),
+    memory_bytes: Math.floor(machineMemory() / 2),
     run_id: runId,
   };
   return {
@@ -81,23 +75,6 @@ function runSpecOf(options: TryOptions, report: string) {
     outputLimitBytes: OUTPUT_LIMIT_BYTES,
     readable: [modelFolder, PACKAGES],
   };
-}
-
-/** A container may have less than its machine; where that is not limited, an enormous number is given, or 0. */
-function memoryOfMachine(): number {
-  const constrained = process.constrainedMemory();
-  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-}
-
-async function exitOf(executor: CheckExecutor, handle: RunHandle, signal: AbortSignal) {
-  let tail = '';
-  for await (const frames of executor.frames(handle, 0, signal)) {
-    for (const frame of frames) {
-      if ('stream' in frame && frame.stream === 'stderr') tail = `${tail}${frame.text}\n`.slice(-MAX_TAIL);
-      if ('exit' in frame) return { exit: frame.exit, tail };
-    }
-  }
-  throw new AsgardError('UNAVAILABLE', 'the model could not be tried: its process left no exit record');
 }
 
 function concluded(report: CheckReport | null, exit: ExitRecord, tail: string, limitSeconds: number): CheckReport {

@@ -1,5 +1,6 @@
 import type { PrismaClient, ServableVersion } from '../../database/generated/client.ts';
 import type { TransactionClient } from '../../database/generated/internal/prismaNamespace.ts';
+import type { ProgramExecutor } from '../../executors/run-program.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 import type { ModelFiles } from '../../models/model-files.ts';
@@ -11,7 +12,7 @@ import { environmentOfVersion } from '../version-environment.ts';
 import { environmentFiles } from './environment-files.ts';
 import type { CheckReport } from './report.ts';
 import { trainingFilesOf } from './training-files.ts';
-import { type CheckExecutor, tryModel } from './try-model.ts';
+import { tryModel } from './try-model.ts';
 import { placeBeside, writeBeside } from './wrapping.ts';
 
 /** One line for a log, a tag and an answer. */
@@ -22,7 +23,7 @@ export interface VersionCheckOptions {
   readonly mlflow: MlflowClient;
   readonly environments: Pick<PythonEnvironments, 'prepare' | 'prepareLocked'>;
   readonly files: Pick<ModelFiles, 'hold'>;
-  readonly executor: CheckExecutor;
+  readonly executor: ProgramExecutor;
   /** What one model gets to be loaded and to predict. */
   readonly limitSeconds: number;
   readonly logger: Logger;

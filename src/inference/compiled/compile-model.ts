@@ -1,12 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { PROJECT_ROOT } from '../../config.ts';
-import type { RunHandle } from '../../executors/executor.ts';
-import type { LocalExecutor } from '../../executors/local.ts';
+import type { RunSpec } from '../../executors/executor.ts';
+import { type ProgramExecutor, runProgram } from '../../executors/run-program.ts';
+import { machineMemory } from '../../platform/machine-memory.ts';
+import { readUntrusted } from '../../platform/untrusted-file.ts';
 import type { ExitRecord } from '../../python/frames.ts';
 import type { CompiledFile } from './compiled-store.ts';
 import { MAX_FILE_BYTES } from './compiled-store.ts';
@@ -22,16 +20,9 @@ const PROGRAM_NAME = 'model_compile.py';
 const LIMIT_SECONDS = 600;
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 const MAX_REPORT_BYTES = 8 * 2 ** 20;
-const MAX_TAIL = 2_000;
-
-/** Where models are compiled. */
-export type CompileExecutor = Pick<
-  LocalExecutor,
-  'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf'
->;
 
 export interface CompileOptions {
-  readonly executor: CompileExecutor;
+  readonly executor: ProgramExecutor;
   /** Of the model's environment with what compiling takes. */
   readonly environmentFolder: string;
   /** The model's files, which it may only read. */
@@ -51,27 +42,23 @@ type ProofRecord = Extract<z.infer<typeof compileReport>, { refusal: null }>['pr
  * Has a process that is set apart like a script, without any secret, turn a model into ONNX and prove that it says the same.
  * @throws AsgardError when it could not be tried; the signal's reason
  */
-export async function compileModel(options: CompileOptions): Promise<CompileResult> {
+export function compileModel(options: CompileOptions): Promise<CompileResult> {
   const { executor, signal } = options;
-  const handle: RunHandle = { jobId: `compile-${randomUUID()}`, attempt: 1, place: executor.place };
-  try {
-    await executor.reserve(handle);
-    signal.throwIfAborted();
-    const folder = executor.workFolderOf(handle);
-    await executor.submit(handle, runSpecOf(options, folder));
-    const { exit, tail } = await exitOf(executor, handle, signal);
-    return (await resultIn(folder)) ?? { refusal: lost(exit, tail) };
-  } finally {
-    await executor.forget(handle);
-  }
+  return runProgram({
+    executor,
+    name: 'compile',
+    spec: (folder) => runSpecOf(options, folder),
+    conclude: async (folder, { exit, tail }) => (await resultIn(folder)) ?? { refusal: lost(exit, tail) },
+    signal,
+  });
 }
 
-function runSpecOf({ environmentFolder, modelFolder, dataFiles }: CompileOptions, folder: string) {
+function runSpecOf({ environmentFolder, modelFolder, dataFiles }: CompileOptions, folder: string): RunSpec {
   const request = {
     model: modelFolder,
     folder,
     data_files: dataFiles,
-    memory_bytes: Math.floor(totalmem() / 4),
+    memory_bytes: Math.floor(machineMemory() / 4),
     largest_file_bytes: MAX_FILE_BYTES,
   };
   return {
@@ -84,24 +71,13 @@ function runSpecOf({ environmentFolder, modelFolder, dataFiles }: CompileOptions
     outputLimitBytes: OUTPUT_LIMIT_BYTES,
     readable: [modelFolder, PACKAGES],
     isSingleThreaded: true,
-    endsWithPlatform: true,
+    isPartOfPlatform: true,
   };
-}
-
-async function exitOf(executor: CompileExecutor, handle: RunHandle, signal: AbortSignal) {
-  let tail = '';
-  for await (const frames of executor.frames(handle, 0, signal)) {
-    for (const frame of frames) {
-      if ('stream' in frame && frame.stream === 'stderr') tail = `${tail}${frame.text}\n`.slice(-MAX_TAIL);
-      if ('exit' in frame) return { exit: frame.exit, tail };
-    }
-  }
-  throw new Error('the process that compiles a model left no exit record');
 }
 
 /** What the process left, which the model's code could write too; null when it is nothing of the kind. */
 async function resultIn(folder: string): Promise<CompileResult | null> {
-  const report = await readBounded(join(folder, 'report.json'), MAX_REPORT_BYTES);
+  const report = await readUntrusted(join(folder, 'report.json'), MAX_REPORT_BYTES);
   if (report === null) return null;
   let parsed: z.infer<typeof compileReport>;
   try {
@@ -110,22 +86,9 @@ async function resultIn(folder: string): Promise<CompileResult | null> {
     return { refusal: 'what its compilation left cannot be read' };
   }
   if (parsed.refusal !== null) return { refusal: parsed.refusal };
-  const file = await readBounded(join(folder, 'model.onnx'), MAX_FILE_BYTES);
+  const file = await readUntrusted(join(folder, 'model.onnx'), MAX_FILE_BYTES);
   if (file === null) return { refusal: 'its compilation left no file' };
   return { refusal: null, file, description: compiledDescription.parse(parsed), proof: parsed.proof };
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<Buffer | null> {
-  try {
-    // A link would be followed with the platform's rights, and a pipe waited for.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const stat = await file.stat();
-    if (!stat.isFile() || stat.size > maxBytes) return null;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(stat.size), 0, stat.size, 0);
-    return buffer.subarray(0, bytesRead);
-  } catch {
-    return null;
-  }
 }
 
 function lost({ reason, signal, code, message }: ExitRecord, tail: string): string {

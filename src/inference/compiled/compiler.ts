@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../../config.ts';
 import type { PrismaClient } from '../../database/generated/client.ts';
+import type { ProgramExecutor } from '../../executors/run-program.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 import type { ModelFiles } from '../../models/model-files.ts';
@@ -13,7 +14,7 @@ import { Repeated } from '../../platform/repeated.ts';
 import type { PythonEnvironments } from '../../python/environments.ts';
 import { trainingFilesOf } from '../check/training-files.ts';
 import { environmentOfVersion } from '../version-environment.ts';
-import { type CompileExecutor, type CompileResult, compileModel } from './compile-model.ts';
+import { type CompileResult, compileModel } from './compile-model.ts';
 import { CompiledModel } from './compiled-model.ts';
 import { removeUnused, storeCompiled } from './compiled-store.ts';
 
@@ -27,7 +28,7 @@ export interface CompilerOptions {
   readonly mlflow: MlflowClient;
   readonly environments: PythonEnvironments;
   readonly files: Pick<ModelFiles, 'hold'>;
-  readonly executor: CompileExecutor;
+  readonly executor: ProgramExecutor;
   /** One at a time of all platforms that share this file. */
   readonly lockPath: string;
   readonly logger: Logger;
