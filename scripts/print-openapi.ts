@@ -52,7 +52,7 @@ const services: RestServices = {
   status: uncalled,
   metrics: { metrics: uncalled, contentType: 'text/plain; version=0.0.4; charset=utf-8' },
   readiness: uncalled,
-  onPredictionTimed: uncalled,
+  onPredictionSerialized: uncalled,
 };
 
 const app = fastify();

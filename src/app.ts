@@ -245,7 +245,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
           restRoutes({
             ...services,
             metrics: metrics.registry,
-            onPredictionTimed: metrics.inference.timed,
+            onPredictionSerialized: metrics.inference.serialized,
             readiness: () => platform.readiness(),
           }),
         )),

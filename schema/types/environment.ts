@@ -92,7 +92,7 @@ const copyFields = {
   select: { status: true, failure: true, buildSeconds: true, sizeBytes: true, lastUsedAt: true },
 } as const;
 
-const Environment = builder.prismaObject('Environment', {
+export const Environment = builder.prismaObject('Environment', {
   description: 'A resolved lock of Python packages, which jobs and the models that came out of them share.',
   select: { hash: true },
   fields: (t) => ({

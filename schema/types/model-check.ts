@@ -1,13 +1,10 @@
 import type { ServableVersion } from '../../src/database/generated/client.ts';
-import type {
-  CompileStatus,
-  ExampleSource,
-  ServableStatus,
-  ServingEngine,
-} from '../../src/database/generated/enums.ts';
+import type { CompileStatus, ExampleSource, ServableStatus } from '../../src/database/generated/enums.ts';
+import { ENGINE_NAMES } from '../../src/inference/engine.ts';
 import { builder } from '../builder.ts';
 import { loadModelChecks } from '../loaders.ts';
 import { ModelVersion } from './model-version.ts';
+import { ServingEngineType } from './serving-engine.ts';
 
 const ServableStatusType = builder.enumType('ServableStatus', {
   description: 'Whether a registered model version works.',
@@ -26,14 +23,6 @@ const ExampleSourceType = builder.enumType('ExampleSource', {
     SIGNATURE: { description: 'A row made of its signature.' },
     FEATURE_NAMES: { description: 'A row made of the names or the number of columns that it was fitted to.' },
   } satisfies Record<ExampleSource, object>,
-});
-
-const ServingEngineType = builder.enumType('ServingEngine', {
-  description: 'What runs a model.',
-  values: {
-    PYTHON: { description: 'A Python process apart, in the environment that it was trained in.' },
-    ONNX: { description: 'The platform itself, as it was compiled and proved to be the same.' },
-  } satisfies Record<ServingEngine, object>,
 });
 
 const CompileStatusType = builder.enumType('CompileStatus', {
@@ -94,7 +83,11 @@ const ModelCheck = builder.objectRef<ServableVersion>('ModelCheck').implement({
       description: 'Its `inputs`, `outputs` and `params` as MLflow writes them; null when they are not known.',
       resolve: ({ signature }) => signature,
     }),
-    engine: t.expose('engine', { type: ServingEngineType, description: 'What runs it.' }),
+    engine: t.field({
+      type: ServingEngineType,
+      description: 'What runs it.',
+      resolve: ({ engine }) => ENGINE_NAMES[engine],
+    }),
     compileStatus: t.expose('compileStatus', { type: CompileStatusType, description: 'Whether it was compiled.' }),
     compileRefusal: t.exposeString('compileRefusal', {
       nullable: true,

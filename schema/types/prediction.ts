@@ -1,6 +1,70 @@
+import type { PredictionTimings } from '../../src/inference/prediction-observer.ts';
 import { type Prediction, type PredictionRequest, predictionRequest } from '../../src/inference/service.ts';
+import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { Environment } from './environment.ts';
+import { TrainingJob } from './job.ts';
+import { ModelVersion } from './model-version.ts';
+import { Run } from './run.ts';
+import { ServingEngineType } from './serving-engine.ts';
+
+const Origin = builder.objectRef<Prediction>('PredictionOrigin').implement({
+  description: 'The version that answered, and what made it. What is null is not known, is gone, or never was.',
+  fields: (t) => ({
+    runId: t.id({
+      nullable: true,
+      description: 'MLflow’s id of the run that logged it.',
+      resolve: ({ origin }) => origin.runId,
+    }),
+    jobId: t.id({
+      nullable: true,
+      description: 'The id of the job that it came out of.',
+      resolve: ({ origin }) => origin.jobId,
+    }),
+    environmentHash: t.string({
+      nullable: true,
+      description: 'The hash of the environment that its job ran in.',
+      resolve: ({ origin }) => origin.environmentHash,
+    }),
+    modelVersion: t.field({
+      type: ModelVersion,
+      nullable: true,
+      description: 'The version that answered.',
+      resolve: ({ modelName, modelVersion }) => modelVersionKey(modelName, modelVersion),
+    }),
+    run: t.field({
+      type: Run,
+      nullable: true,
+      description: 'The run that logged it.',
+      resolve: ({ origin }) => origin.runId,
+    }),
+    job: t.field({
+      type: TrainingJob,
+      nullable: true,
+      description: 'The job that it came out of.',
+      resolve: ({ origin: { jobId } }) => (jobId === null ? null : { id: jobId }),
+    }),
+    environment: t.field({
+      type: Environment,
+      nullable: true,
+      description: 'The Python environment that its job ran in.',
+      resolve: ({ origin: { environmentHash: hash } }) => (hash === null ? null : { hash }),
+    }),
+  }),
+});
+
+const Timings = builder.objectRef<PredictionTimings>('PredictionTimings').implement({
+  description: 'Where the time of an answer went, in milliseconds.',
+  fields: (t) => ({
+    parseMs: t.float({ description: 'Checking the input.', resolve: ({ parse }) => parse }),
+    queueMs: t.float({
+      description: 'Until the model took it in hand: the look-up of the version, a load, and the requests before it.',
+      resolve: ({ queue }) => queue,
+    }),
+    predictMs: t.float({ description: 'The prediction itself.', resolve: ({ predict }) => predict }),
+  }),
+});
 
 const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
   description: 'What a model said of some rows.',
@@ -24,6 +88,13 @@ const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
         'How long the answer took, in milliseconds: looking up the version and, when it is not loaded yet, loading it ' +
         'are included.',
     }),
+    engine: t.expose('engine', { type: ServingEngineType, description: 'What ran the model for this answer.' }),
+    origin: t.field({
+      type: Origin,
+      description: 'The version that answered, and what made it.',
+      resolve: (prediction) => prediction,
+    }),
+    timings: t.expose('timings', { type: Timings, description: 'Where the time went.' }),
   }),
 });
 
@@ -52,7 +123,12 @@ builder.mutationField('predict', (t) =>
     },
     description: 'Asks a model version for predictions.',
     args: { input: t.arg({ type: PredictInput, required: true, description: 'The rows and the model.' }) },
-    resolve: (_root, { input }, { inference }) => withFailures(() => inference.predict(parse(input))),
+    resolve: (_root, { input }, { inference }) =>
+      withFailures(() => {
+        const startedAt = performance.now();
+        const request = parse(input);
+        return inference.predict(request, performance.now() - startedAt);
+      }),
   }),
 );
 

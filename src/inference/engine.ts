@@ -1,8 +1,12 @@
+import type { ServingEngine } from '../database/generated/enums.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 
 /** What runs a model: onnxruntime in this process, or a Python process apart. */
 export type EngineName = 'onnx' | 'python';
+
+/** Of what the record of a version says. */
+export const ENGINE_NAMES = { PYTHON: 'python', ONNX: 'onnx' } as const satisfies Record<ServingEngine, EngineName>;
 
 /** A column that a model takes, by name; `type` is MLflow's name of it, null when only the name is known. */
 export interface ModelColumn {

@@ -6,17 +6,18 @@ export interface PredictionOutcome {
   readonly error?: unknown;
   /** From the parsed request to its end; loading a model that was not warm included. */
   readonly seconds: number;
+  /** Of one that was answered. */
+  readonly timings?: PredictionTimings;
 }
 
 /** Runs after every request for a prediction; it must not throw. */
 export type OnPrediction = (outcome: PredictionOutcome) => void;
 
-/** Where the time of one answer went, in milliseconds. */
+/** Where the time of one answer went, in milliseconds, as far as it is known when the answer is. */
 export interface PredictionTimings {
-  /** Reading the request. */
+  /** Reading the request; as whoever took it says. */
   readonly parse: number;
   /** Until the model took it in hand; a look-up of the version, a load and the requests before it are in it. */
   readonly queue: number;
   readonly predict: number;
-  readonly serialize: number;
 }

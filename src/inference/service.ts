@@ -6,7 +6,7 @@ import type { Logger } from '../platform/logger.ts';
 import { storableText } from '../platform/text.ts';
 import type { ServableGate } from './check/servable-gate.ts';
 import type { EngineName, ServedModel } from './engine.ts';
-import type { OnPrediction } from './prediction-observer.ts';
+import type { OnPrediction, PredictionTimings } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import type { ServedModels } from './served-models.ts';
 import { type ModelChecks, referenceKey, VersionLookup } from './version-lookup.ts';
@@ -74,8 +74,7 @@ export interface Prediction {
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
   /** From the parsed request to the answer; loading a model that was not warm included. */
   readonly inferenceTimeMs: number;
-  /** The part of it in which the model had the request in hand. */
-  readonly predictMs: number;
+  readonly timings: PredictionTimings;
   readonly engine: EngineName;
   readonly origin: VersionOrigin;
 }
@@ -115,10 +114,11 @@ export class InferenceService {
    * Predicts one value for each row. Which version is meant is asked of MLflow once a second at most (see
    * `VersionLookup`): for that long a model that was changed there may still answer as it was, and where an alias was moved
    * until the new version is loaded (see `VersionSwitch`).
+   * @param parseMs what reading the request took whoever calls
    * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
    * (naming the column and row), UNAVAILABLE, TIMEOUT
    */
-  async predict(request: PredictionRequest): Promise<Prediction> {
+  async predict(request: PredictionRequest, parseMs = 0): Promise<Prediction> {
     const startedAt = performance.now();
     const seconds = () => (performance.now() - startedAt) / 1000;
     const { modelName, inputs, returnProbabilities } = request;
@@ -128,10 +128,16 @@ export class InferenceService {
       knownName = choice.version.name;
       const version = this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
       const asked = { inputs, return_probabilities: returnProbabilities };
-      const [origin, answer] = await Promise.all([this.#originOf(version), this.#ask(version, asked)]);
-      this.#onPrediction?.({ modelName: knownName, seconds: seconds() });
-      const inferenceTimeMs = Math.round(seconds() * 1_000_000) / 1000;
-      return { ...answer, modelName: knownName, modelVersion: version.version, inferenceTimeMs, origin };
+      const [origin, { predictMs, ...answer }] = await Promise.all([
+        this.#originOf(version),
+        this.#ask(version, asked),
+      ]);
+      const took = seconds();
+      const inferenceTimeMs = Math.round(took * 1_000_000) / 1000;
+      const queue = Math.max(0, inferenceTimeMs - predictMs);
+      const timings = { parse: parseMs, queue, predict: predictMs };
+      this.#onPrediction?.({ modelName: knownName, seconds: took, timings });
+      return { ...answer, modelName: knownName, modelVersion: version.version, inferenceTimeMs, timings, origin };
     } catch (error) {
       this.#onPrediction?.({ modelName: knownName, error, seconds: seconds() });
       throw error;

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { expectedFailure } from '../database/failure.ts';
-import type { PredictionOutcome, PredictionTimings } from '../inference/prediction-observer.ts';
+import type { PredictionOutcome } from '../inference/prediction-observer.ts';
 import { ERROR_CODES } from '../platform/errors.ts';
 import type { Registry } from '../platform/metrics.ts';
 import { BoundedLabel } from './bounded-label.ts';
@@ -37,7 +37,7 @@ export class InferenceMetrics {
     });
     this.#phases = new Histogram({
       name: 'mlops_inference_phase_seconds',
-      help: 'Time of the parts of an answer by REST, as its Server-Timing has them: parse, queue, predict, serialize.',
+      help: 'Time of the parts of an answer: parse, queue, predict; of one by REST also serialize, as its Server-Timing has them.',
       labelNames: ['phase'],
       buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
       registers,
@@ -56,16 +56,18 @@ export class InferenceMetrics {
     });
   }
 
-  /** Counts one request. */
-  readonly predicted = ({ modelName, error, seconds }: PredictionOutcome): void => {
+  /** Counts one request, and measures the parts of its answer. */
+  readonly predicted = ({ modelName, error, seconds, timings }: PredictionOutcome): void => {
     const model = modelName === null ? UNKNOWN_MODEL : this.#models.of(modelName);
     this.#requests.inc({ model, status: statusOf(error) });
     if (error === undefined) this.#latencies.observe({ model }, seconds);
+    for (const [phase, milliseconds] of Object.entries(timings ?? {}))
+      this.#phases.observe({ phase }, milliseconds / 1000);
   };
 
-  /** Measures the parts of one answer. */
-  readonly timed = (timings: PredictionTimings): void => {
-    for (const phase of PHASES) this.#phases.observe({ phase }, timings[phase] / 1000);
+  /** Measures the last part of an answer, of which only the API that gives it knows. */
+  readonly serialized = (milliseconds: number): void => {
+    this.#phases.observe({ phase: 'serialize' }, milliseconds / 1000);
   };
 }
 

@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { PredictionTimings } from '../inference/prediction-observer.ts';
 import type { Prediction } from '../inference/service.ts';
 
 /** What a header may say: an id of another registry may be any text. */
@@ -30,15 +29,15 @@ export function presentMetadata({ modelVersion, engine, origin }: Prediction) {
 }
 
 interface Timed {
-  readonly timings: Omit<PredictionTimings, 'serialize'>;
+  readonly timings: Prediction['timings'];
   serializedFrom: number;
 }
 
 /**
  * Has answers to predictions say in their headers what answered, and how long it took.
- * @returns to be called with each prediction before it is sent; `parseMs` is the reply's `elapsedTime` when its handler began
+ * @returns to be called with each prediction before it is sent
  */
-export function describePredictions(app: FastifyInstance, onTimed: (timings: PredictionTimings) => void) {
+export function describePredictions(app: FastifyInstance, onSerialized: (milliseconds: number) => void) {
   const kept = new WeakMap<FastifyReply, Timed>();
   app.addHook('preSerialization', async (_request, reply, payload) => {
     const timed = kept.get(reply);
@@ -48,14 +47,16 @@ export function describePredictions(app: FastifyInstance, onTimed: (timings: Pre
   app.addHook('onSend', async (_request, reply, payload) => {
     const timed = kept.get(reply);
     if (timed === undefined || timed.serializedFrom === 0) return payload;
-    const timings = { ...timed.timings, serialize: performance.now() - timed.serializedFrom };
-    onTimed(timings);
-    const entries = Object.entries(timings).map(([name, milliseconds]) => `${name};dur=${milliseconds.toFixed(3)}`);
+    const serialize = performance.now() - timed.serializedFrom;
+    onSerialized(serialize);
+    const entries = Object.entries({ ...timed.timings, serialize }).map(
+      ([name, milliseconds]) => `${name};dur=${milliseconds.toFixed(3)}`,
+    );
     reply.header('server-timing', entries.join(', '));
     return payload;
   });
-  return (reply: FastifyReply, parseMs: number, prediction: Prediction): void => {
-    const { inferenceTimeMs, predictMs, origin } = prediction;
+  return (reply: FastifyReply, prediction: Prediction): void => {
+    const { timings, origin } = prediction;
     const headers = {
       'x-asgard-model-version': prediction.modelVersion,
       'x-asgard-run-id': origin.runId,
@@ -66,7 +67,6 @@ export function describePredictions(app: FastifyInstance, onTimed: (timings: Pre
     for (const [name, value] of Object.entries(headers)) {
       if (value !== null && PRINTABLE.test(value)) reply.header(name, value);
     }
-    const queue = Math.max(0, inferenceTimeMs - predictMs);
-    kept.set(reply, { timings: { parse: parseMs, queue, predict: predictMs }, serializedFrom: 0 });
+    kept.set(reply, { timings, serializedFrom: 0 });
   };
 }

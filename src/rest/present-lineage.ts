@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ServableVersion } from '../database/generated/client.ts';
-import type { ServableStatus, ServingEngine } from '../database/generated/enums.ts';
+import type { ServableStatus } from '../database/generated/enums.ts';
+import { ENGINE_NAMES } from '../inference/engine.ts';
 import type { Compared, Comparison, Difference } from '../jobs/comparison.ts';
 import type { ReadOfView } from '../jobs/feature-difference.ts';
 import type { JobOrigin, Lineage } from '../jobs/lineage.ts';
@@ -33,7 +34,6 @@ const CHECKS = { CHECKING: 'checking', SERVABLE: 'servable', REFUSED: 'refused' 
   ServableStatus,
   string
 >;
-const ENGINES = { PYTHON: 'python', ONNX: 'onnx' } as const satisfies Record<ServingEngine, string>;
 
 function presentCheck(record: ServableVersion): NonNullable<WireLineage['check']> {
   return {
@@ -42,7 +42,7 @@ function presentCheck(record: ServableVersion): NonNullable<WireLineage['check']
     load_seconds: record.loadSeconds,
     predict_p50_ms: record.p50Ms,
     peak_memory_bytes: record.peakMemoryBytes === null ? null : Number(record.peakMemoryBytes),
-    engine: ENGINES[record.engine],
+    engine: ENGINE_NAMES[record.engine],
   };
 }
 

@@ -5,7 +5,6 @@ import type { MaterializationService } from '../features/materialization.ts';
 import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
-import type { PredictionTimings } from '../inference/prediction-observer.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { ComparisonService } from '../jobs/comparison.ts';
 import type { DeploymentService } from '../jobs/deployments.ts';
@@ -33,7 +32,7 @@ export interface RestServices {
   readonly modelChecks: (versions: readonly ServableKey[]) => Promise<(ServableVersion | null)[]>;
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict'>;
-  readonly onPredictionTimed: (timings: PredictionTimings) => void;
+  readonly onPredictionSerialized: (milliseconds: number) => void;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;
   readonly materializations: Pick<MaterializationService, 'start' | 'get'>;

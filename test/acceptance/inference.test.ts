@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { askGraphql } from '../support/ask-graphql.ts';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
@@ -90,12 +91,37 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
     expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{phase="predict"\} [1-9]/);
   });
 
-  test('through GraphQL is the same', async () => {
-    const rest = await infer({ model_name: classifier, inputs: people, return_probabilities: true });
-    const { predictions, probabilities } = rest.body;
-    await expect(
-      jobs.client.predict({ modelName: classifier, inputs: people, returnProbabilities: true }),
-    ).resolves.toMatchObject({ modelName: classifier, modelVersion: '1', predictions, probabilities });
+  test('through GraphQL is the same, and says what answered and where its time went', async () => {
+    const asked = { model_name: classifier, inputs: people, return_probabilities: true, include_metadata: true };
+    const { predictions, probabilities, metadata } = (await infer(asked)).body;
+    const predicted = await jobs.client.predict({ modelName: classifier, inputs: people, returnProbabilities: true });
+    expect(predicted).toMatchObject({ modelName: classifier, modelVersion: '1', predictions, probabilities });
+    const { runId, jobId, environmentHash } = predicted.origin;
+    expect({ runId, jobId, environmentHash, engine: predicted.engine.toLowerCase() }).toEqual({
+      runId: metadata.run_id,
+      jobId: metadata.job_id,
+      environmentHash: metadata.environment_hash,
+      engine: expect.stringMatching(/^(python|onnx)$/),
+    });
+    const { parseMs, queueMs, predictMs } = predicted.timings;
+    expect(Math.min(parseMs, queueMs, predictMs)).toBeGreaterThanOrEqual(0);
+    expect(queueMs + predictMs).toBeCloseTo(predicted.inferenceTimeMs);
+  });
+
+  test('through GraphQL leads to the version, run, job and environment that answered', async () => {
+    const { job } = await jobs.client.modelVersion(classifier, '1');
+    const query = `mutation ($input: PredictInput!) { predict(input: $input) { ... on Prediction { origin {
+      jobId modelVersion { name version } run { id } job { id scriptName }
+      environment { hash packages { name } } } } } }`;
+    const data = await askGraphql(query, { input: { modelName: classifier, inputs: people } });
+    const { origin } = data.predict;
+    expect(origin).toMatchObject({
+      modelVersion: { name: classifier, version: '1' },
+      run: { id: expect.stringMatching(/^[0-9a-f]{32}$/) },
+      job: { id: job?.id, scriptName: expect.any(String) },
+      environment: { hash: expect.stringMatching(/^[0-9a-f]{16,}$/) },
+    });
+    expect(origin.environment.packages).toContainEqual({ name: 'scikit-learn' });
   });
 
   test('of many rows and of many requests at once answers each its own', async () => {

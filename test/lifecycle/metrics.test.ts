@@ -125,6 +125,13 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
       'mlops_inference_requests_total{model=:unknown,status=client_error}': 1,
       'mlops_inference_latency_seconds_count{model=counted}': 2,
     });
+    // Two were answered, and what serializing an answer takes only REST knows.
+    expect(after.since(before, ['mlops_inference_phase_seconds_count'])).toEqual({
+      'mlops_inference_phase_seconds_count{phase=parse}': 2,
+      'mlops_inference_phase_seconds_count{phase=queue}': 2,
+      'mlops_inference_phase_seconds_count{phase=predict}': 2,
+      'mlops_inference_phase_seconds_count{phase=serialize}': 1,
+    });
     expect(after.value('mlops_models_loaded')).toBe(1);
     expect(after.since(before, ['mlops_artifact_bytes_total', 'mlops_artifact_transfer_seconds_count'])).toEqual({
       'mlops_artifact_bytes_total{direction=upload}': sizeBytes,

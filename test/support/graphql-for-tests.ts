@@ -138,14 +138,14 @@ export async function startGraphql(
   };
   const metrics = createMetricsRegistry();
   const readiness = () => status.readiness();
-  const onPredictionTimed = () => {};
+  const onPredictionSerialized = () => {};
   const start = async (port: number) => {
     const app = await buildHttpServer({
       log: logger,
       graphql: createGraphqlServer({ services, log: logger }),
       routes: [
         async (server) =>
-          void (await server.register(restRoutes({ ...services, metrics, readiness, onPredictionTimed }))),
+          void (await server.register(restRoutes({ ...services, metrics, readiness, onPredictionSerialized }))),
       ],
     });
     return { app, port: await listen(app, '127.0.0.1', port) };

@@ -169,7 +169,7 @@ test('a prediction shows null for probabilities that nobody asked for', () => {
     predictions: [0, 1],
     probabilities: null,
     inferenceTimeMs: 2.5,
-    predictMs: 1,
+    timings: { parse: 0, queue: 1.5, predict: 1 },
     engine: 'python',
     origin: { runId: null, jobId: null, environmentHash: null },
   } as const;

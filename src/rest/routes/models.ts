@@ -19,11 +19,11 @@ export function modelRoutes({
   models,
   inference,
   modelChecks,
-  onPredictionTimed,
-}: Pick<RestServices, 'models' | 'inference' | 'modelChecks' | 'onPredictionTimed'>): FastifyPluginAsync {
+  onPredictionSerialized,
+}: Pick<RestServices, 'models' | 'inference' | 'modelChecks' | 'onPredictionSerialized'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
-    const describe = describePredictions(server, onPredictionTimed);
+    const describe = describePredictions(server, onPredictionSerialized);
     app.post(
       '/mlops/registry',
       {
@@ -82,9 +82,8 @@ export function modelRoutes({
         },
       },
       async ({ body }, reply) => {
-        const parseMs = reply.elapsedTime;
-        const predicted = await inference.predict(body);
-        describe(reply, parseMs, predicted);
+        const predicted = await inference.predict(body, reply.elapsedTime);
+        describe(reply, predicted);
         return {
           ...presentPrediction(predicted, new Date()),
           ...(body.includeMetadata && { metadata: presentMetadata(predicted) }),
