@@ -7,6 +7,7 @@ import type { MaterializationService } from '../src/features/materialization.ts'
 import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
+import type { ServedModels } from '../src/inference/served-models.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { ComparisonService } from '../src/jobs/comparison.ts';
 import type { DeploymentService } from '../src/jobs/deployments.ts';
@@ -27,6 +28,7 @@ export interface Services {
   readonly comparisons: ComparisonService;
   readonly tables: TableService;
   readonly inference: InferenceService;
+  readonly servedModels: Pick<ServedModels, 'list' | 'find'>;
   readonly onlineFeatures: OnlineFeatureService;
   readonly materializations: MaterializationService;
   readonly featureViews: FeatureViewService;

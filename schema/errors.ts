@@ -2,7 +2,14 @@ import { PothosValidationError } from '@pothos/core';
 import { GraphQLError } from 'graphql';
 import type { ZodError } from 'zod';
 import { expectedFailure } from '../src/database/failure.ts';
-import { AsgardError, assertNever, ERROR_CODES, type ErrorCode, type InputIssue } from '../src/platform/errors.ts';
+import {
+  AsgardError,
+  assertNever,
+  ERROR_CODES,
+  type ErrorCode,
+  type InputIssue,
+  RETRY_AFTER_SECONDS,
+} from '../src/platform/errors.ts';
 import { builder } from './builder.ts';
 import { ErrorCodeType } from './error-code.ts';
 
@@ -32,10 +39,12 @@ class ConflictFailure extends Failure {}
 
 class UnavailableFailure extends Failure {
   readonly isRetryable: boolean;
+  readonly retryAfterSeconds: number | null;
 
   constructor(error: AsgardError) {
     super(error);
     this.isRetryable = ERROR_CODES[error.code].retryable;
+    this.retryAfterSeconds = RETRY_AFTER_SECONDS[error.code] ?? null;
   }
 }
 
@@ -117,7 +126,9 @@ export function presentError(error: unknown): GraphQLError | undefined {
   if (expected !== undefined) {
     const { code } = expected;
     const issues = expected.issues.length === 0 ? {} : { issues: expected.issues };
-    const extensions = { code, isRetryable: ERROR_CODES[code].retryable, ...issues };
+    const seconds = RETRY_AFTER_SECONDS[code];
+    const retryAfter = seconds === undefined ? {} : { retryAfterSeconds: seconds };
+    const extensions = { code, isRetryable: ERROR_CODES[code].retryable, ...retryAfter, ...issues };
     return new GraphQLError(expected.message, { ...place, extensions });
   }
   // Bad arguments of a connection, e.g. a cursor that none of ours is.
@@ -199,6 +210,11 @@ builder.objectType(ConflictFailure, {
   interfaces: [ErrorInterface],
 });
 
+const retryAfterField = {
+  nullable: true,
+  description: 'After how many seconds to ask again, as REST’s header Retry-After says; null when nobody knows.',
+} as const;
+
 builder.objectType(UnavailableFailure, {
   name: 'UnavailableError',
   description:
@@ -206,6 +222,7 @@ builder.objectType(UnavailableFailure, {
   interfaces: [ErrorInterface],
   fields: (t) => ({
     isRetryable: t.exposeBoolean('isRetryable', { description: 'Whether the same request may succeed later.' }),
+    retryAfterSeconds: t.exposeInt('retryAfterSeconds', retryAfterField),
   }),
 });
 
@@ -215,5 +232,6 @@ builder.objectType(QueueFullFailure, {
   interfaces: [ErrorInterface],
   fields: (t) => ({
     isRetryable: t.exposeBoolean('isRetryable', { description: 'Always true: jobs that end make room.' }),
+    retryAfterSeconds: t.exposeInt('retryAfterSeconds', retryAfterField),
   }),
 });

@@ -7,6 +7,8 @@ import './types/run.ts';
 import './types/experiment.ts';
 import './types/model-version.ts';
 import './types/model-check.ts';
+import './types/compilation.ts';
+import './types/served-model.ts';
 import './types/model.ts';
 import './types/model-aliases.ts';
 import './types/model-changes.ts';

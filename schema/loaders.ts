@@ -1,4 +1,5 @@
-import type { JobFeatureRead } from '../src/database/generated/client.ts';
+import { dataloaderGetter } from '@pothos/plugin-dataloader';
+import type { JobFeatureRead, ServableVersion } from '../src/database/generated/client.ts';
 import type { FeatureView } from '../src/features/feature-view.ts';
 import { readsOfRuns } from '../src/jobs/feature-read-log.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
@@ -85,10 +86,13 @@ export async function loadJobsByModelVersion(keys: readonly string[], { database
   return keys.map((key): JobReference | null => jobs.get(key) ?? null);
 }
 
-/** What came of trying the model versions. */
-export async function loadModelChecks(versions: readonly ServableKey[], { database }: Context) {
-  return servableVersions(database, versions);
-}
+/** A loader of what is known of model versions as ones to serve; null of those that were not tried yet. */
+export const recordOf = dataloaderGetter<ServableKey, ServableVersion | null, string>(
+  { cacheKeyFn: ({ name, version, createdAt }) => `${modelVersionKey(name, version)}/${createdAt.getTime()}` },
+  async (versions, context) => servableVersions((context as Context).database, versions), // it does not know our context
+  undefined,
+  undefined,
+);
 
 /** What the runs read of the feature store, in that order. */
 export async function loadReadsByRun(runIds: readonly string[], { database }: Context): Promise<JobFeatureRead[][]> {

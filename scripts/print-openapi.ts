@@ -49,6 +49,7 @@ const services: RestServices = {
   featureViews: { apply: uncalled, plan: uncalled, list: uncalled, get: uncalled, delete: uncalled },
   featureServices: { apply: uncalled, list: uncalled, get: uncalled, delete: uncalled },
   featureRegistry: { summary: uncalled },
+  servedModels: { list: uncalled, find: uncalled },
   status: uncalled,
   metrics: { metrics: uncalled, contentType: 'text/plain; version=0.0.4; charset=utf-8' },
   readiness: uncalled,

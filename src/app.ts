@@ -126,7 +126,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     workerSlots: config.workerSlots,
     runningHere: () => work.runningJobs,
     jobCounts: () => jobs.counts(),
-    warmModels: () => served.count,
+    servedModels: () => served.list(),
     subscribers: () => events.subscribers,
   });
   const onRequest = metrics.mlflow.responded;
@@ -223,6 +223,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     ...aroundModels,
     modelChecks,
     inference,
+    servedModels: served,
     ...featureParts,
     status,
     database,

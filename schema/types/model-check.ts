@@ -1,10 +1,8 @@
 import type { ServableVersion } from '../../src/database/generated/client.ts';
-import type { CompileStatus, ExampleSource, ServableStatus } from '../../src/database/generated/enums.ts';
-import { ENGINE_NAMES } from '../../src/inference/engine.ts';
+import type { ExampleSource, ServableStatus } from '../../src/database/generated/enums.ts';
 import { builder } from '../builder.ts';
-import { loadModelChecks } from '../loaders.ts';
+import { recordOf } from '../loaders.ts';
 import { ModelVersion } from './model-version.ts';
-import { ServingEngineType } from './serving-engine.ts';
 
 const ServableStatusType = builder.enumType('ServableStatus', {
   description: 'Whether a registered model version works.',
@@ -23,15 +21,6 @@ const ExampleSourceType = builder.enumType('ExampleSource', {
     SIGNATURE: { description: 'A row made of its signature.' },
     FEATURE_NAMES: { description: 'A row made of the names or the number of columns that it was fitted to.' },
   } satisfies Record<ExampleSource, object>,
-});
-
-const CompileStatusType = builder.enumType('CompileStatus', {
-  description: 'Whether a model version was compiled.',
-  values: {
-    PENDING: { description: 'Not yet.' },
-    COMPILED: { description: 'It was, and proved to be the same.' },
-    REFUSED: { description: 'It cannot be, or nobody could prove that it is the same.' },
-  } satisfies Record<CompileStatus, object>,
 });
 
 /** What trying a model measured. */
@@ -83,31 +72,14 @@ const ModelCheck = builder.objectRef<ServableVersion>('ModelCheck').implement({
       description: 'Its `inputs`, `outputs` and `params` as MLflow writes them; null when they are not known.',
       resolve: ({ signature }) => signature,
     }),
-    engine: t.field({
-      type: ServingEngineType,
-      description: 'What runs it.',
-      resolve: ({ engine }) => ENGINE_NAMES[engine],
-    }),
-    compileStatus: t.expose('compileStatus', { type: CompileStatusType, description: 'Whether it was compiled.' }),
-    compileRefusal: t.exposeString('compileRefusal', {
-      nullable: true,
-      description: 'Why it was not, in one line.',
-    }),
-    compileProof: t.field({
-      type: 'JSON',
-      nullable: true,
-      description: 'How it was made sure that the compiled model is the same.',
-      resolve: ({ proof }) => proof,
-    }),
   }),
 });
 
 builder.objectField(ModelVersion, 'check', (t) =>
-  t.loadable({
+  t.field({
     type: ModelCheck,
     nullable: true,
     description: 'What came of trying it; null when it was not tried yet, which is done when it is first used.',
-    load: (versions: Parameters<typeof loadModelChecks>[0], context) => loadModelChecks(versions, context),
-    resolve: ({ name, version, createdAt }) => ({ name, version, createdAt }),
+    resolve: (version, _args, context) => recordOf(context).load(version),
   }),
 );

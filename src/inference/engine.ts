@@ -29,6 +29,8 @@ export interface ServedModel extends AsyncDisposable {
   readonly engine: EngineName;
   /** What it takes of the machine's memory, as last measured. */
   readonly memoryBytes: number;
+  /** Processes of its own; 0 of one that runs in this process alone. */
+  readonly processes: number;
   /** In the model's order; null when it knows no names and takes columns in the order given. */
   readonly columns: readonly ModelColumn[] | null;
   /** Requests without an answer yet: while there are any, it is not ended to make room. */

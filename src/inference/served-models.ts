@@ -1,8 +1,10 @@
 import type { ModelVersion } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { LoadModel, ServedModel } from './engine.ts';
+import type { EngineName, LoadModel, ServedModel } from './engine.ts';
 import { LoadSlots } from './load-slots.ts';
+
+type VersionKey = Pick<ModelVersion, 'name' | 'version' | 'createdAt'>;
 
 /** What models take changes while they answer. */
 const LOOK_MS = 5_000;
@@ -17,7 +19,23 @@ export interface ServedModelsOptions {
 interface Entry {
   readonly version: ModelVersion;
   readonly loading: Promise<ServedModel>;
-  model?: ServedModel;
+  usedAt: Date;
+  loaded?: { readonly model: ServedModel; readonly at: Date };
+}
+
+/** A version that is in memory, as it is now. */
+export interface ServedVersion {
+  readonly version: ModelVersion;
+  readonly engine: EngineName;
+  /** As last measured. */
+  readonly memoryBytes: number;
+  /** Python processes that have it. */
+  readonly processes: number;
+  /** Requests without an answer yet. */
+  readonly waiting: number;
+  readonly loadedAt: Date;
+  /** When it was last asked, or loaded. */
+  readonly usedAt: Date;
 }
 
 /**
@@ -43,16 +61,17 @@ export class ServedModels implements AsyncDisposable {
   async get(version: ModelVersion): Promise<ServedModel> {
     const key = keyOf(version);
     const known = this.#entries.get(key);
-    if (known !== undefined && known.model?.isEnded !== true) {
+    if (known !== undefined && known.loaded?.model.isEnded !== true) {
+      known.usedAt = new Date();
       this.#entries.delete(key);
       this.#entries.set(key, known);
       return known.loading;
     }
-    const entry: Entry = { version, loading: this.#slots.run(() => this.#load(version)) };
+    const entry: Entry = { version, loading: this.#slots.run(() => this.#load(version)), usedAt: new Date() };
     this.#entries.set(key, entry);
     try {
       const model = await entry.loading;
-      entry.model = model;
+      entry.loaded = { model, at: new Date() };
       void model.ended.then(() => this.#drop(key, entry));
       this.#makeRoom(entry);
       return model;
@@ -64,12 +83,18 @@ export class ServedModels implements AsyncDisposable {
 
   /** Whether a version answers without a load. */
   isLoaded(version: ModelVersion): boolean {
-    return this.#entries.get(keyOf(version))?.model?.isEnded === false;
+    return this.#entries.get(keyOf(version))?.loaded?.model.isEnded === false;
   }
 
-  /** How many models are loaded. */
-  get count(): number {
-    return this.#models.length;
+  /** What is in memory now, the version that was used last first. */
+  list(): ServedVersion[] {
+    return [...this.#entries.values()].flatMap((entry) => presented(entry) ?? []).toReversed();
+  }
+
+  /** A version as it is in memory; null when it is not. */
+  find(version: VersionKey): ServedVersion | null {
+    const entry = this.#entries.get(keyOf(version));
+    return (entry && presented(entry)) ?? null;
   }
 
   /** Calls off what loads and ends every model. */
@@ -81,7 +106,7 @@ export class ServedModels implements AsyncDisposable {
   }
 
   get #models(): ServedModel[] {
-    return [...this.#entries.values()].flatMap(({ model }) => (model === undefined ? [] : [model]));
+    return [...this.#entries.values()].flatMap(({ loaded }) => loaded?.model ?? []);
   }
 
   get #excessBytes(): number {
@@ -110,7 +135,7 @@ export class ServedModels implements AsyncDisposable {
     let excess = this.#excessBytes;
     for (const [key, entry] of this.#entries) {
       if (excess <= 0) return;
-      const { model } = entry;
+      const model = entry.loaded?.model;
       if (entry === kept || model === undefined || model.waiting > 0 || this.#models.length === 1) continue;
       excess -= model.memoryBytes;
       this.#entries.delete(key);
@@ -119,6 +144,12 @@ export class ServedModels implements AsyncDisposable {
   }
 }
 
-function keyOf({ name, version, createdAt }: ModelVersion): string {
+function presented({ version, usedAt, loaded }: Entry): ServedVersion | null {
+  if (loaded === undefined || loaded.model.isEnded) return null;
+  const { engine, memoryBytes, processes, waiting } = loaded.model;
+  return { version, engine, memoryBytes, processes, waiting, loadedAt: loaded.at, usedAt };
+}
+
+function keyOf({ name, version, createdAt }: VersionKey): string {
   return `${name}/${version}/${createdAt.getTime()}`;
 }

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { expectedFailure } from '../database/failure.ts';
 import type { PredictionOutcome } from '../inference/prediction-observer.ts';
+import type { ServedVersion } from '../inference/served-models.ts';
 import { ERROR_CODES } from '../platform/errors.ts';
 import type { Registry } from '../platform/metrics.ts';
 import { BoundedLabel } from './bounded-label.ts';
@@ -9,6 +10,8 @@ import { BoundedLabel } from './bounded-label.ts';
 const MAX_MODELS = 50;
 /** Requests for what does not exist. As `BoundedLabel.OTHER`, no model's name. */
 const UNKNOWN_MODEL = ':unknown';
+/** What is counted of a model in memory. */
+export type ServedSize = Pick<ServedVersion, 'memoryBytes' | 'processes' | 'waiting'>;
 const PHASES = ['parse', 'queue', 'predict', 'serialize'] as const;
 const OUTCOMES = ['ok', 'client_error', 'error'] as const;
 
@@ -19,8 +22,8 @@ export class InferenceMetrics {
   readonly #phases: Histogram<'phase'>;
   readonly #models: BoundedLabel;
 
-  /** @param warmModels how many models are loaded, asked for at each collection */
-  constructor(registry: Registry, warmModels: () => number) {
+  /** @param servedModels what is in memory, asked for at each collection */
+  constructor(registry: Registry, servedModels: () => readonly ServedSize[]) {
     const registers = [registry];
     this.#requests = new Counter({
       name: 'mlops_inference_requests_total',
@@ -48,12 +51,19 @@ export class InferenceMetrics {
       for (const status of OUTCOMES) this.#requests.inc({ model, status }, 0);
       this.#latencies.zero({ model });
     });
-    const warm: Gauge = new Gauge({
-      name: 'mlops_models_loaded',
-      help: 'Model versions that this process keeps loaded.',
-      registers,
-      collect: () => warm.set(warmModels()),
-    });
+    const gauge = (name: string, help: string, count: (models: readonly ServedSize[]) => number) => {
+      const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(count(servedModels())) });
+    };
+    gauge('mlops_models_loaded', 'Model versions that this process keeps loaded.', (models) => models.length);
+    gauge('mlops_models_memory_bytes', 'What the loaded models take of the memory, as last measured.', (models) =>
+      models.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    );
+    gauge('mlops_models_processes', 'Python processes that have a loaded model.', (models) =>
+      models.reduce((sum, { processes }) => sum + processes, 0),
+    );
+    gauge('mlops_inference_waiting_requests', 'Requests that loaded models have not answered yet.', (models) =>
+      models.reduce((sum, { waiting }) => sum + waiting, 0),
+    );
   }
 
   /** Counts one request, and measures the parts of its answer. */

@@ -4,13 +4,13 @@ import { Gauge } from 'prom-client';
 import { createMetricsRegistry, type Registry } from '../platform/metrics.ts';
 import { graphqlMetrics } from './graphql-metrics.ts';
 import { httpMetrics } from './http-metrics.ts';
-import { InferenceMetrics } from './inference-metrics.ts';
+import { InferenceMetrics, type ServedSize } from './inference-metrics.ts';
 import { JobMetrics, type JobSources } from './job-metrics.ts';
 import { MlflowMetrics } from './mlflow-metrics.ts';
 
 /** What is asked for at each collection. Parts that are built later than their metrics are reached through it. */
 export interface MetricSources extends JobSources {
-  readonly warmModels: () => number;
+  readonly servedModels: () => readonly ServedSize[];
   /** Readers of one job's events, and of all jobs' transitions. */
   readonly subscribers: () => { readonly job: number; readonly allJobs: number };
 }
@@ -29,9 +29,9 @@ export class PlatformMetrics {
   readonly http: (app: FastifyInstance) => void;
   readonly graphql: Plugin;
 
-  constructor({ warmModels, subscribers, ...jobSources }: MetricSources) {
+  constructor({ servedModels, subscribers, ...jobSources }: MetricSources) {
     this.jobs = new JobMetrics(this.registry, jobSources);
-    this.inference = new InferenceMetrics(this.registry, warmModels);
+    this.inference = new InferenceMetrics(this.registry, servedModels);
     this.mlflow = new MlflowMetrics(this.registry);
     this.http = httpMetrics(this.registry);
     this.graphql = graphqlMetrics(this.registry);

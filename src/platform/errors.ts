@@ -14,6 +14,12 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/**
+ * When a client should ask again: room in a full queue comes with the next job that is begun; the slowest part, MLflow, is up
+ * some seconds after its start.
+ */
+export const RETRY_AFTER_SECONDS: Readonly<Partial<Record<ErrorCode, number>>> = { QUEUE_FULL: 10, UNAVAILABLE: 2 };
+
 /** One thing that is wrong with an input. `path` leads to it from the input's root, e.g. `['inputs', 'age', 3]`. */
 export interface InputIssue {
   readonly path: readonly (string | number)[];

@@ -1,14 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { expectedFailure } from '../database/failure.ts';
-import { type AsgardError, ERROR_CODES, type InputIssue } from '../platform/errors.ts';
+import { type AsgardError, ERROR_CODES, type InputIssue, RETRY_AFTER_SECONDS } from '../platform/errors.ts';
 import { MAX_REST_BODY_BYTES } from './json-body.ts';
 import { WIRE_NAMES } from './wire.ts';
-
-/**
- * When a client should ask again: after a 503 the slowest part, MLflow, is up some seconds after its start; room in a full
- * queue comes with the next job that is begun.
- */
-const RETRY_AFTER_SECONDS: Readonly<Record<number, number>> = { 429: 10, 503: 2 };
 
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
 const LOCATIONS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' };
@@ -79,7 +73,7 @@ async function replyToError(error: unknown, request: FastifyRequest, reply: Fast
 
 function replyToExpected(error: AsgardError, reply: FastifyReply): FastifyReply {
   const { status } = ERROR_CODES[error.code];
-  const retryAfter = RETRY_AFTER_SECONDS[status];
+  const retryAfter = RETRY_AFTER_SECONDS[error.code];
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   if (error.code !== 'INVALID_INPUT') return sendFailure(reply, status, error.message);
   const issues = error.issues.length > 0 ? error.issues : [{ path: [], message: error.message, type: 'value_error' }];

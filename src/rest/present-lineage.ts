@@ -1,7 +1,5 @@
 import type { z } from 'zod';
-import type { ServableVersion } from '../database/generated/client.ts';
-import type { ServableStatus } from '../database/generated/enums.ts';
-import { ENGINE_NAMES } from '../inference/engine.ts';
+import type { ServedVersion } from '../inference/served-models.ts';
 import type { Compared, Comparison, Difference } from '../jobs/comparison.ts';
 import type { ReadOfView } from '../jobs/feature-difference.ts';
 import type { JobOrigin, Lineage } from '../jobs/lineage.ts';
@@ -16,33 +14,19 @@ type WireComparison = z.infer<typeof comparison>;
 type WireDifference = WireComparison['differences'][number];
 
 /** A version, and where it comes from. */
-export function presentLineage({ version, run, job, reads, record }: Lineage): WireLineage {
+export function presentLineage(
+  { version, run, job, reads, record }: Lineage,
+  served: ServedVersion | null,
+): WireLineage {
   return {
-    ...presentVersion(version),
+    ...presentVersion(version, record, served),
     status: version.status,
     aliases: [...version.aliases],
     source: version.source,
-    check: record && presentCheck(record),
     run: run && presentRun(run),
     job: job && presentJobOrigin(job),
     environment: job?.environment == null ? null : presentEnvironment(job.environment),
     feature_reads: reads.map(presentRead),
-  };
-}
-
-const CHECKS = { CHECKING: 'checking', SERVABLE: 'servable', REFUSED: 'refused' } as const satisfies Record<
-  ServableStatus,
-  string
->;
-
-function presentCheck(record: ServableVersion): NonNullable<WireLineage['check']> {
-  return {
-    status: CHECKS[record.status],
-    refusal: record.refusal,
-    load_seconds: record.loadSeconds,
-    predict_p50_ms: record.p50Ms,
-    peak_memory_bytes: record.peakMemoryBytes === null ? null : Number(record.peakMemoryBytes),
-    engine: ENGINE_NAMES[record.engine],
   };
 }
 

@@ -1,16 +1,21 @@
 import type { z } from 'zod';
 import type { ServableVersion } from '../database/generated/client.ts';
+import type { CompileStatus, ExampleSource } from '../database/generated/enums.ts';
+import { type Compilation, compilationOf } from '../inference/compiled/proof.ts';
+import { ENGINE_NAMES } from '../inference/engine.ts';
+import type { ServedVersion } from '../inference/served-models.ts';
 import { type DeploymentOfJob, type DeploymentState, deploymentError, deploymentState } from '../jobs/deployments.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { assertNever } from '../platform/errors.ts';
-import { naiveTime } from './present.ts';
+import { naiveTime, presentServed } from './present.ts';
 import type { RestServices } from './services.ts';
 import type { deployment, modelVersion, registeredModel, registration } from './wire-model-answers.ts';
 
-type Checks = RestServices['modelChecks'];
+/** What is known of versions beside what MLflow says. */
+type Known = Pick<RestServices, 'modelChecks' | 'servedModels'>;
 
 /** One registered model with its newest version of each stage, and what came of trying those. */
-export async function presentModel(model: RegisteredModel, checksOf: Checks): Promise<z.infer<typeof registeredModel>> {
+export async function presentModel(model: RegisteredModel, known: Known): Promise<z.infer<typeof registeredModel>> {
   const aliases = model.aliases.map(({ alias, version }) => [alias, version] as const);
   return {
     name: model.name,
@@ -18,19 +23,19 @@ export async function presentModel(model: RegisteredModel, checksOf: Checks): Pr
     tags: model.tags,
     // Absent otherwise, as in the guide's answers.
     ...(aliases.length > 0 && { aliases: Object.fromEntries(aliases) }),
-    latest_versions: await presentVersions(model.latestVersions, checksOf),
+    latest_versions: await presentVersions(model.latestVersions, known),
     created_at: naiveTime(model.createdAt),
     updated_at: naiveTime(model.updatedAt),
   };
 }
 
 /** Registered models. What came of trying their versions is asked for at once. */
-export async function presentModels(models: readonly RegisteredModel[], checksOf: Checks) {
-  const checks = await checksOf(models.flatMap(({ latestVersions }) => latestVersions));
+export async function presentModels(models: readonly RegisteredModel[], known: Known) {
+  const checks = await known.modelChecks(models.flatMap(({ latestVersions }) => latestVersions));
   return Promise.all(
     models.map((model) => {
       const own = checks.splice(0, model.latestVersions.length);
-      return presentModel(model, async () => own);
+      return presentModel(model, { ...known, modelChecks: async () => own });
     }),
   );
 }
@@ -38,10 +43,16 @@ export async function presentModels(models: readonly RegisteredModel[], checksOf
 /** Versions as they are in lists, and what came of trying them. */
 export async function presentVersions(
   versions: readonly ModelVersion[],
-  checksOf: Checks,
+  { modelChecks, servedModels }: Known,
 ): Promise<z.infer<typeof modelVersion>[]> {
-  const checks = await checksOf(versions);
-  return versions.map((version, index) => presentVersion(version, checks[index]));
+  const checks = await modelChecks(versions);
+  return versions.map((version, index) => presentVersion(version, checks[index], servedModels.find(version)));
+}
+
+/** `presentVersions` of one. */
+export async function presentOne(version: ModelVersion, { modelChecks, servedModels }: Known) {
+  const [record] = await modelChecks([version]);
+  return presentVersion(version, record, servedModels.find(version));
 }
 
 /** The answer to a registration of the model that a run saved. */
@@ -55,10 +66,11 @@ export function presentRegistration(version: ModelVersion, runId: string): z.inf
   };
 }
 
-/** A version, and what came of trying it. */
+/** A version, what came of trying and compiling it, and how it is in memory. */
 export function presentVersion(
   version: ModelVersion,
-  check: ServableVersion | null = null,
+  record: ServableVersion | null = null,
+  served: ServedVersion | null = null,
 ): z.infer<typeof modelVersion> {
   return {
     name: version.name,
@@ -70,18 +82,43 @@ export function presentVersion(
     created_at: naiveTime(version.createdAt),
     updated_at: naiveTime(version.updatedAt),
     // Absent otherwise, as in the guide's answers.
-    ...(check !== null && check.status !== 'CHECKING' && presentCheck(check)),
+    ...(record !== null && record.status !== 'CHECKING' && presentRecord(record)),
+    ...(served !== null && { loaded: presentServed(served) }),
   };
 }
 
-function presentCheck({ status, refusal, loadSeconds, p50Ms, peakMemoryBytes }: ServableVersion) {
+const EXAMPLES = {
+  INPUT_EXAMPLE: 'input_example',
+  TRAINING_ROWS: 'training_rows',
+  SIGNATURE: 'signature',
+  FEATURE_NAMES: 'feature_names',
+} as const satisfies Record<ExampleSource, string>;
+const COMPILED = { PENDING: 'pending', COMPILED: 'compiled', REFUSED: 'refused' } as const satisfies Record<
+  CompileStatus,
+  string
+>;
+
+function presentRecord(record: ServableVersion) {
+  const { status, refusal, traceback, loadSeconds, p50Ms, peakMemoryBytes, exampleSource, engine } = record;
+  const compilation = compilationOf(record);
   return {
     servable: status === 'SERVABLE',
     refusal,
     load_seconds: loadSeconds,
     predict_p50_ms: p50Ms,
     peak_memory_bytes: peakMemoryBytes === null ? null : Number(peakMemoryBytes),
+    tried_with: exampleSource && EXAMPLES[exampleSource],
+    traceback,
+    engine: ENGINE_NAMES[engine],
+    ...(compilation !== null && { compilation: presentCompilation(compilation) }),
   };
+}
+
+function presentCompilation({ status, refusal, proof }: Compilation) {
+  if (proof === null) return { status: COMPILED[status], refusal, proof };
+  const { rows, splits, splits_tested, largest_difference, tolerance, seconds, size_bytes } = proof;
+  const shown = { rows, splits, splits_tested, largest_difference, tolerance, seconds, size_bytes };
+  return { status: COMPILED[status], refusal, proof: shown };
 }
 
 /** A deployment in the guide's words for a job. */

@@ -1,12 +1,13 @@
 import type { z } from 'zod';
 import type { JobFeatureRead, JobStatus } from '../database/generated/client.ts';
+import type { ServedVersion } from '../inference/served-models.ts';
 import type { Prediction } from '../inference/service.ts';
 import { storedPins, wirePins } from '../jobs/feature-pins.ts';
 import { snapshotsOf } from '../jobs/feature-read-log.ts';
 import type { JobSummary } from '../jobs/job-summary.ts';
 import { assertNever } from '../platform/errors.ts';
 import type { PlatformReadiness, PlatformStatus } from '../status/platform-status.ts';
-import type { platformStatus, trainingJob, trainingJobWithLog, WIRE_STATUSES } from './wire-answers.ts';
+import type { platformStatus, servedModel, trainingJob, trainingJobWithLog, WIRE_STATUSES } from './wire-answers.ts';
 
 type WireStatus = (typeof WIRE_STATUSES)[number];
 
@@ -104,8 +105,26 @@ export function presentPrediction(prediction: Prediction, now: Date) {
   };
 }
 
+/** A version in memory. */
+export function presentServed(served: ServedVersion): z.infer<typeof servedModel> {
+  return {
+    model_name: served.version.name,
+    model_version: served.version.version,
+    engine: served.engine,
+    memory_bytes: Math.round(served.memoryBytes),
+    processes: served.processes,
+    waiting_requests: served.waiting,
+    loaded_at: naiveTime(served.loadedAt),
+    last_used_at: naiveTime(served.usedAt),
+  };
+}
+
 /** `GET /mlops/status`. The counts are 0 while MLflow does not answer. */
-export function presentStatus(status: PlatformStatus, now: Date): z.infer<typeof platformStatus> {
+export function presentStatus(
+  status: PlatformStatus,
+  served: readonly ServedVersion[],
+  now: Date,
+): z.infer<typeof platformStatus> {
   return {
     mlflow_tracking_uri: status.mlflowTrackingUri,
     mlflow_available: status.mlflowAvailable,
@@ -113,6 +132,8 @@ export function presentStatus(status: PlatformStatus, now: Date): z.infer<typeof
     registered_models: status.registeredModels,
     active_experiments: status.activeExperiments,
     feature_views: status.featureViews,
+    // Absent otherwise, as in the guide's answer.
+    ...(served.length > 0 && { served_models: served.map(presentServed) }),
     timestamp: naiveTime(now),
   };
 }

@@ -5,6 +5,7 @@ import type { MaterializationService } from '../features/materialization.ts';
 import type { OnlineFeatureService } from '../features/online.ts';
 import type { FeatureRegistry } from '../features/registry.ts';
 import type { TableService } from '../features/tables.ts';
+import type { ServedModels } from '../inference/served-models.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { ComparisonService } from '../jobs/comparison.ts';
 import type { DeploymentService } from '../jobs/deployments.ts';
@@ -32,6 +33,7 @@ export interface RestServices {
   readonly modelChecks: (versions: readonly ServableKey[]) => Promise<(ServableVersion | null)[]>;
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict'>;
+  readonly servedModels: Pick<ServedModels, 'list' | 'find'>;
   readonly onPredictionSerialized: (milliseconds: number) => void;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;

@@ -158,6 +158,20 @@ export const prediction = z
   })
   .register(components, { id: 'Prediction' });
 
+export const servedModel = z
+  .object({
+    model_name: z.string(),
+    model_version: z.string(),
+    engine: z.enum(['python', 'onnx']),
+    memory_bytes: z.int().describe('As measured some seconds ago.'),
+    processes: z.int().describe('The Python processes that have it.'),
+    waiting_requests: z.int().describe('Requests that it has not answered yet.'),
+    loaded_at: time,
+    last_used_at: time,
+  })
+  .describe('A version in the memory of the platform that answers.')
+  .register(components, { id: 'ServedModel' });
+
 export const platformStatus = z
   .object({
     mlflow_tracking_uri: z.string(),
@@ -166,6 +180,10 @@ export const platformStatus = z
     registered_models: z.int().min(0),
     active_experiments: z.int().min(0),
     feature_views: z.int().min(0),
+    served_models: z
+      .array(servedModel)
+      .optional()
+      .describe('What is in memory, the version that was used last first; absent when nothing is.'),
     timestamp: time,
   })
   .describe('How the platform is. Counts are 0 while the part that has them does not answer.')

@@ -45,24 +45,11 @@ const environmentOrigin = z
   .describe('The Python environment that a version was trained in.')
   .register(components, { id: 'EnvironmentOrigin' });
 
-const versionCheck = z
-  .object({
-    status: z.enum(['checking', 'servable', 'refused']),
-    refusal: z.string().nullable().describe('Why it is not served.'),
-    load_seconds: z.number().nullable(),
-    predict_p50_ms: z.number().nullable(),
-    peak_memory_bytes: z.int().nullable(),
-    engine: z.enum(['python', 'onnx']).describe('What serves it.'),
-  })
-  .describe('What came of trying a version.')
-  .register(components, { id: 'VersionCheck' });
-
 export const versionLineage = modelVersion
   .extend({
     status: z.string().describe('MLflow’s word: `READY`, `PENDING_REGISTRATION` or `FAILED_REGISTRATION`.'),
     aliases: z.array(z.string()).describe('The aliases that name it.'),
     source: z.string().describe('What it was registered from.'),
-    check: versionCheck.nullable().describe('Null when it was not tried yet.'),
     run: runOrigin.nullable().describe('Null when none logged it, or it is gone.'),
     job: jobOrigin.nullable().describe('Null when none made it.'),
     environment: environmentOrigin.nullable().describe('Null when no job made it.'),

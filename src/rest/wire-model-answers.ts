@@ -1,7 +1,34 @@
 import { z } from 'zod';
-import { components, names, time, WIRE_STATUSES } from './wire-answers.ts';
+import { components, names, servedModel, time, WIRE_STATUSES } from './wire-answers.ts';
 
 /** What the API answers about registered models, as `wire-answers.ts` says. */
+
+const compilation = z
+  .object({
+    status: z.enum(['pending', 'compiled', 'refused']),
+    refusal: z.string().nullable().describe('Why it is not compiled, in one line.'),
+    proof: z
+      .object({
+        rows: z
+          .object({
+            example: z.int().optional(),
+            training: z.int().optional(),
+            generated: z.int().optional(),
+            splits: z.int().optional(),
+          })
+          .describe('How many rows both predicted, by where they are from.'),
+        splits: z.int().describe('How many its trees make.'),
+        splits_tested: z.int().describe('For how many of them rows to either side were compared.'),
+        largest_difference: z.number().describe('Between two numbers, as a part of the larger.'),
+        tolerance: z.number().describe('What that might have been.'),
+        seconds: z.number().describe('How long compiling and comparing took.'),
+        size_bytes: z.int().describe('Of the compiled model’s file.'),
+      })
+      .nullable()
+      .describe('How it was made sure that it is the same; null while it is not compiled.'),
+  })
+  .describe('What came of compiling a version.')
+  .register(components, { id: 'ModelCompilation' });
 
 /** What is in `latest_versions`. */
 export const modelVersion = z
@@ -17,11 +44,22 @@ export const modelVersion = z
     servable: z
       .boolean()
       .optional()
-      .describe('Whether it was loaded and predicted an example; absent until it was tried, as the next four are.'),
+      .describe(
+        'Whether it was loaded and predicted an example; absent until it was tried, as all up to `engine` are.',
+      ),
     refusal: z.string().nullable().optional().describe('Why it cannot be served, in one line.'),
     load_seconds: z.number().nullable().optional().describe('How long it took to be loaded.'),
     predict_p50_ms: z.number().nullable().optional().describe('The median of some predictions of the example.'),
     peak_memory_bytes: z.number().nullable().optional().describe('The most that its process held.'),
+    tried_with: z
+      .enum(['input_example', 'training_rows', 'signature', 'feature_names'])
+      .nullable()
+      .optional()
+      .describe('What the example was made of; null when there was none: then it was only loaded.'),
+    traceback: z.string().nullable().optional().describe('What Python said of its refusal; its end, when it is long.'),
+    engine: z.enum(['python', 'onnx']).optional().describe('What runs it.'),
+    compilation: compilation.optional().describe('Absent until it was seen to work.'),
+    loaded: servedModel.optional().describe('How it is in memory; absent when it is not: its next use loads it.'),
   })
   .describe('A version of a registered model.')
   .register(components, { id: 'ModelVersion' });

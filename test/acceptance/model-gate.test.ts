@@ -94,8 +94,9 @@ async function call(path: string, body?: object): Promise<{ status: number; body
   return { status: answer.status, body: await answer.json() };
 }
 
-const CHECK = `query($name: String!) { modelVersion(name: $name, version: "1") { tags { key value } check {
-  status refusal traceback exampleSource loadSeconds p50Ms peakMemoryBytes signature engine } } }`;
+const CHECK = `query($name: String!) { modelVersion(name: $name, version: "1") { tags { key value }
+  servingEngine compilation { status } check {
+  status refusal traceback exampleSource loadSeconds p50Ms peakMemoryBytes signature } } }`;
 
 async function versionOf(name: string) {
   const { body } = await call('/graphql', { query: CHECK, variables: { name } });
@@ -126,14 +127,15 @@ describe('a model that works', { timeout: JOB_LIMIT_MS }, () => {
   });
 
   test('bears what was measured, in GraphQL, REST and MLflow', async () => {
-    const { check, tags } = await versionOf(names.forest);
+    const { check, tags, servingEngine, compilation } = await versionOf(names.forest);
     expect(check).toMatchObject({
       status: 'SERVABLE',
       refusal: null,
       traceback: null,
-      engine: 'PYTHON',
       peakMemoryBytes: expect.any(Number),
     });
+    expect(servingEngine).toMatch(/^(PYTHON|ONNX)$/);
+    expect(compilation.status).toMatch(/^(PENDING|COMPILED)$/);
     expect(JSON.parse(check.signature.inputs)).toMatchObject([
       { name: 'age', type: 'long' },
       { name: 'visits', type: 'double' },
@@ -183,7 +185,8 @@ describe.each(Object.entries(BROKEN))('a model that %s', { timeout: JOB_LIMIT_MS
   });
 
   test('shows why, and inference on it is refused for that', async () => {
-    const { check, tags } = await versionOf(name);
+    const { check, tags, servingEngine, compilation } = await versionOf(name);
+    expect([servingEngine, compilation]).toEqual([null, null]);
     expect(check).toMatchObject({ status: 'REFUSED', refusal: expect.stringMatching(refusal) });
     if (!what.startsWith('hangs')) expect(check.traceback).toMatch(/^Traceback \(most recent call last\):/);
     expect(tags).toContainEqual({ key: 'asgard.servable', value: 'false' });

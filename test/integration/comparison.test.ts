@@ -132,7 +132,6 @@ describe('a version leads to', () => {
         version: '1',
         stage: 'None',
         run_id: runs[0],
-        check: null,
         run: { run_id: runs[0], params: PARAMS[0], metrics: { f1: 'NaN' } },
         job: { job_id: jobs[0], status: 'completed', script: SCRIPTS[0] },
         environment: { python_version: '3.12.0', packages: { numpy: '2.1.0', pandas: '2.2.3' } },

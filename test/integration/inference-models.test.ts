@@ -259,7 +259,7 @@ describe('loading a model', () => {
     ];
     const { signal } = new AbortController();
     await preloadModels({ models, served, mlflow: client, logger: pino({ level: 'silent' }), signal });
-    expect(served.count).toBe(1);
+    expect(served.list().length).toBe(1);
   });
 
   test('ends the one that was used least recently when there is no room for both, but none with requests', async () => {
@@ -276,7 +276,7 @@ describe('loading a model', () => {
     const second = await served.get(idle);
     const third = await served.get(next);
     await second.ended;
-    expect([first.isEnded, third.isEnded, served.count]).toEqual([false, false, 2]);
+    expect([first.isEnded, third.isEnded, served.list().length]).toEqual([false, false, 2]);
     await expect((await served.get(idle)).predict(request)).resolves.toMatchObject({ predictions: [1] });
   });
 });

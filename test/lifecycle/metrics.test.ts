@@ -133,6 +133,9 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
       'mlops_inference_phase_seconds_count{phase=serialize}': 1,
     });
     expect(after.value('mlops_models_loaded')).toBe(1);
+    expect(after.value('mlops_models_memory_bytes')).toBeGreaterThan(1_000_000);
+    expect(after.value('mlops_models_processes')).toBe(1);
+    expect(after.value('mlops_inference_waiting_requests')).toBe(0);
     expect(after.since(before, ['mlops_artifact_bytes_total', 'mlops_artifact_transfer_seconds_count'])).toEqual({
       'mlops_artifact_bytes_total{direction=upload}': sizeBytes,
       'mlops_artifact_bytes_total{direction=download}': sizeBytes,

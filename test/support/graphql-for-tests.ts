@@ -130,6 +130,7 @@ export async function startGraphql(
     tables,
     modelChecks: (versions: readonly ServableKey[]) => servableVersions(database, versions),
     inference,
+    servedModels: served,
     onlineFeatures,
     materializations,
     ...featureServicesOn(noticed),

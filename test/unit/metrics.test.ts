@@ -9,7 +9,10 @@ const make = (jobCounts = async () => ({ queued: 3, running: 1 })) =>
     workerSlots: 4,
     runningHere: () => 1,
     jobCounts,
-    warmModels: () => 2,
+    servedModels: () => [
+      { memoryBytes: 100, processes: 1, waiting: 0 },
+      { memoryBytes: 50, processes: 2, waiting: 7 },
+    ],
     subscribers: () => ({ job: 5, allJobs: 1 }),
   });
 const shown = async (metrics: PlatformMetrics) => Exposition.parse(await metrics.registry.metrics());
@@ -45,6 +48,9 @@ test('every series with known labels is there from the start, at 0', async () =>
   expect(now.value('mlops_worker_slots')).toBe(4);
   expect(now.value('mlops_training_jobs_active', { state: 'queued' })).toBe(3);
   expect(now.value('mlops_models_loaded')).toBe(2);
+  expect(now.value('mlops_models_memory_bytes')).toBe(150);
+  expect(now.value('mlops_models_processes')).toBe(3);
+  expect(now.value('mlops_inference_waiting_requests')).toBe(7);
   expect(now.value('mlops_event_subscribers', { feed: 'job' })).toBe(5);
   expect(now.value('process_cpu_seconds_total')).toBeGreaterThan(0);
   expect(now.value('process_resident_memory_bytes')).toBeGreaterThan(0);

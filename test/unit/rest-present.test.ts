@@ -137,7 +137,7 @@ test('a model shows its newest versions', async () => {
   const tags = { a: 'b' };
   const latestVersions = [version];
   const model = { name: 'm', description: 'd', tags, aliases: [], latestVersions, createdAt, updatedAt: completedAt };
-  const untried = async () => [null];
+  const untried = { modelChecks: async () => [null], servedModels: { list: () => [], find: () => null } };
   expect(await presentModel(model, untried)).toEqual({
     name: 'm',
     description: 'd',
@@ -221,7 +221,7 @@ test('the platform status has the fields of the guide, and readiness names what 
     notReady: ['mlflow: is starting'],
     troubles: ['s3: is away'],
   };
-  expect(presentStatus(status, createdAt)).toEqual({
+  expect(presentStatus(status, [], createdAt)).toEqual({
     mlflow_tracking_uri: 'http://localhost:5000',
     mlflow_available: false,
     feast_store_available: false,

@@ -9,6 +9,7 @@ import type { ExitRecord } from '../../python/frames.ts';
 import type { CompiledFile } from './compiled-store.ts';
 import { MAX_FILE_BYTES } from './compiled-store.ts';
 import { compiledDescription, compileReport } from './description.ts';
+import type { CompileProof } from './proof.ts';
 
 const PACKAGES = join(PROJECT_ROOT, 'python');
 /** No line of it is an import statement: launchers are not to have these modules ready for scripts. */
@@ -35,8 +36,7 @@ export interface CompileOptions {
 /** A model in ONNX with the proof that it is the same, or why there is none, in one line. */
 export type CompileResult =
   | { readonly refusal: string }
-  | (CompiledFile & { readonly refusal: null; readonly proof: ProofRecord });
-type ProofRecord = Extract<z.infer<typeof compileReport>, { refusal: null }>['proof'];
+  | (CompiledFile & { readonly refusal: null; readonly proof: CompileProof });
 
 /**
  * Has a process that is set apart like a script, without any secret, turn a model into ONNX and prove that it says the same.

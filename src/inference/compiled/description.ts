@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { compileProof } from './proof.ts';
 
 const column = z.object({
   /** Of a request's column; where a model knows no names, of its place. */
@@ -45,5 +46,5 @@ export type CompiledColumn = z.infer<typeof column>;
 /** What compiling a model came to. */
 export const compileReport = z.union([
   z.object({ refusal: z.string().min(1) }),
-  z.intersection(z.object({ refusal: z.null(), proof: z.record(z.string(), z.json()) }), compiledDescription),
+  z.intersection(z.object({ refusal: z.null(), proof: compileProof }), compiledDescription),
 ]);

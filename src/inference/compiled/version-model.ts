@@ -60,6 +60,10 @@ export class VersionModel implements ServedModel {
     return (this.#compiled?.memoryBytes ?? 0) + (this.#loaded?.memoryBytes ?? 0);
   }
 
+  get processes(): number {
+    return this.#loaded?.processes ?? 0;
+  }
+
   get columns(): readonly ModelColumn[] | null {
     if (this.#compiled === undefined) return this.#loaded?.columns ?? null;
     const { columns, has_names: hasNames } = this.#compiled.description.layout;

@@ -97,6 +97,10 @@ export class PythonModel implements ServedModel {
     return [...this.#members].reduce((sum, { process }) => sum + memory.bytesOf(process.rootPid ?? 0), 0);
   }
 
+  get processes(): number {
+    return this.#members.size;
+  }
+
   get waiting(): number {
     return this.#queue.size + this.#inHand;
   }

@@ -15,7 +15,8 @@ const TAGS = ['models'];
 export function lineageRoutes({
   lineage,
   comparisons,
-}: Pick<RestServices, 'lineage' | 'comparisons'>): FastifyPluginAsync {
+  servedModels,
+}: Pick<RestServices, 'lineage' | 'comparisons' | 'servedModels'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
     app.get(
@@ -30,7 +31,10 @@ export function lineageRoutes({
           response: { ...ANY, ...OF_PATH, ...OF_MLFLOW, 200: versionLineage, 404: httpError },
         },
       },
-      async ({ params: { name, version } }) => presentLineage(await lineage.ofVersion(name, version)),
+      async ({ params: { name, version } }) => {
+        const found = await lineage.ofVersion(name, version);
+        return presentLineage(found, servedModels.find(found.version));
+      },
     );
     app.get(
       '/mlops/compare',

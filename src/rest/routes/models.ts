@@ -15,12 +15,10 @@ import { refuseOtherMethods } from './refuse.ts';
 const TAGS = ['models'];
 
 /** `/mlops/models`, `/mlops/registry` and `/mlops/inference`. */
-export function modelRoutes({
-  models,
-  inference,
-  modelChecks,
-  onPredictionSerialized,
-}: Pick<RestServices, 'models' | 'inference' | 'modelChecks' | 'onPredictionSerialized'>): FastifyPluginAsync {
+export function modelRoutes(
+  known: Pick<RestServices, 'models' | 'inference' | 'modelChecks' | 'servedModels' | 'onPredictionSerialized'>,
+): FastifyPluginAsync {
+  const { models, inference, onPredictionSerialized } = known;
   return async (server) => {
     const app = useZod(server);
     const describe = describePredictions(server, onPredictionSerialized);
@@ -54,7 +52,7 @@ export function modelRoutes({
           response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError, 422: httpValidationError },
         },
       },
-      async ({ query }) => presentModels(await listAllModels(models, query), modelChecks),
+      async ({ query }) => presentModels(await listAllModels(models, query), known),
     );
     app.get(
       '/mlops/models/:name',
@@ -67,7 +65,7 @@ export function modelRoutes({
           response: { ...ANY, ...OF_PATH, ...OF_MLFLOW, 200: registeredModel, 404: httpError },
         },
       },
-      async ({ params }) => presentModel(await models.get(params.name), modelChecks),
+      async ({ params }) => presentModel(await models.get(params.name), known),
     );
     app.post(
       '/mlops/inference',

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
 import { listVersions } from '../list-models.ts';
-import { presentModel, presentVersion, presentVersions } from '../present-models.ts';
+import { presentModel, presentOne, presentVersions } from '../present-models.ts';
 import type { RestServices } from '../services.ts';
 import { httpError, httpValidationError } from '../wire-answers.ts';
 import {
@@ -31,11 +31,10 @@ const OF_ONE = { ...ANY, ...OF_PATH, ...OF_MLFLOW, 404: httpError } as const;
 const ALIAS = '/mlops/models/:name/aliases/:alias';
 
 /** What is below `/mlops/models/{name}`: its versions, its aliases, and changes of it. */
-export function registryRoutes({
-  models,
-  registry,
-  modelChecks,
-}: Pick<RestServices, 'models' | 'registry' | 'modelChecks'>): FastifyPluginAsync {
+export function registryRoutes(
+  known: Pick<RestServices, 'models' | 'registry' | 'modelChecks' | 'servedModels'>,
+): FastifyPluginAsync {
+  const { models, registry } = known;
   return async (server) => {
     const app = useZod(server);
     app.patch(
@@ -50,7 +49,7 @@ export function registryRoutes({
           response: { ...OF_ONE, ...OF_BODY, 200: registeredModel },
         },
       },
-      async ({ params, body }) => presentModel(await registry.updateModel(params.name, body), modelChecks),
+      async ({ params, body }) => presentModel(await registry.updateModel(params.name, body), known),
     );
     app.delete(
       '/mlops/models/:name',
@@ -81,7 +80,7 @@ export function registryRoutes({
       },
       async ({ params, query }) => {
         const { versions, nextCursor } = await listVersions(models, params.name, query);
-        return { versions: await presentVersions(versions, modelChecks), next_cursor: nextCursor };
+        return { versions: await presentVersions(versions, known), next_cursor: nextCursor };
       },
     );
     app.patch(
@@ -98,8 +97,7 @@ export function registryRoutes({
       },
       async ({ params, body }) => {
         const version = await registry.updateVersion(params.name, params.version, body);
-        const [check] = await modelChecks([version]);
-        return presentVersion(version, check);
+        return presentOne(version, known);
       },
     );
     app.delete(

@@ -7,7 +7,10 @@ import { useZod } from '../zod-routes.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 /** `/mlops/status`, which answers also while MLflow does not. */
-export function statusRoutes({ status }: Pick<RestServices, 'status'>): FastifyPluginAsync {
+export function statusRoutes({
+  status,
+  servedModels,
+}: Pick<RestServices, 'status' | 'servedModels'>): FastifyPluginAsync {
   return async (server) => {
     const app = useZod(server);
     app.get(
@@ -20,7 +23,7 @@ export function statusRoutes({ status }: Pick<RestServices, 'status'>): FastifyP
           response: { ...ANY, 200: platformStatus },
         },
       },
-      async () => presentStatus(await status(), new Date()),
+      async () => presentStatus(await status(), servedModels.list(), new Date()),
     );
     refuseOtherMethods(app, '/mlops/status', ['GET']);
   };
