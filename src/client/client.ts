@@ -20,6 +20,7 @@ import {
   type PredictInput,
   RunDocument,
   RunsDocument,
+  ServedModelsDocument,
   SubmitTrainingJobDocument,
   type SubmitTrainingJobInput,
   TrainingJobCountDocument,
@@ -30,6 +31,7 @@ import {
 import { type JobEvent, jobEventStream, singleEvents } from './job-event-stream.ts';
 import { allItems, type Page, pageOf } from './pages.ts';
 import { RegistryClient } from './registry-client.ts';
+import { retrying } from './retrying.ts';
 import type {
   CancelledJob,
   Experiment,
@@ -49,8 +51,10 @@ import type {
   PageOptions,
   PlatformStatus,
   Prediction,
+  PredictOptions,
   Run,
   RunListOptions,
+  ServedModel,
   SubmittedJob,
 } from './types.ts';
 
@@ -223,9 +227,20 @@ export class AsgardClient implements AsyncDisposable {
     return found(modelVersion, `version ${version} of model "${name}"`);
   }
 
-  /** `inputs: {column: value[n]}` → `predictions: value[n]`. */
-  async predict(input: PredictInput): Promise<Prediction> {
-    return successOf((await this.#connection.request(PredictDocument, { input })).predict);
+  /**
+   * `inputs: {column: value[n]}` → `predictions: value[n]`, and what answered. While the platform or the model is UNAVAILABLE,
+   * it is asked again after the time that the platform says: a prediction changes nothing.
+   * @throws AsgardRequestError INVALID_INPUT naming the column and row; NOT_FOUND; CONFLICT when the version cannot be served, with
+   * the reason; UNAVAILABLE after the last retry; TIMEOUT. The signal's reason
+   */
+  predict(input: PredictInput, { signal, retries = 3 }: PredictOptions = {}): Promise<Prediction> {
+    const ask = async () => successOf((await this.#connection.request(PredictDocument, { input }, signal)).predict);
+    return retrying(ask, { retries, signal });
+  }
+
+  /** The versions in the memory of the platform that answers, those that were used last first. */
+  async servedModels(): Promise<readonly ServedModel[]> {
+    return (await this.#connection.request(ServedModelsDocument, {})).servedModels;
   }
 
   /** How the platform is. */

@@ -45,22 +45,24 @@ export class Connection implements AsyncDisposable {
     this.#socket = createSocket(this.#url.replace(/^http/, 'ws'), apiKey === undefined ? {} : { apiKey });
   }
 
-  /** The data of a query or mutation. @throws AsgardRequestError, also TIMEOUT and UNAVAILABLE */
+  /** The data of a query or mutation. @throws AsgardRequestError, also TIMEOUT and UNAVAILABLE; the signal's reason */
   async request<Data, Given extends Variables>(
     document: TypedDocumentNode<Data, Given>,
     variables: Given,
+    givenSignal?: AbortSignal,
   ): Promise<Data> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
-    const { signal: disposed } = this.#disposed;
+    const ending = this.#ending(givenSignal);
+    ending.throwIfAborted();
     try {
-      const signal = AbortSignal.any([timeout, disposed]);
+      const signal = AbortSignal.any([timeout, ending]);
       return await this.#http.request<Data>({ document, variables, signal });
     } catch (error) {
-      if (timeout.aborted && !disposed.aborted) {
+      if (timeout.aborted && !ending.aborted) {
         const message = `${this.#url} did not answer within ${this.#timeoutMs / 1000} s`;
         throw new AsgardRequestError('TIMEOUT', message, { isRetryable: true, cause: error });
       }
-      throw requestErrorOf(error, this.#url, disposed);
+      throw requestErrorOf(error, this.#url, ending);
     }
   }
 

@@ -17,6 +17,7 @@ import type {
   RunFilter,
   RunOrder,
   RunQuery,
+  ServedModelFieldsFragment,
   SubmitTrainingJobMutation,
   TagInput,
   TrainingJobFilter,
@@ -41,7 +42,15 @@ export type FoundRun = NonNullable<RunQuery['run']>;
 export type Model = ModelFieldsFragment;
 export type ModelVersion = ModelVersionFieldsFragment;
 export type FoundModelVersion = NonNullable<ModelVersionQuery['modelVersion']>;
+export type ServedModel = ServedModelFieldsFragment;
 export type PlatformStatus = PlatformStatusQuery['platformStatus'];
+
+export interface PredictOptions {
+  /** Gives up: the call throws its reason. */
+  readonly signal?: AbortSignal;
+  /** How many times to ask again while it is UNAVAILABLE; 3 when absent. */
+  readonly retries?: number;
+}
 
 export interface PageOptions {
   /** How many items, 1 to 100; 20 for one page when absent, 100 at a time when all are iterated. */

@@ -72,7 +72,8 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
     expect((await named()).body).toEqual({ model_name: name, alias: 'champion', version: '1' });
     expect((await call('GET', `/mlops/models/${name}/versions/1`)).body).toMatchObject({
       aliases: ['champion'],
-      check: { status: 'servable', refusal: null },
+      servable: true,
+      refusal: null,
       job: { job_id: id },
     });
     // The same key is the same deployment, whatever else is asked for.

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { AsgardClient } from '../../src/client/client.ts';
 import { askGraphql } from '../support/ask-graphql.ts';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
@@ -122,6 +124,54 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
       environment: { hash: expect.stringMatching(/^[0-9a-f]{16,}$/) },
     });
     expect(origin.environment.packages).toContainEqual({ name: 'scikit-learn' });
+  });
+
+  test('of a client that was cut off from the platform is answered once the way is free again', async () => {
+    await using proxy = await startTcpProxy(url);
+    await using client = new AsgardClient({ url: proxy.url });
+    proxy.breakAfter(0);
+    const answer = client.predict({ modelName: classifier, inputs: people });
+    await poll(
+      async () => proxy.connections,
+      (count) => count > 0,
+    );
+    proxy.release();
+    await expect(answer).resolves.toMatchObject({ predictions: ['stays', 'leaves'] });
+    expect(proxy.connections).toBeGreaterThan(1);
+  });
+
+  test('shows in memory what it has loaded, in GraphQL and in REST alike', async () => {
+    await jobs.client.predict({ modelName: classifier, inputs: people });
+    const served = await jobs.client.servedModels();
+    const own = served.find(({ name }) => name === classifier);
+    expect(own).toMatchObject({ version: '1', waitingRequests: expect.any(Number) });
+    expect(own?.memoryBytes).toBeGreaterThan(1_000_000);
+    const version = await jobs.client.modelVersion(classifier, '1');
+    expect(version).toMatchObject({
+      servingEngine: expect.stringMatching(/^(PYTHON|ONNX)$/),
+      served: { name: classifier, version: '1', loadedAt: own?.loadedAt },
+      check: { status: 'SERVABLE', refusal: null, traceback: null },
+      compilation: { status: expect.stringMatching(/^(PENDING|COMPILED|REFUSED)$/) },
+    });
+    const { loadSeconds, p50Ms, peakMemoryBytes, exampleSource } = version.check ?? {};
+    const ask = async (path: string) => (await fetch(`${url}/mlops/${path}`)).json();
+    const { latest_versions: latest } = await ask(`models/${classifier}`);
+    const shown = {
+      servable: true,
+      refusal: null,
+      traceback: null,
+      tried_with: exampleSource?.toLowerCase(),
+      load_seconds: loadSeconds,
+      predict_p50_ms: p50Ms,
+      peak_memory_bytes: peakMemoryBytes,
+      engine: expect.stringMatching(/^(python|onnx)$/),
+      compilation: { status: expect.stringMatching(/^(pending|compiled|refused)$/) },
+      loaded: { model_name: classifier, model_version: '1', loaded_at: own?.loadedAt.slice(0, 19) },
+    };
+    expect(latest).toMatchObject([shown]);
+    expect(await ask(`models/${classifier}/versions/1`)).toMatchObject(shown);
+    const { served_models: all } = await ask('status');
+    expect(all).toContainEqual(expect.objectContaining(shown.loaded));
   });
 
   test('of many rows and of many requests at once answers each its own', async () => {

@@ -62,6 +62,34 @@ test('a model that a job trained is compiled after it, and no request fails whil
   );
   console.info(`${engines.length} requests until the engine was changed`);
   expect(new Set(engines)).toEqual(new Set(['python', 'onnx']));
+  const version = await client.modelVersion('compiled', '1');
+  const proof = version.compilation?.proof;
+  expect(version).toMatchObject({
+    servingEngine: 'ONNX',
+    compilation: { status: 'COMPILED', refusal: null },
+    served: { engine: 'ONNX' },
+  });
+  const rows = Object.fromEntries(proof?.rows.map(({ source, count }) => [source, count]) ?? []);
+  expect(rows['GENERATED']).toBeGreaterThanOrEqual(1_000);
+  expect(rows['SPLITS']).toBeGreaterThan(0);
+  expect(proof?.splitsTested).toBeGreaterThan(0);
+  expect(proof?.splits).toBeGreaterThanOrEqual(proof?.splitsTested ?? 0);
+  expect(proof?.largestDifference).toBeLessThanOrEqual(proof?.tolerance ?? 0);
+  expect(proof?.totalSeconds).toBeGreaterThanOrEqual(proof?.seconds ?? 0);
+  const [latest] = (await (await fetch(`${platform.url}/mlops/models/compiled`)).json()).latest_versions;
+  expect(latest).toMatchObject({
+    engine: 'onnx',
+    loaded: { engine: 'onnx' },
+    compilation: {
+      status: 'compiled',
+      proof: {
+        rows: { generated: rows['GENERATED'], splits: rows['SPLITS'] },
+        splits: proof?.splits,
+        splits_tested: proof?.splitsTested,
+        size_bytes: proof?.sizeBytes,
+      },
+    },
+  });
   // What the proof does not cover is Python's to refuse.
   expect((await infer({ inputs: { f0: [1] } })).status).toBe(422);
 });
