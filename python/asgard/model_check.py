@@ -6,10 +6,10 @@ file that is replaced as the check gets on, so that who finds a process that was
     {"stage": "load" | "predict" | "done", "refusal": "…" | null, "traceback": "…" | null,
      "example_source": "INPUT_EXAMPLE" | "TRAINING_ROWS" | "SIGNATURE" | "FEATURE_NAMES" | null,
      "load_seconds": 0.1 | null, "p50_ms": 2.5 | null, "peak_memory_bytes": 1,
-     "signature": {"inputs": "[…]"} | null, "mlmodel": "…" | null}
+     "signature": {"inputs": "[…]"} | null, "mlmodel": "…" | null, "pickled_with": "pickle" | "joblib" | null}
 
 `refusal` says why the model cannot be served, in one line. `mlmodel` is the text of an MLmodel for a pickle that has
-none.
+none, and `pickled_with` says what wrote that pickle.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ from asgard.model_wrapping import wrapped
 _MOST_PREDICTIONS = 9
 _PREDICTING_SECONDS = 0.05  # after the first one, which may be as slow as it likes
 _MOST_TRACEBACK = 20_000
-_FACTS = ("stage", "refusal", "traceback", "example_source", "load_seconds", "p50_ms", "signature", "mlmodel")
+_FACTS = (
+    *("stage", "refusal", "traceback", "example_source", "load_seconds", "p50_ms", "signature"),
+    *("mlmodel", "pickled_with"),
+)
 
 
 class Request(NamedTuple):
@@ -72,10 +75,11 @@ def check(request: Request) -> None:
         report.write(stage="predict", load_seconds=round(time.perf_counter() - started, 4))
         example, output = _first_that_works(model, request.data_files, report)
         signature = None if model.metadata is None else model.metadata.signature
-        if model.is_plain_pickle and request.run_id is not None and not (model.path.parent / "MLmodel").exists():
+        folder = Path(request.model)
+        if model.pickled_with is not None and request.run_id is not None and not (folder / "MLmodel").exists():
             with contextlib.suppress(Exception):  # the model works, and is served, without it
-                text, signature = wrapped(model, example, output, request.run_id)
-                report.write(mlmodel=text)
+                text, signature = wrapped(model, folder, example, output, request.run_id)
+                report.write(mlmodel=text, pickled_with=model.pickled_with)
         report.write(stage="done", signature=_signature_dict(signature))
     except (Exception, SystemExit) as error:
         trace = "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:]

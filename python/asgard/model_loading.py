@@ -12,6 +12,7 @@ import pandas as pd
 
 from asgard.model_inputs import Column, InputSpec, InvalidInputError
 
+_ENDINGS = (".pkl", ".joblib")
 WRAPS = "asgard_wraps"
 """In the metadata of an MLmodel that the platform wrote: the pickle beside it."""
 
@@ -38,8 +39,8 @@ class LoadedModel(NamedTuple):
     """The pickle, or the folder with the MLmodel."""
     metadata: Any = None
     """The MLmodel, as MLflow's Model; None of a pickle."""
-    is_plain_pickle: bool = False
-    """Whether Python's pickle alone can load it, too."""
+    pickled_with: Literal["pickle", "joblib"] | None = None
+    """What reads the pickle; None of a model of MLflow's."""
 
 
 def load_folder(path: Path) -> LoadedModel:
@@ -62,14 +63,15 @@ def _wrapped_pickle(path: Path) -> str | None:
 
 
 def _find_pickle(path: Path) -> Path:
-    """The pickle itself, `model.pkl` in a folder, or the only *.pkl below it."""
+    """The pickle itself; `model.pkl` or `model.joblib` in a folder, or the only file of such an ending below it."""
     if path.is_file():
         return path
     if not path.is_dir():
         raise ModelLoadError(f"there is nothing at {path}")
-    if (path / "model.pkl").is_file():
-        return path / "model.pkl"
-    pickles = sorted(path.rglob("*.pkl"))
+    for ending in _ENDINGS:
+        if (path / f"model{ending}").is_file():
+            return path / f"model{ending}"
+    pickles = sorted(found for found in path.rglob("*") if found.suffix in _ENDINGS and found.is_file())
     if len(pickles) == 1:
         return pickles[0]
     if pickles:
@@ -80,7 +82,7 @@ def _find_pickle(path: Path) -> Path:
 
 
 def _load_pickle(path: Path) -> LoadedModel:
-    model, is_plain = _unpickle(path)
+    model, pickled_with = _unpickle(path)
     if not callable(getattr(model, "predict", None)):
         raise ModelLoadError(f"{path.name} holds a {type(model).__name__}, which has no predict method")
     return LoadedModel(
@@ -91,14 +93,14 @@ def _load_pickle(path: Path) -> LoadedModel:
         predict_probabilities=_probabilities_of(model),
         raw=model,
         path=path,
-        is_plain_pickle=is_plain,
+        pickled_with=pickled_with,
     )
 
 
-def _unpickle(path: Path) -> tuple[Any, bool]:
+def _unpickle(path: Path) -> tuple[Any, Literal["pickle", "joblib"]]:
     try:
         with path.open("rb") as file:
-            return pickle.load(file), True
+            return pickle.load(file), "pickle"
     except AttributeError as error:
         if "__main__" not in str(error):
             raise
@@ -112,7 +114,7 @@ def _unpickle(path: Path) -> tuple[Any, bool]:
         with contextlib.suppress(Exception):
             import joblib
 
-            return joblib.load(path), False
+            return joblib.load(path), "joblib"
         raise
 
 

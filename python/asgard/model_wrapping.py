@@ -1,12 +1,14 @@
 """Writes the MLmodel that makes a pickle a whole MLflow model, which any MLflow client can load and serve.
 
-The files that it names beside it (`requirements.txt`, `conda.yaml`, `python_env.yaml`) are the platform's to write: it
-has the lock of the environment.
+The files that it names beside it are the platform's to write: `requirements.txt`, `conda.yaml` and `python_env.yaml`,
+as it has the lock of the environment; and `code/asgard_joblib.py`, a copy of this package's module, for what joblib
+wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,10 @@ _MOST_ROWS_TRIED = 200
 _LEAST_GAIN = 0.2
 
 
-def wrapped(model: LoadedModel, example: Example | None, output: Any, run_id: str | None) -> tuple[str, Any]:
-    """The text of an MLmodel for the folder of the pickle, and its signature, None where it is not known.
+def wrapped(
+    model: LoadedModel, folder: Path, example: Example | None, output: Any, run_id: str | None
+) -> tuple[str, Any]:
+    """The text of an MLmodel for the folder that holds the pickle, and its signature, None where it is not known.
 
     `output` is what the model said of the example's rows.
     """
@@ -29,13 +33,14 @@ def wrapped(model: LoadedModel, example: Example | None, output: Any, run_id: st
     import sklearn
     from mlflow.models import Model
 
-    name = model.path.name
+    name = model.path.relative_to(folder).as_posix()
     signature = _signature(model, example, output)
-    made = Model(artifact_path=model.path.parent.name, run_id=run_id, signature=signature, metadata={WRAPS: name})
-    mlflow.pyfunc.add_to_model(
-        made, loader_module="mlflow.sklearn", model_path=name, conda_env="conda.yaml", python_env="python_env.yaml"
-    )
-    if isinstance(model.raw, sklearn.base.BaseEstimator):
+    made = Model(artifact_path=model.path.stem, run_id=run_id, signature=signature, metadata={WRAPS: name})
+    loader = {"loader_module": "mlflow.sklearn", "model_path": name}
+    if model.pickled_with == "joblib":  # which MLflow's flavor for scikit-learn cannot read
+        loader = {"loader_module": "asgard_joblib", "data": name, "code": "code"}
+    mlflow.pyfunc.add_to_model(made, conda_env="conda.yaml", python_env="python_env.yaml", **loader)
+    if model.pickled_with == "pickle" and isinstance(model.raw, sklearn.base.BaseEstimator):
         flavor = {"sklearn_version": sklearn.__version__, "serialization_format": "pickle", "code": None}
         made.add_flavor("sklearn", pickled_model=name, **flavor)
     return made.to_yaml(), signature

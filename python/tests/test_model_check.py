@@ -21,6 +21,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from asgard import asgard_joblib
 from asgard.model_check import Request, check
 from asgard.model_loading import load_folder
 
@@ -197,11 +198,38 @@ def test_types_are_those_of_a_file_only_if_the_model_was_trained_on_its_rows(tmp
         assert len(loaded.predict(FEATURES / 100)) == len(FEATURES)
 
 
-def test_a_pickle_that_only_joblib_reads_is_served_and_not_wrapped(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    joblib.dump(LinearRegression().fit(np.ones((4, 2)), [0, 1, 2, 3]), tmp_path / "model" / "model.pkl")
-    report = report_of(tmp_path / "model", run_id="r1")
-    assert (report["refusal"], report["example_source"], report["mlmodel"]) == (None, "FEATURE_NAMES", None)
+@pytest.mark.parametrize("name", ["model.pkl", "model.joblib", "below/churn.joblib"])
+def test_what_only_joblib_reads_becomes_a_model_that_a_plain_client_loads(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    (folder / name).parent.mkdir(parents=True)
+    joblib.dump(RandomForestClassifier(n_estimators=5).fit(FEATURES, TABLE["left"]), folder / name, compress=3)
+    report = report_of(folder, run_id="r1")
+    assert (report["refusal"], report["example_source"], report["pickled_with"]) == (None, "FEATURE_NAMES", "joblib")
+    inputs = load_folder(folder).inputs
+    (folder / "MLmodel").write_text(report["mlmodel"])
+    (folder / "code").mkdir()
+    (folder / "code" / "asgard_joblib.py").write_text(Path(asgard_joblib.__file__).read_text())
+    program = """
+import mlflow, pandas, sys
+rows = pandas.DataFrame({"age": [20, 50], "spent": [1.5, 4.5]})
+print(mlflow.pyfunc.load_model(sys.argv[1]).predict(rows).tolist())
+"""
+    command = [sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.PIPE)
+    assert json.loads(done.stdout) == [0, 1]
+    # What is served is what joblib wrote, as it was trained.
+    assert load_folder(folder).inputs == inputs
+    assert report_of(folder, run_id="r1")["mlmodel"] is None
+
+
+def test_a_pickle_below_the_folder_is_named_by_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "below").mkdir(parents=True)
+    model = LinearRegression().fit(FEATURES, TABLE["left"])
+    (folder / "below" / "churn.pkl").write_bytes(pickle.dumps(model))
+    (folder / "MLmodel").write_text(report_of(folder, run_id="r1")["mlmodel"])
+    assert list(mlflow.pyfunc.load_model(str(folder)).predict(FEATURES)) == list(model.predict(FEATURES))
+    assert load_folder(folder).pickled_with == "pickle"
 
 
 def test_a_model_that_takes_more_memory_than_it_may_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ export function storedFolderAt(uri: string): StoredFolder | null {
   return id === undefined ? null : { of: 'logged model', id, path: '' };
 }
 
+/** Where among artifacts that begin at `root` something lies; empty: it is the root itself, null: it is elsewhere. */
+export function pathAmong(root: string, uri: string): string | null {
+  const start = `${root.replace(/\/+$/, '')}/`;
+  const whole = `${uri.replace(/\/+$/, '')}/`;
+  return whole.startsWith(start) ? whole.slice(start.length, -1) : null;
+}
+
 /** What lists what is at `path` in a folder: the path and query of a request. */
 export function listingOf(folder: StoredFolder, path: string): string {
   const at = join(folder.path, path);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { MlflowClient } from '../mlflow/client.ts';
-import { type StoredFolder, storedFolderAt } from '../mlflow/stored-folder.ts';
+import { pathAmong, type StoredFolder, storedFolderAt } from '../mlflow/stored-folder.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
 
@@ -27,8 +27,8 @@ export async function locateModel(
   if (known !== null) return known;
   if (runId !== null) {
     const { artifactUri } = await mlflow.getRun(runId, signal);
-    const root = `${artifactUri.replace(/\/+$/, '')}/`;
-    if (uri.startsWith(root)) return { of: 'run', id: runId, path: uri.slice(root.length).replace(/\/+$/, '') };
+    const path = pathAmong(artifactUri, uri);
+    if (path !== null) return { of: 'run', id: runId, path };
   }
   const message = `the files of model ${name} version ${version} are at ${uri}, which MLflow does not give out: register it from a run's artifacts`;
   throw new AsgardError('NOT_FOUND', message);

@@ -22,6 +22,7 @@ const REPORT = {
   peak_memory_bytes: 1,
   signature: { inputs: '[]' },
   mlmodel: null,
+  pickled_with: null,
 };
 
 test('a report is read as it was written', async () => {

@@ -18,6 +18,7 @@ const checkReport = z.object({
   peak_memory_bytes: z.number().nonnegative(),
   signature: z.record(z.string(), z.string()).nullable(),
   mlmodel: z.string().nullable(),
+  pickled_with: z.enum(['pickle', 'joblib']).nullable(),
 });
 
 export type CheckReport = z.infer<typeof checkReport>;

@@ -104,4 +104,5 @@ const NOTHING: CheckReport = {
   peak_memory_bytes: 0,
   signature: null,
   mlmodel: null,
+  pickled_with: null,
 };

@@ -13,7 +13,7 @@ import { environmentFiles } from './environment-files.ts';
 import type { CheckReport } from './report.ts';
 import { trainingFilesOf } from './training-files.ts';
 import { tryModel } from './try-model.ts';
-import { placeBeside, writeBeside } from './wrapping.ts';
+import { joblibLoader, placeBeside, writeBeside } from './wrapping.ts';
 
 /** One line for a log, a tag and an answer. */
 const MAX_REFUSAL = 1_000;
@@ -129,7 +129,9 @@ export class VersionChecks {
     });
     if (place !== null && report.mlmodel !== null) {
       const { lock, pythonVersion } = environment;
-      await writeBeside(mlflow, place, { ...environmentFiles(lock, pythonVersion), MLmodel: report.mlmodel }, signal);
+      const loader = report.pickled_with === 'joblib' ? await joblibLoader() : {};
+      const files = { ...environmentFiles(lock, pythonVersion), ...loader, MLmodel: report.mlmodel };
+      await writeBeside(mlflow, place, files, signal);
     }
     return checkOf(report);
   }

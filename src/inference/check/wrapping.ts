@@ -1,19 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PROJECT_ROOT } from '../../config.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
+import { pathAmong } from '../../mlflow/stored-folder.ts';
 import { orNull } from '../../mlflow/upstream-error.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 
 /** A folder among the artifacts of a run. */
 interface ArtifactFolder {
   readonly runId: string;
-  /** From the root of the run's artifacts. */
+  /** From the root of the run's artifacts; empty: that root. */
   readonly path: string;
+  /** What is in it. */
+  readonly names: readonly string[];
 }
 
 const MAX_FILE_CHARACTERS = 512 * 1024;
+const JOBLIB_LOADER = join(PROJECT_ROOT, 'python', 'asgard', 'asgard_joblib.py');
 
 /**
- * The folder of a version's files, where other files may be put: one of its run's, and not the root, which is the run's own.
- * @returns null when its files are elsewhere
+ * The folder of a version's files, where other files may be put: one of its run's.
+ * @returns null when its files are elsewhere, or one file alone
  */
 export async function placeBeside(
   mlflow: MlflowClient,
@@ -22,21 +29,37 @@ export async function placeBeside(
 ): Promise<ArtifactFolder | null> {
   if (runId === null || !source.includes(runId)) return null;
   const run = await orNull(mlflow.getRun(runId, signal));
-  if (run === null) return null;
-  const root = `${run.artifactUri.replace(/\/+$/, '')}/`;
-  const path = source.startsWith(root) ? source.slice(root.length).replace(/\/+$/, '') : '';
-  return path === '' ? null : { runId, path };
+  const path = run === null ? null : pathAmong(run.artifactUri, source);
+  if (path === null) return null;
+  const listed = await mlflow.listArtifacts(runId, path === '' ? undefined : path, signal);
+  // A file lists nothing.
+  if (listed.length === 0) return null;
+  return { runId, path, names: listed.map((each) => each.path.slice(each.path.lastIndexOf('/') + 1)) };
 }
 
-/** Writes texts as files of the folder. `MLmodel` comes last: with it, what is in there is a model of MLflow's. */
+/** The module, beside the MLmodel that names it, by which MLflow loads what joblib wrote. */
+export async function joblibLoader(): Promise<Record<string, string>> {
+  return { 'code/asgard_joblib.py': await readFile(JOBLIB_LOADER, 'utf8') };
+}
+
+/**
+ * Writes texts as files of the folder, but for those that its owner has put there. `MLmodel` comes last: with it, what is in
+ * there is a model of MLflow's.
+ */
 export async function writeBeside(
   mlflow: MlflowClient,
-  { runId, path }: ArtifactFolder,
+  { runId, path, names }: ArtifactFolder,
   { MLmodel: last, ...others }: Readonly<Record<string, string>> & { readonly MLmodel: string },
   signal: AbortSignal,
 ): Promise<void> {
   if (last.length > MAX_FILE_CHARACTERS) return;
-  const write = ([name, text]: [string, string]) => mlflow.logText(runId, `${path}/${name}`, text, signal);
-  await Promise.all(Object.entries(others).map(write));
+  const write = ([name, text]: [string, string]) => {
+    return mlflow.logText(runId, path === '' ? name : `${path}/${name}`, text, signal);
+  };
+  await Promise.all(
+    Object.entries(others)
+      .filter(([name]) => !names.includes(name))
+      .map(write),
+  );
   await write(['MLmodel', last]);
 }
