@@ -103,7 +103,19 @@ def _predict(model: LoadedModel, inputs: Any, wants_probabilities: bool) -> dict
     probabilities = None
     if wants_probabilities and model.predict_probabilities is not None:
         probabilities = to_json(model.predict_probabilities(frame))
+        if not _are_rows(probabilities):
+            raise InvalidInputError(
+                f"return_probabilities: this model ({model.kind}) has several outputs, and no one row of probabilities",
+                ["return_probabilities"],
+            )
     return {"predictions": predictions, "probabilities": probabilities}
+
+
+def _are_rows(probabilities: Any) -> bool:
+    """Whether it has a list of numbers for each row, by the first one. Of several outputs it has a list of such."""
+    if not isinstance(probabilities, list):
+        return False
+    return all(isinstance(row, list) and not any(isinstance(value, list) for value in row) for row in probabilities[:1])
 
 
 def _error(kind: str, message: str, path: list[str | int] | None) -> dict[str, Any]:

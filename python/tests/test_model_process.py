@@ -174,6 +174,18 @@ def test_a_model_without_names_takes_its_number_of_columns(serve: Any, tmp_path:
     assert len(served.ask(inputs={"x": [1, 2], "y": [2, 3]})["predictions"]) == 2
 
 
+def test_what_has_probabilities_for_each_of_several_outputs_gives_none(serve: Any, tmp_path: Path) -> None:
+    model = RandomForestClassifier(n_estimators=2).fit(FRAME, np.stack([TARGET, TARGET[::-1]], axis=1))
+    served = serve(save_pickle(tmp_path / "model", model))
+    served.receive()
+    request = {"inputs": {"age": [1], "visits": [4]}}
+    refused, answer = served.ask_all({**request, "return_probabilities": True}, request)
+    assert refused["error"]["kind"] == "invalid_input"
+    assert refused["error"]["path"] == ["return_probabilities"]
+    assert "several outputs" in refused["error"]["message"]
+    assert len(answer["predictions"][0]) == 2
+
+
 def test_an_mlflow_model_with_a_signature_is_served(serve: Any, tmp_path: Path) -> None:
     model = RandomForestClassifier(n_estimators=5, random_state=1).fit(FRAME, TARGET)
     path = tmp_path / "mlflow-model"
