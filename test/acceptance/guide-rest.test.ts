@@ -345,6 +345,13 @@ describe('the churn example', () => {
           load_seconds: expect.any(Number),
           predict_p50_ms: expect.any(Number),
           peak_memory_bytes: expect.any(Number),
+          tried_with: 'training_rows',
+          traceback: null,
+          engine: expect.stringMatching(/^(python|onnx)$/),
+          compilation: expect.objectContaining({
+            status: expect.stringMatching(/^(pending|compiled)$/),
+            refusal: null,
+          }),
         },
       ],
       created_at: expect.stringMatching(TIME),
