@@ -83,12 +83,15 @@ function failureOf(error: AsgardError): Failure | undefined {
   }
 }
 
+/** Of many mistakes the first ones are told. */
+const MAX_ISSUES = 100;
+
 /**
  * What a domain schema finds wrong with an input, its paths by the names of the GraphQL input.
  * @param names of root fields that GraphQL calls otherwise than the domain
  */
 export function invalidInputOf(error: ZodError, what: string, names: Record<string, string> = {}): AsgardError {
-  const issues = error.issues.map((issue): InputIssue => {
+  const issues = error.issues.slice(0, MAX_ISSUES).map((issue): InputIssue => {
     const [root, ...rest] = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
     const path = root === undefined ? [] : [names[root] ?? root, ...rest];
     return { path, message: messageOf(issue), type: issue.code };

@@ -16,7 +16,6 @@ import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
-import { EntityFeatures } from './inference/entity-features.ts';
 import { InferenceService } from './inference/service.ts';
 import { VersionOrigins } from './inference/version-origin.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
@@ -201,7 +200,6 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     servable,
     checks: modelChecks,
     origins: new VersionOrigins(database),
-    entityFeatures: new EntityFeatures(database, online.services.onlineFeatures),
     onPrediction: metrics.inference.predicted,
     logger,
   });
@@ -233,6 +231,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const api = await buildHttpServer({
     log: logger,
     access,
+    maxGraphqlBytes: config.serving.requestLimitBytes,
     graphql: createGraphqlServer({
       services,
       log: logger,
@@ -245,12 +244,15 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       gateway(false),
       async (app) =>
         void (await app.register(
-          restRoutes({
-            ...services,
-            metrics: metrics.registry,
-            onPredictionSerialized: metrics.inference.serialized,
-            readiness: () => platform.readiness(),
-          }),
+          restRoutes(
+            {
+              ...services,
+              metrics: metrics.registry,
+              onPredictionSerialized: metrics.inference.serialized,
+              readiness: () => platform.readiness(),
+            },
+            config.serving.requestLimitBytes,
+          ),
         )),
     ],
   });

@@ -19,9 +19,16 @@ export interface ServingConfig {
   readonly filesLimitBytes: number;
   /** Models that are loaded when the platform starts. */
   readonly preload: readonly ModelAlias[];
+  /** The largest body of a request in JSON. */
+  readonly requestLimitBytes: number;
   /** Whether versions are compiled here; those that are compiled are served so in any case. */
   readonly compiles: boolean;
 }
+
+/** A script that is handed in has to fit, and what is parsed at once to be a text of JavaScript's. */
+const SMALLEST_LIMIT = 4;
+const LARGEST_LIMIT = 256;
+const limitRule = `must be a whole number from ${SMALLEST_LIMIT} to ${LARGEST_LIMIT}`;
 
 const amount = z
   .string()
@@ -32,6 +39,12 @@ const amount = z
 export const servingVariables = {
   ASGARD_MODEL_MEMORY: amount.optional(),
   ASGARD_MODEL_FILES_LIMIT: amount.default(20),
+  ASGARD_REQUEST_LIMIT: z
+    .string()
+    .regex(/^\d{1,3}$/, limitRule)
+    .transform(Number)
+    .refine((value) => value >= SMALLEST_LIMIT && value <= LARGEST_LIMIT, limitRule)
+    .default(16),
   ASGARD_COMPILE: z.enum(['0', '1']).default('1'),
   ASGARD_PRELOAD_MODELS: z
     .string()
@@ -50,6 +63,7 @@ export function servingConfig(value: z.output<z.ZodObject<typeof servingVariable
   return {
     memoryBytes: memory === undefined ? Math.floor(machineMemory() / 2) : memory * MEBIBYTE,
     filesLimitBytes: value.ASGARD_MODEL_FILES_LIMIT * GIBIBYTE,
+    requestLimitBytes: value.ASGARD_REQUEST_LIMIT * MEBIBYTE,
     compiles: value.ASGARD_COMPILE === '1',
     preload: value.ASGARD_PRELOAD_MODELS.map((text) => {
       const [name = '', alias = ''] = text.split('@');

@@ -51,6 +51,8 @@ usage: npm start            (all settings are environment variables)
                        before the job is given up                            86400
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
+  ASGARD_REQUEST_LIMIT MiB of a request in JSON, such as rows to predict, 4 to
+                       256; a larger one is refused (413)                    16
   ASGARD_UPLOAD_LIMIT  MiB of a file that a table is written from            1024
   ASGARD_MODEL_CHECK_LIMIT
                        seconds that a registered model gets to be tried      120

@@ -7,15 +7,20 @@ of the model's types.
 from __future__ import annotations
 
 import base64
-import difflib
 import math
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from asgard.nearest import nearest_names
+
 _TEXT_SHOWN = 40  # characters of a wrong value that a message repeats
+_NAME_SHOWN = 100  # characters of a column's name
+_NAMES_SHOWN = 10  # of many wrong names
+_NEAREST_AMONG = 200  # names that a wrong one is compared with
 
 
 class InvalidInputError(Exception):
@@ -72,15 +77,16 @@ def _checked_columns(inputs: object) -> dict[str, list[Any]]:
 
 
 def _by_name(columns: dict[str, list[Any]], expected: list[Column]) -> list[Column]:
-    names = [column.name for column in expected]
+    names = {column.name for column in expected}
     missing = [column.name for column in expected if column.is_required and column.name not in columns]
     unknown = [name for name in columns if name not in names]
     problems: list[str] = []
     if missing:
         problems.append(f"missing {_list_with_nearest(missing, unknown, 'given')}")
     if unknown:
-        absent = [name for name in names if name not in columns]
-        problems.append(f"unknown {_list_with_nearest(unknown, absent or names, 'expected')}")
+        absent = [column.name for column in expected if column.name not in columns]
+        candidates = absent or [column.name for column in expected]
+        problems.append(f"unknown {_list_with_nearest(unknown, candidates, 'expected')}")
     if problems:
         culprits = missing or unknown
         path: list[str | int] = ["inputs", *culprits] if len(culprits) == 1 else ["inputs"]
@@ -95,7 +101,26 @@ def _by_position(columns: dict[str, list[Any]], spec: InputSpec) -> list[Column]
             ["inputs"],
         )
     types = spec.types or [None] * len(columns)
-    return [Column(name, type) for name, type in zip(columns, types, strict=True)]
+    names = list(columns) if spec.count is None else _in_order(columns)
+    return [Column(name, type) for name, type in zip(names, types, strict=True)]
+
+
+def _in_order(columns: dict[str, list[Any]]) -> list[str]:
+    """As given; but JavaScript puts names that are numbers first, in their order, which has to be the meant one."""
+    numbers = [int(name) for name in columns if _is_number(name)]
+    if not numbers:
+        return list(columns)
+    if sorted(numbers) != list(range(len(columns))):
+        raise InvalidInputError(
+            "the model knows no names, so columns that are named by whole numbers are taken for the numbers of its "
+            f"columns: they must be '0' to '{len(columns) - 1}'",
+            ["inputs"],
+        )
+    return sorted(columns, key=int)
+
+
+def _is_number(name: str) -> bool:
+    return len(name) <= 10 and name.isascii() and name.isdigit() and str(int(name)) == name
 
 
 def _check_lengths(columns: dict[str, list[Any]]) -> None:
@@ -163,6 +188,8 @@ def _integers_of(dtype: str) -> Callable[[str, list[Any]], pd.Series]:
     bounds = np.iinfo(dtype)
 
     def convert(name: str, values: list[Any]) -> pd.Series:
+        if set(map(type, values)) == {int} and _are_within(values, bounds):
+            return pd.Series(values, dtype=dtype)
         for row, value in enumerate(values):
             if type(value) is not int and not (type(value) is float and value.is_integer()):
                 raise _wrong_value(name, row, value, "a whole number")
@@ -194,9 +221,13 @@ def _times(name: str, values: list[Any]) -> pd.Series:
     for row, value in enumerate(values):
         try:
             time = pd.Timestamp(value) if value is not None else pd.NaT
-        except ValueError as error:
-            raise _wrong_value(name, row, value, "a date and time (ISO 8601)") from error
-        times.append(time.tz_convert(None) if time is not pd.NaT and time.tzinfo is not None else time)
+            # The type below has the years 1678 to 2261.
+            if not (time is pd.NaT or pd.Timestamp.min.year < time.year < pd.Timestamp.max.year):
+                raise OverflowError
+            times.append(time.tz_convert(None) if time is not pd.NaT and time.tzinfo is not None else time)
+        except (ValueError, OverflowError) as error:
+            expected = "a date and time (ISO 8601) of the years 1678 to 2261"
+            raise _wrong_value(name, row, value, expected) from error
     return pd.Series(times, dtype="datetime64[ns]")
 
 
@@ -229,11 +260,21 @@ _CONVERTERS: dict[str | None, Callable[[str, list[Any]], pd.Series]] = {
 
 
 def _list_with_nearest(names: list[str], candidates: list[str], word: str) -> str:
-    shown: list[str] = []
-    for name in names:
-        nearest = difflib.get_close_matches(name, candidates, n=1)
-        shown.append(f"'{name}' (nearest {word}: '{nearest[0]}')" if nearest else f"'{name}'")
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(shown)}"
+    among = [candidate for candidate in candidates[:_NEAREST_AMONG] if len(candidate) <= _NAME_SHOWN]
+    shown = ", ".join(_with_nearest(name, among, word) for name in names[:_NAMES_SHOWN])
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"column{'s' if len(names) > 1 else ''} {shown}{more}"
+
+
+def _with_nearest(name: str, candidates: list[str], word: str) -> str:
+    if len(name) > _NAME_SHOWN:
+        return f"'{name[:_NAME_SHOWN]}…'"
+    # They look alike, and nobody would see what is wrong.
+    normal = unicodedata.normalize("NFKC", name)
+    if any(unicodedata.normalize("NFKC", candidate) == normal for candidate in candidates):
+        return f"'{name}' ({word} in another Unicode normal form)"
+    nearest = nearest_names(name, candidates)
+    return f"'{name}' (nearest {word}: '{nearest[0]}')" if nearest else f"'{name}'"
 
 
 def _describe(value: object) -> str:

@@ -17,7 +17,6 @@ of the channel is gone.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import select
@@ -29,6 +28,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from asgard.model_answers import encoded, json_line
 from asgard.model_batch import answer_batch, said_by
 from asgard.model_loading import LoadedModel, ModelLoadError, load_folder
 from asgard.row_wise import is_row_wise
@@ -50,9 +50,8 @@ def main() -> NoReturn:
         _exit(1)
     merges = is_row_wise(model.raw)
     _send(channel, _readiness(model, merges, time.perf_counter() - started))
-    gc.freeze()  # a collection in the middle of a request would look through all modules and the model
     for line in channel.makefile("rb"):
-        _send(channel, answer_batch(model, json.loads(line), merges))
+        _send_line(channel, encoded(answer_batch(model, json.loads(line), merges)))
     _exit(0)
 
 
@@ -68,10 +67,12 @@ def _readiness(model: LoadedModel, merges: bool, load_seconds: float) -> dict[st
 
 
 def _send(channel: socket.socket, message: Any) -> None:
-    # In ASCII: a text may hold half of a surrogate pair, which UTF-8 cannot carry and an escape can.
-    data = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    _send_line(channel, json_line(message))
+
+
+def _send_line(channel: socket.socket, line: bytes) -> None:
     try:
-        channel.sendall(data)
+        channel.sendall(line + b"\n")
     except OSError:
         _exit(0)  # deserted, as below
 

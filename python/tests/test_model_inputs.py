@@ -89,6 +89,29 @@ def test_what_is_wrong_is_named(inputs: Any, message: str, path: list[str | int]
     assert refused(inputs, NAMED) == (message, path)
 
 
+def test_of_many_wrong_names_the_first_are_told() -> None:
+    many = {f"column {number}": [1] for number in range(20_000)}
+    message, path = refused(many, InputSpec(columns=[Column(f"expected {number}", None) for number in range(20_000)]))
+    assert path == ["inputs"]
+    assert message.startswith("missing columns 'expected 0'")
+    assert message.endswith(" and 19990 more")
+    assert len(message) < 2000
+
+
+def test_a_long_name_is_told_by_its_beginning() -> None:
+    message, path = refused({"x" * 1_000_000: [1], "age": [1], "plan": ["a"], "visits": [1]}, NAMED)
+    assert message == f"unknown column '{'x' * 100}…'"
+    assert path == ["inputs", "x" * 1_000_000]
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    spec = InputSpec(columns=[Column("größe", None)])
+    assert refused({"gro\u0308ße": [1]}, spec)[0] == (
+        "missing column 'größe' (given in another Unicode normal form); "
+        "unknown column 'gro\u0308ße' (expected in another Unicode normal form)"
+    )
+
+
 def test_an_optional_column_may_be_left_out() -> None:
     spec = InputSpec(columns=[Column("a", "double"), Column("b", "double", is_required=False)])
     assert list(to_frame({"a": [1]}, spec).columns) == ["a"]
@@ -116,3 +139,20 @@ def test_columns_without_names_are_counted() -> None:
     assert to_frame({"x": [1], "y": ["a"]}, spec).shape == (1, 2)
     assert "takes 2 columns" in refused({"x": [1]}, spec)[0]
     assert refused({"x": [1], "y": [2]}, spec)[1] == ["inputs", "y", 0]
+
+
+def test_columns_without_names_may_be_numbered_but_not_in_part() -> None:
+    spec = InputSpec(count=3)
+    assert to_frame({"2": [3], "0": [1], "1": [2]}, spec).to_numpy().tolist() == [[1, 2, 3]]
+    assert to_frame({"b": [1], "a": [2], "01": [3]}, spec).to_numpy().tolist() == [[1, 2, 3]]
+    for names in (["0", "1", "a"], ["1", "2", "3"], ["0", "1", "10"]):
+        message, path = refused({name: [1] for name in names}, spec)
+        assert path == ["inputs"]
+        assert "they must be '0' to '2'" in message
+
+
+@pytest.mark.parametrize("time", ["3000-01-01", "0001-01-01", "99999999999999999999", "2025-02-30", "2262-04-12"])
+def test_a_time_that_is_none_or_too_far_away_is_told_by_its_row(time: str) -> None:
+    message, path = refused({"at": ["2025-01-02", time]}, InputSpec(columns=[Column("at", "datetime")]))
+    assert path == ["inputs", "at", 1]
+    assert time in message

@@ -6,7 +6,7 @@ import random
 import string
 import time
 
-from asgard_feast.nearest import nearest_names
+from asgard.nearest import nearest_names
 
 
 def test_names_that_hold_it_and_those_that_are_a_few_letters_away_are_found_the_nearest_first() -> None:

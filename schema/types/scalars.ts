@@ -1,5 +1,6 @@
-import { GraphQLError } from 'graphql';
+import { GraphQLError, Kind, type ValueNode } from 'graphql';
 import { z } from 'zod';
+import { parseExactJson } from '../../src/platform/exact-json.ts';
 import { builder } from '../builder.ts';
 
 /** Only this of what JavaScript would read as a date: "1" is one too. */
@@ -22,6 +23,29 @@ builder.scalarType('DateTime', {
 });
 
 builder.scalarType('JSON', {
-  description: 'Any JSON value.',
+  description: 'Any JSON value. Whole numbers keep all their digits, as values of variables and within the document.',
   serialize: (value) => value,
+  parseValue: (value) => value,
+  parseLiteral: (node, variables) => jsonOf(node, variables ?? {}),
 });
+
+/** What a literal says, with the digits of whole numbers beyond 2^53, which GraphQL's own reading of literals loses. */
+function jsonOf(node: ValueNode, variables: Readonly<Record<string, unknown>>): unknown {
+  switch (node.kind) {
+    case Kind.NULL:
+      return null;
+    case Kind.INT:
+      return parseExactJson(node.value);
+    case Kind.FLOAT:
+      return Number(node.value);
+    case Kind.LIST:
+      return node.values.map((item) => jsonOf(item, variables));
+    case Kind.OBJECT:
+      // Unlike an assignment it takes the name `__proto__` for a name.
+      return Object.fromEntries(node.fields.map(({ name, value }) => [name.value, jsonOf(value, variables)]));
+    case Kind.VARIABLE:
+      return variables[node.name.value];
+    default:
+      return node.value;
+  }
+}

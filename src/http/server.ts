@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import cookie from '@fastify/cookie';
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import { Access } from '../auth/access.ts';
 import { AsgardError } from '../platform/errors.ts';
@@ -11,7 +12,6 @@ import { GRAPHQL_PATH, type GraphqlServer, graphqlRoutes } from './graphql.ts';
 import { Guard, type GuardOptions } from './guard.ts';
 import { HeldOpen } from './held-open.ts';
 import { logRequests } from './request-log.ts';
-import { sendSecurityHeaders } from './security-headers.ts';
 import { signInRoutes } from './sign-in.ts';
 import { serveWebSockets } from './websocket.ts';
 
@@ -23,6 +23,20 @@ const MAX_PATH_PARAMETER = 16_384;
 
 /** Requests that are under way when the server closes have this long to end. */
 const CLOSE_LIMIT_MS = 1_000;
+/** Who sends a body that is too large gets so long to send the rest of it. */
+const DRAIN_LIMIT_MS = 10_000;
+
+/**
+ * Pages of other origins may not show ours within theirs, nor load what is ours. Everything else that a page may do is
+ * left to the pages, most of which are MLflow's and GraphiQL's; TLS, and so HSTS, to the proxy that speaks it.
+ */
+const SECURITY_HEADERS: FastifyHelmetOptions = {
+  // The hook below says the one thing that holds for all pages; helmet knows no policy without a default.
+  contentSecurityPolicy: false,
+  strictTransportSecurity: false,
+  // Not `no-referrer`, with which a browser sends `Origin: null` with a form of our own page.
+  referrerPolicy: { policy: 'same-origin' },
+};
 
 /** Who may call; by default whoever reaches the port, except pages of other origins. */
 export interface AccessOptions extends GuardOptions {
@@ -35,6 +49,8 @@ export interface HttpServerOptions {
   readonly access?: AccessOptions;
   /** Absent: a server without `/graphql`, such as the one that speaks MLflow's API alone. */
   readonly graphql?: GraphqlServer;
+  /** Of a GraphQL request over HTTP; `MAX_BODY_BYTES` when absent. */
+  readonly maxGraphqlBytes?: number;
   /** Each registers its routes, as plugins, on the instance that it is given. */
   readonly routes?: readonly ((app: FastifyInstance) => void | Promise<void>)[];
 }
@@ -45,7 +61,7 @@ export interface HttpServerOptions {
  * `close()` cuts streams and sockets, lets other requests end, and is done after about a second at most.
  */
 export async function buildHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { log, graphql, routes = [] } = options;
+  const { log, graphql, maxGraphqlBytes = MAX_BODY_BYTES, routes = [] } = options;
   const access = options.access ?? {
     access: new Access(),
     allowedOrigins: [],
@@ -58,8 +74,6 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     loggerInstance,
     // `onResponse` below says the same in one event.
     logController: new LogController({ disableRequestLogging: true }),
-    // Each of our lines bears its request's id: a logger made for each request would only say it again.
-    childLoggerFactory: (logger) => logger,
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
@@ -69,16 +83,20 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   });
   logRequests(app, log);
   installErrorReplies(app);
-  sendSecurityHeaders(app);
+  await app.register(helmet, SECURITY_HEADERS);
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('content-security-policy', "frame-ancestors 'self'");
+  });
   await app.register(cookie);
   const guard = await Guard.install(app, access);
   limitClose(app);
+  drainRefused(app);
   if (access.access.isKeyDemanded) await app.register(signInRoutes(guard, graphql === undefined ? '/' : GRAPHQL_PATH));
   const held = new HeldOpen();
   held.countStreams(app);
   if (graphql !== undefined) {
     const sockets = serveWebSockets(app, { graphql, guard, held, log, maxPayloadBytes: MAX_BODY_BYTES });
-    await app.register(graphqlRoutes(graphql, { sockets, held, log }));
+    await app.register(graphqlRoutes(graphql, { sockets, held, log, maxBodyBytes: maxGraphqlBytes }));
   }
   for (const register of routes) await register(app);
   return app;
@@ -127,6 +145,22 @@ function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server listens on no port');
   return address.port;
+}
+
+/**
+ * A body that is refused for its size is read to its end all the same, and dropped: a connection that is closed before that is
+ * reset, and its client sees the reset rather than the answer.
+ */
+function drainRefused(app: FastifyInstance): void {
+  app.addHook('onSend', async (_request, reply, payload) => {
+    if (reply.statusCode === 413) reply.removeHeader('connection');
+    return payload;
+  });
+  app.addHook('onResponse', async ({ raw }, reply) => {
+    if (reply.statusCode !== 413 || raw.complete || raw.destroyed) return;
+    const limit = setTimeout(() => raw.destroy(), DRAIN_LIMIT_MS);
+    raw.once('close', () => clearTimeout(limit)).resume();
+  });
 }
 
 function limitClose(app: FastifyInstance): void {

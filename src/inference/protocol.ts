@@ -19,7 +19,10 @@ export const readiness = z.discriminatedUnion('ready', [
 /** A model that loaded. */
 export type Ready = Extract<z.infer<typeof readiness>, { ready: true }>;
 
-/** One value of a prediction: a number, a label, or for models with several outputs a list or an object of them. */
+/**
+ * One value of a prediction: a number, a label, or for models with several outputs a list or an object of them. A whole number
+ * beyond 2^53 is what `parseExactJson` makes of it.
+ */
 export type PredictedValue = z.infer<ReturnType<typeof z.json>>;
 
 /** What came out of `JSON.parse` is such a value, and there may be hundred thousands: they are not looked at one by one. */

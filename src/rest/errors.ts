@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { expectedFailure } from '../database/failure.ts';
 import { type AsgardError, ERROR_CODES, type InputIssue, RETRY_AFTER_SECONDS } from '../platform/errors.ts';
-import { MAX_REST_BODY_BYTES } from './json-body.ts';
+import { DEFAULT_BODY_BYTES } from './json-body.ts';
 import { WIRE_NAMES } from './wire.ts';
 
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
@@ -26,13 +26,14 @@ export interface WireIssue {
 /**
  * Makes `app` answer every failure as FastAPI does: `{"detail": "…"}`, and for a 422 a list of issues; beside it stands
  * `request_id`. What nobody expected is logged once, as `rest.fault` with the request's id, and masked.
+ * @param maxBodyBytes of a body in JSON, for who sent a larger one
  */
-export function installErrorReplies(app: FastifyInstance): void {
+export function installErrorReplies(app: FastifyInstance, maxBodyBytes = DEFAULT_BODY_BYTES): void {
   app.addHook('onRequest', async (request, reply) => {
     // Here, before the body is read: whatever it is, the path is unknown.
     return request.is404 ? replyNotFound(request, reply) : undefined;
   });
-  app.setErrorHandler(replyToError);
+  app.setErrorHandler((error, request, reply) => replyToError(error, request, reply, maxBodyBytes));
   app.setNotFoundHandler(replyNotFound);
 }
 
@@ -59,10 +60,16 @@ async function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Pro
   return sendFailure(reply, 404, 'Not Found');
 }
 
-async function replyToError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function replyToError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  maxBodyBytes: number,
+): Promise<FastifyReply> {
   const expected = expectedFailure(error);
   if (expected !== undefined) return replyToExpected(expected, reply);
-  if (isClientFault(error)) return sendFailure(reply, error.statusCode, describeClientFault(error, request));
+  if (isClientFault(error))
+    return sendFailure(reply, error.statusCode, describeClientFault(error, request, maxBodyBytes));
   if (request.raw.destroyed && !request.raw.complete) {
     request.log.debug({ requestId: request.id }, 'http.caller_gone');
     return sendFailure(reply, 400, 'the request ended before its body did');
@@ -98,7 +105,7 @@ function isClientFault(error: unknown): error is FastifyError & { statusCode: nu
   return String(code).startsWith('FST_') && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500;
 }
 
-function describeClientFault(error: FastifyError, { routeOptions }: FastifyRequest): string {
+function describeClientFault(error: FastifyError, { routeOptions }: FastifyRequest, maxBodyBytes: number): string {
   const types = routeOptions.config?.mediaTypes;
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
@@ -106,7 +113,7 @@ function describeClientFault(error: FastifyError, { routeOptions }: FastifyReque
         ? 'send the body as JSON, with the header Content-Type: application/json'
         : `send the body with the header Content-Type: ${types.join(' or ')}`;
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return `the body is larger than ${MAX_REST_BODY_BYTES} bytes`;
+      return `the body is larger than ${maxBodyBytes} bytes: send fewer rows at once, or set ASGARD_REQUEST_LIMIT`;
     default:
       return error.message;
   }

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { AsgardError } from '../platform/errors.ts';
+import { parseExactJson } from '../platform/exact-json.ts';
 import { refuseDubiousJson } from './strict-json.ts';
 
 /**
- * The largest body of a REST request in bytes. More than the server's own limit, which holds for all other bodies and
- * suffices for an upload (1.4 MiB of base64 and 1 MiB of variables): inputs of a prediction are up to 100,000 rows.
+ * The largest body of a REST request in bytes, unless it is set. More than the server's own limit, which holds for all other
+ * bodies and suffices for an upload (1.4 MiB of base64 and 1 MiB of variables): inputs of a prediction are up to 100,000 rows.
  */
-export const MAX_REST_BODY_BYTES = 16 * 1024 * 1024;
+export const DEFAULT_BODY_BYTES = 16 * 1024 * 1024;
 
 /**
  * Makes `app` read JSON bodies, and those alone. An empty body becomes `undefined`.
@@ -14,11 +15,11 @@ export const MAX_REST_BODY_BYTES = 16 * 1024 * 1024;
  * Any other content type is refused, a missing one too: a foreign web page can send those to a loopback port without
  * asking the browser's leave (a CORS preflight), and an upload runs code.
  */
-export function readJsonBodies(app: FastifyInstance): void {
+export function readJsonBodies(app: FastifyInstance, maxBodyBytes = DEFAULT_BODY_BYTES): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(
     /^application\/([\w.+-]+\+)?json\s*(;|$)/i,
-    { parseAs: 'buffer', bodyLimit: MAX_REST_BODY_BYTES },
+    { parseAs: 'buffer', bodyLimit: maxBodyBytes },
     async (_request: unknown, body: Buffer) => {
       const text = decodeUtf8(body);
       const value = parseJson(text);
@@ -28,12 +29,10 @@ export function readJsonBodies(app: FastifyInstance): void {
   );
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true });
-
 /** Node would put a replacement character for what is no UTF-8, and a script would run with it. */
 function decodeUtf8(body: Buffer): string {
   try {
-    return UTF8.decode(body);
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch (cause) {
     const issue = { path: [], message: 'JSON decode error: the body is not UTF-8 text', type: 'json_invalid' };
     throw new AsgardError('INVALID_INPUT', issue.message, { cause, issues: [issue] });
@@ -41,13 +40,14 @@ function decodeUtf8(body: Buffer): string {
 }
 
 /**
+ * As `parseExactJson`.
  * @throws AsgardError INVALID_INPUT whose issue's path is the position (UTF-16 units, from 0) at which the text stops being
  * JSON; 0 when V8 names none, as for an unexpected token: then its message shows the text around it
  */
 export function parseJson(text: string): unknown {
   if (text.trim() === '') return undefined;
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const issue = {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { docsPage } from './docs-page.ts';
 import { installErrorReplies } from './errors.ts';
-import { readJsonBodies } from './json-body.ts';
+import { DEFAULT_BODY_BYTES, readJsonBodies } from './json-body.ts';
 import { describeRoutes } from './openapi.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { feastRoutes } from './routes/feast.ts';
@@ -22,11 +22,12 @@ import { useZod } from './zod-routes.ts';
 /**
  * The REST API as a Fastify plugin, to be registered without a prefix on the root instance: `app.register(restRoutes(services))`.
  * Its error replies and body parsing stay within it, but its 404 answers for every path of the server that nobody has.
+ * @param maxBodyBytes of a body in JSON
  */
-export function restRoutes(services: RestServices): FastifyPluginAsync {
+export function restRoutes(services: RestServices, maxBodyBytes = DEFAULT_BODY_BYTES): FastifyPluginAsync {
   return async (app) => {
-    readJsonBodies(app);
-    installErrorReplies(app);
+    readJsonBodies(app, maxBodyBytes);
+    installErrorReplies(app, maxBodyBytes);
     // For the documentation's routes too: their empty schemas would have Fastify make validators of its own.
     useZod(app);
     await describeRoutes(app);

@@ -1,4 +1,5 @@
 import { AsgardError } from '../platform/errors.ts';
+import { endOfString } from '../platform/exact-json.ts';
 
 /** Deeper ones are no request of ours, and what walks through them by recursion would run out of stack. */
 const MAX_DEPTH = 100;
@@ -6,7 +7,6 @@ const MAX_DEPTH = 100;
 /** Where a string begins, or an object or list begins or ends. Whole strings by a pattern would overflow its stack. */
 const MARK = /["{}[\]]/g;
 const COLON = /\s*:/y;
-const BACKSLASH = 92;
 
 interface Level {
   readonly keys: Set<string>;
@@ -40,15 +40,6 @@ export function refuseDubiousJson(text: string): void {
 function indexOf(pattern: RegExp, text: string, from: number): number {
   pattern.lastIndex = from;
   return pattern.exec(text)?.index ?? -1;
-}
-
-/** The index of the quote that ends the string which begins at `start`: one with an even number of backslashes before it. */
-function endOfString(text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
-    let backslashes = 0;
-    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes += 1;
-    if (backslashes % 2 === 0) return quote;
-  }
 }
 
 function noteKey(levels: readonly Level[], literal: string): void {

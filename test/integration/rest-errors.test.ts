@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildHttpServer } from '../../src/http/server.ts';
 import { AsgardError, ERROR_CODES, type ErrorCode, invalidInput } from '../../src/platform/errors.ts';
 import { installErrorReplies } from '../../src/rest/errors.ts';
-import { MAX_REST_BODY_BYTES, readJsonBodies } from '../../src/rest/json-body.ts';
+import { DEFAULT_BODY_BYTES, readJsonBodies } from '../../src/rest/json-body.ts';
 import { refuseOtherMethods } from '../../src/rest/routes/refuse.ts';
 
 const logged: string[] = [];
@@ -125,11 +125,11 @@ test.each([null, 'text/plain', 'application/x-www-form-urlencoded', 'application
 );
 
 test('a body of the limit is read and a larger one refused', async () => {
-  const fits = JSON.stringify('x'.repeat(MAX_REST_BODY_BYTES - 2));
+  const fits = JSON.stringify('x'.repeat(DEFAULT_BODY_BYTES - 2));
   expect((await post('/echo', fits)).status).toBe(200);
   const answer = await post('/echo', `${fits} `);
   expect(answer.status).toBe(413);
-  expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining(String(MAX_REST_BODY_BYTES)) });
+  expect(await failureOf(answer)).toEqual({ detail: expect.stringContaining(String(DEFAULT_BODY_BYTES)) });
 });
 
 test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'])(

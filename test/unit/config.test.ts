@@ -42,7 +42,13 @@ describe('the configuration', () => {
       databaseUrl: undefined,
       mlflowTrackingUri: undefined,
       // Half of what the machine, or its container, has.
-      serving: { memoryBytes: expect.any(Number), filesLimitBytes: 20 * 2 ** 30, preload: [], compiles: true },
+      serving: {
+        memoryBytes: expect.any(Number),
+        filesLimitBytes: 20 * 2 ** 30,
+        requestLimitBytes: 16 * 2 ** 20,
+        preload: [],
+        compiles: true,
+      },
       s3: undefined,
       features: {
         databaseUrl: undefined,
@@ -82,6 +88,7 @@ describe('the configuration', () => {
           ASGARD_LOST_AFTER: '600',
           ASGARD_OUTPUT_LIMIT: '3',
           ASGARD_UPLOAD_LIMIT: '4',
+          ASGARD_REQUEST_LIMIT: '32',
           ASGARD_MODEL_CHECK_LIMIT: '9',
           ASGARD_ISOLATION: 'required',
           PORT: '9000',
@@ -123,6 +130,7 @@ describe('the configuration', () => {
       serving: {
         compiles: true,
         memoryBytes: 512 * 2 ** 20,
+        requestLimitBytes: 32 * 2 ** 20,
         filesLimitBytes: 2 * 2 ** 30,
         preload: [
           { name: 'churn predictor', alias: 'champion' },

@@ -6,9 +6,9 @@ from typing import Any
 
 from feast import FeatureService, FeatureView
 
+from asgard.nearest import instead_of
 from asgard_feast.context import Context
 from asgard_feast.errors import BridgeError, Issue
-from asgard_feast.nearest import instead_of
 from asgard_feast.registry.kinds import SERVICES, VIEWS
 from asgard_feast.registry.state import RegistryState
 from asgard_feast.registry.transaction import RegistryChange, registry_change

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from asgard.nearest import nearest_names
 from asgard_feast.errors import BridgeError, invalid_input
-from asgard_feast.nearest import nearest_names
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from asgard.nearest import nearest_names
 from asgard_feast.errors import Issue, invalid_input
-from asgard_feast.nearest import nearest_names
 from asgard_feast.tables.cells import column_issue, refused, shown
 from asgard_feast.tables.column_types import holds, table_type, type_name
 from asgard_feast.tables.input_file import TableInput, given_types

@@ -17,8 +17,8 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from asgard.nearest import instead_of
 from asgard_feast.errors import Issue
-from asgard_feast.nearest import instead_of
 from asgard_feast.views.bounds import value_bounds
 from asgard_feast.views.definition import Definition, Feature
 from asgard_feast.views.dtypes import dtypes_of, holds, limits

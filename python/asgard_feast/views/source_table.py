@@ -6,9 +6,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 
+from asgard.nearest import instead_of
 from asgard_feast.context import Context
 from asgard_feast.errors import Issue
-from asgard_feast.nearest import instead_of
 from asgard_feast.views.definition import Definition
 
 _OTHER_SCHEMAS = 20

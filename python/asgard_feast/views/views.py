@@ -7,9 +7,9 @@ from typing import Any
 from pyiceberg.table import Table
 from sqlalchemy import Connection
 
+from asgard.nearest import instead_of
 from asgard_feast.context import Context
 from asgard_feast.errors import BridgeError, Issue
-from asgard_feast.nearest import instead_of
 from asgard_feast.registry.kinds import VIEWS
 from asgard_feast.registry.state import RegistryState
 from asgard_feast.registry.transaction import registry_change

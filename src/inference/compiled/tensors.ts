@@ -1,5 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import type { CompiledColumn, CompiledDescription } from './description.ts';
+import { WHOLE_NUMBERS } from './whole-numbers.ts';
 
 /** What is larger, or closer to zero, libraries take for infinite, or for zero, each in its own way. */
 const LARGEST = 1e37;
@@ -8,26 +9,9 @@ const MAX_TEXT = 10_000;
 /** Of texts with others Python and onnxruntime may find different words. */
 const PLAIN = /^[\t\n\r -~]*$/;
 
-const INTEGERS: Readonly<Record<string, readonly [number, number]>> = {
-  integer: [-(2 ** 31), 2 ** 31 - 1],
-  long: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-  ...Object.fromEntries(
-    [8, 16, 32, 64].flatMap((bits) => [
-      [`int${bits}`, [Math.max(-(2 ** (bits - 1)), Number.MIN_SAFE_INTEGER), safe(2 ** (bits - 1) - 1)]],
-      [`uint${bits}`, [0, safe(2 ** bits - 1)]],
-    ]),
-  ),
-};
-
 type Inputs = Readonly<Record<string, readonly unknown[]>>;
 /** A value as the ONNX file takes it; undefined: Python has to see it. */
 type Convert = (value: unknown) => number | string | undefined;
-
-/** Rows as the ONNX file takes them: for each of its inputs its values, row by row, numbers or texts by its kind. */
-export interface CompiledRows {
-  readonly count: number;
-  readonly values: readonly (Float64Array | string[])[];
-}
 
 /** Turns a request's columns into what a compiled model takes, as far as it is certain that Python would take them alike. */
 export class TensorMaker {
@@ -43,7 +27,7 @@ export class TensorMaker {
   columnsOf(inputs: Inputs): (readonly unknown[])[] | null {
     const { columns, has_names: hasNames } = this.#layout;
     const given = Object.values(inputs);
-    if (given.length !== columns.length) return null;
+    if (given.length !== columns.length || (!hasNames && Object.keys(inputs).some(isNumbered))) return null;
     const ordered = hasNames
       ? columns.flatMap(({ name }) => (Object.hasOwn(inputs, name) ? [inputs[name] ?? []] : []))
       : given;
@@ -54,49 +38,33 @@ export class TensorMaker {
   }
 
   /** The rows from `start` up to `end`; null when there is a value that Python has to see. */
-  rowsOf(columns: readonly (readonly unknown[])[], start: number, end: number): CompiledRows | null {
-    const values: (Float64Array | string[])[] = [];
+  feeds(columns: readonly (readonly unknown[])[], start: number, end: number): Record<string, Tensor> | null {
+    const feeds: Record<string, Tensor> = {};
     for (const input of this.#layout.inputs) {
       const width = input.columns.length;
       const size = (end - start) * width;
       const data = input.kind === 'number' ? new Float64Array(size) : new Array<string>(size);
       for (const [at, number] of input.columns.entries()) {
         const convert = this.#converts[number];
-        const column = columns[number];
-        if (convert === undefined || column === undefined) return null;
+        const values = columns[number];
+        if (convert === undefined || values === undefined) return null;
         for (let row = start; row < end; row += 1) {
-          const value = convert(column[row]);
+          const value = convert(values[row]);
           if (value === undefined) return null;
           data[(row - start) * width + at] = value;
         }
       }
-      values.push(data);
-    }
-    return { count: end - start, values };
-  }
-
-  /** All rows of some requests, in their order, as onnxruntime takes them. */
-  feeds(parts: readonly CompiledRows[]): Record<string, Tensor> {
-    const count = parts.reduce((sum, part) => sum + part.count, 0);
-    const feeds: Record<string, Tensor> = {};
-    for (const [at, { name, kind, columns }] of this.#layout.inputs.entries()) {
-      const shape = [count, columns.length];
-      const values = parts.map((part) => part.values[at] ?? []);
-      if (kind === 'text') {
-        const texts = values.flatMap((each) => (Array.isArray(each) ? each : []));
-        feeds[name] = new Tensor('string', texts, shape);
-        continue;
-      }
-      const numbers = new Float64Array(count * columns.length);
-      let start = 0;
-      for (const each of values) {
-        if (each instanceof Float64Array) numbers.set(each, start);
-        start += each.length;
-      }
-      feeds[name] = new Tensor('float64', numbers, shape);
+      const shape = [end - start, width];
+      feeds[input.name] =
+        data instanceof Float64Array ? new Tensor('float64', data, shape) : new Tensor('string', data, shape);
     }
     return feeds;
   }
+}
+
+/** JavaScript has put such names first: Python looks whether that is the order that was meant. */
+function isNumbered(name: string): boolean {
+  return /^\d+$/.test(name);
 }
 
 function convertOf({ type, kind, values }: CompiledColumn): Convert {
@@ -115,9 +83,10 @@ function textOf(isKnown: boolean): Convert {
 
 function numberOf(type: string | null): Convert {
   if (type === 'boolean' || type === 'bool') return (value) => (typeof value === 'boolean' ? Number(value) : undefined);
-  const bounds = type === null ? undefined : INTEGERS[type];
+  const bounds = type === null ? undefined : WHOLE_NUMBERS.get(type);
   if (bounds !== undefined) {
-    const [least, most] = bounds;
+    const least = Math.max(Number(bounds.least), Number.MIN_SAFE_INTEGER);
+    const most = Math.min(Number(bounds.most), Number.MAX_SAFE_INTEGER);
     return (value) =>
       typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most ? value : undefined;
   }
@@ -133,8 +102,4 @@ function isOrdinary(value: number): boolean {
   const size = Math.abs(value);
   if (size === 0) return true;
   return size >= SMALLEST && size <= LARGEST && (size <= Number.MAX_SAFE_INTEGER || !Number.isInteger(value));
-}
-
-function safe(value: number): number {
-  return Math.min(value, Number.MAX_SAFE_INTEGER);
 }

@@ -87,6 +87,8 @@ export class VersionModel implements ServedModel {
     try {
       const answer = await this.#compiled?.predict(request, signal);
       if (answer != null) return answer;
+      const refusal = this.#compiled?.refusalOf(request);
+      if (refusal !== undefined) throw refusal;
       const python = await this.#pythonModel(this.#stop.signal);
       return { ...(await python.predict(request, signal)), engine: 'python' };
     } finally {

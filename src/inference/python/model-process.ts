@@ -8,6 +8,7 @@ import type { RunHandle, RunSpec } from '../../executors/executor.ts';
 import type { LocalExecutor } from '../../executors/local.ts';
 import { boundedLines } from '../../platform/bounded-lines.ts';
 import { AsgardError } from '../../platform/errors.ts';
+import { parseExactJson } from '../../platform/exact-json.ts';
 import { batchAnswer, type ProcessAnswer, type Ready, readiness, type WorkerRequest } from '../protocol.ts';
 import { Channel } from './channel.ts';
 import { lastWords } from './last-words.ts';
@@ -247,9 +248,10 @@ async function load(
   }
 }
 
+/** A prediction may be a whole number beyond 2^53. */
 function parseJson(line: string): unknown {
   try {
-    return JSON.parse(line);
+    return parseExactJson(line);
   } catch {
     return undefined;
   }

@@ -1,2 +1,0 @@
--- AlterTable
-ALTER TABLE "job_feature_reads" ADD COLUMN     "retrieval" JSONB;
