@@ -16,6 +16,7 @@ import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
+import { EntityFeatures } from './inference/entity-features.ts';
 import { InferenceService } from './inference/service.ts';
 import { VersionOrigins } from './inference/version-origin.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
@@ -200,6 +201,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     servable,
     checks: modelChecks,
     origins: new VersionOrigins(database),
+    entityFeatures: new EntityFeatures(database, online.services.onlineFeatures),
     onPrediction: metrics.inference.predicted,
     logger,
   });

@@ -17,6 +17,7 @@ of the channel is gone.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -50,6 +51,7 @@ def main() -> NoReturn:
         _exit(1)
     merges = is_row_wise(model.raw)
     _send(channel, _readiness(model, merges, time.perf_counter() - started))
+    gc.freeze()  # a collection in the middle of a request would look through all modules and the model
     for line in channel.makefile("rb"):
         _send_line(channel, encoded(answer_batch(model, json.loads(line), merges)))
     _exit(0)

@@ -289,9 +289,14 @@ def test_a_job_tells_what_it_read_and_warns_when_it_cannot(
             "table": f"iceberg.gold.{view}",
             "snapshot_id": str(snapshot.snapshot_id),
             "entity_rows": 70,
+            "retrieval": {"view": view, "join_keys": {key: key for key in keys}, "full_feature_names": False},
         }
-        for view, features, snapshot in zip(
-            ("metrics", "regional"), (["total", "average"], ["visits"]), snapshots, strict=True
+        for view, features, keys, snapshot in zip(
+            ("metrics", "regional"),
+            (["total", "average"], ["visits"]),
+            (["customer_id"], ["customer_id", "region"]),
+            snapshots,
+            strict=True,
         )
     ]
     assert body["run_id"] is None
@@ -299,3 +304,24 @@ def test_a_job_tells_what_it_read_and_warns_when_it_cannot(
     read()
     assert len(gateway.taken) == 3  # a refusal is final
     assert "what was read of metrics, regional could not be reported" in caplog.text
+
+
+def test_a_job_tells_by_which_names_and_keys_its_training_set_has_a_view(
+    shop: Shop, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token of the job")
+    monkeypatch.setenv("ASGARD_JOB_ID", "4f1")
+    buyers = shop.metrics[["total"]].with_name("buyers").with_join_key_map({"customer_id": "buyer_id"})
+    service = FeatureService(name="trade", features=[buyers, shop.regional[["visits"]]])
+    shop.store.apply([service])
+    entities = some_entities(50).assign(buyer_id=7)
+    job = shop.store.get_historical_features(entity_df=entities, features=service, full_feature_names=True)
+    assert {"buyers__total", "regional__visits"} < set(job.to_df().columns)
+    ((_, _, body),) = gateway.taken
+    told = {read["feature_view"]: read["retrieval"] for read in body["reads"]}
+    full = {"full_feature_names": True}
+    assert told == {
+        "buyers": {"view": "metrics", "join_keys": {"customer_id": "buyer_id"}, **full},
+        "regional": {"view": "regional", "join_keys": {"customer_id": "customer_id", "region": "region"}, **full},
+    }

@@ -3,7 +3,7 @@ import { type OnlineRequest, onlineRequest } from '../../src/features/online-req
 import { builder } from '../builder.ts';
 import { invalidInputOf } from '../errors.ts';
 
-const OnlineFeatureStatus = builder.enumType('OnlineFeatureStatus', {
+export const OnlineFeatureStatus = builder.enumType('OnlineFeatureStatus', {
   description: 'What there is of a feature of an entity.',
   values: {
     PRESENT: { description: 'A value, which may be null.' },

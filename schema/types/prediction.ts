@@ -6,6 +6,7 @@ import { failures, invalidInputOf, withFailures } from '../errors.ts';
 import { Environment } from './environment.ts';
 import { TrainingJob } from './job.ts';
 import { ModelVersion } from './model-version.ts';
+import { PredictionFeaturesType } from './prediction-features.ts';
 import { Run } from './run.ts';
 import { ServingEngineType } from './serving-engine.ts';
 
@@ -62,6 +63,11 @@ const Timings = builder.objectRef<PredictionTimings>('PredictionTimings').implem
       description: 'Until the model took it in hand: the look-up of the version, a load, and the requests before it.',
       resolve: ({ queue }) => queue,
     }),
+    featuresMs: t.float({
+      nullable: true,
+      description: 'Reading the features of `entities`; null when none were given.',
+      resolve: ({ features }) => features ?? null,
+    }),
     predictMs: t.float({ description: 'The prediction itself.', resolve: ({ predict }) => predict }),
   }),
 });
@@ -95,6 +101,12 @@ const PredictionType = builder.objectRef<Prediction>('Prediction').implement({
       resolve: (prediction) => prediction,
     }),
     timings: t.expose('timings', { type: Timings, description: 'Where the time went.' }),
+    features: t.field({
+      type: PredictionFeaturesType,
+      nullable: true,
+      description: 'What was read from the online store; null unless `entities` were given.',
+      resolve: ({ features }) => features,
+    }),
   }),
 });
 
@@ -107,8 +119,20 @@ const PredictInput = builder.inputType('PredictInput', {
     }),
     inputs: t.field({
       type: 'JSON',
-      required: true,
-      description: 'An object of columns, each a list with one value for each row: `{"age": [31, 45]}`.',
+      description:
+        'An object of columns, each a list with one value for each row: `{"age": [31, 45]}`. With `entities` only those that ' +
+        'are no features of theirs, or are to go before them.',
+    }),
+    entities: t.field({
+      type: 'JSON',
+      description:
+        'Whom to predict, in place of columns: an object of join keys, each a list with one value for each row, at most 1000: ' +
+        '`{"customer_id": [1, 2]}`. The features that the version was trained on are read from the online store.',
+    }),
+    maxFeatureAgeSeconds: t.float({
+      description:
+        'How old features of `entities` may be; with an older one the request is refused. When absent, what the ttl of their ' +
+        'views allows.',
     }),
     returnProbabilities: t.boolean({ defaultValue: false, description: 'Whether to give class probabilities too.' }),
   }),
@@ -133,12 +157,9 @@ builder.mutationField('predict', (t) =>
 );
 
 /** @throws AsgardError INVALID_INPUT with every issue */
-function parse({ modelVersion, returnProbabilities, ...rest }: typeof PredictInput.$inferInput): PredictionRequest {
-  const parsed = predictionRequest.safeParse({
-    ...rest,
-    modelVersion: modelVersion ?? undefined,
-    returnProbabilities: returnProbabilities ?? undefined,
-  });
+function parse(input: typeof PredictInput.$inferInput): PredictionRequest {
+  const given = Object.entries(input).filter(([, value]) => value !== null);
+  const parsed = predictionRequest.safeParse(Object.fromEntries(given));
   if (parsed.success) return parsed.data;
   throw invalidInputOf(parsed.error, 'the request to predict was not taken');
 }

@@ -228,7 +228,8 @@ export class AsgardClient implements AsyncDisposable {
   }
 
   /**
-   * `inputs: {column: value[n]}` → `predictions: value[n]`, and what answered. While the platform or the model is UNAVAILABLE,
+   * `inputs: {column: value[n]}`, or `entities: {join key: value[n]}` whose features are looked up → `predictions: value[n]`, and
+   * what answered. While the platform or the model is UNAVAILABLE,
    * it is asked again after the time that the platform says: a prediction changes nothing.
    * @throws AsgardRequestError INVALID_INPUT naming the column and row; NOT_FOUND; CONFLICT when the version cannot be served, with
    * the reason; UNAVAILABLE after the last retry; TIMEOUT. The signal's reason

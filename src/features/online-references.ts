@@ -34,7 +34,7 @@ export function namedFeatures(references: readonly string[], known: OnlineViews)
     const [name, feature] = [reference.slice(0, separator), reference.slice(separator + 1)];
     const source = sources.get(name) ?? readView({ view: name, name, joinKeys: new Map() }, known, path);
     sources.set(name, source);
-    return { source, feature: checkFeature(source.view, feature, path), path };
+    return { source, feature: featureOf(source.view, feature, path), path };
   });
 }
 
@@ -52,11 +52,12 @@ export function serviceFeatures(service: string, known: OnlineViews): FeatureRef
       throw invalidInput(path, message);
     }
     const source = readView(projection, known, path);
-    return features.map((feature) => ({ source, feature: checkFeature(source.view, feature, path), path }));
+    return features.map((feature) => ({ source, feature: featureOf(source.view, feature, path), path }));
   });
 }
 
-function readView(
+/** A view of the registry under the names that a request has. @throws AsgardError INVALID_INPUT when it cannot be read */
+export function readView(
   { view: viewName, name, joinKeys }: Pick<OnlineProjection, 'view' | 'name' | 'joinKeys'>,
   { views, others }: OnlineViews,
   path: Path,
@@ -78,7 +79,8 @@ function readView(
   return { name, view, joinKeys: view.joinKeys.map((key) => ({ ...key, asked: joinKeys.get(key.name) ?? key.name })) };
 }
 
-function checkFeature({ name, features }: OnlineView, feature: string, path: Path): string {
+/** @returns the feature. @throws AsgardError INVALID_INPUT when the view has none of that name */
+export function featureOf({ name, features }: OnlineView, feature: string, path: Path): string {
   if (features.has(feature)) return feature;
   throw invalidInput(path, unknown(`feature ${quoted(feature)} in feature view ${name}`, feature, [...features]));
 }

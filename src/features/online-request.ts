@@ -66,20 +66,27 @@ export interface ResolvedRequest {
 
 /** Finds what a request names. @throws AsgardError INVALID_INPUT naming what is not known, with the nearest that is */
 export function resolveOnlineRequest(request: OnlineRequest, known: OnlineViews): ResolvedRequest {
-  const rows = rowsOf(request.entities);
-  const features = featuresOf(request, known);
+  return resolveFeatures(featuresOf(request, known), request.entities);
+}
+
+/** Finds what has to be read for these features of these entities. @throws AsgardError INVALID_INPUT for the entities */
+export function resolveFeatures(
+  features: readonly RequestedFeature[],
+  entities: OnlineRequest['entities'],
+): ResolvedRequest {
+  const rows = rowsOf(entities);
   if (rows * features.length > MAX_VALUES) {
     const asked = `${rows} rows of ${features.length} features are ${rows * features.length} values`;
     throw invalidInput(['entities'], `${asked}; at most ${MAX_VALUES} are answered at once`, 'too_big');
   }
   const featuresOfView = Map.groupBy(features, ({ source }) => source);
-  checkEntities(request.entities, [...featuresOfView.keys()]);
+  checkEntities(entities, [...featuresOfView.keys()]);
   return {
     features,
     views: [...featuresOfView].map(([source, list]) => ({
       source,
       features: list.map(({ feature }) => feature),
-      ...keysOf(source, request.entities, rows),
+      ...keysOf(source, entities, rows),
     })),
   };
 }

@@ -1,7 +1,13 @@
 import type { OnlineStore, OnlineValue } from '../feast/online-store.ts';
 import type { FeatureValue } from '../feast/value-proto.ts';
-import { type OnlineRequest, type RequestedFeature, resolveOnlineRequest } from './online-request.ts';
+import {
+  type OnlineRequest,
+  type RequestedFeature,
+  type ResolvedRequest,
+  resolveOnlineRequest,
+} from './online-request.ts';
 import type { OnlineViewCache } from './online-views.ts';
+import { resolveTrainedFeatures, type WantedFeature } from './trained-features.ts';
 
 /** What stands for the values that JSON has no form for, as the documents of both faces say it. */
 export const VALUE_FORMS =
@@ -55,7 +61,21 @@ export class OnlineFeatureService {
    * @throws AsgardError INVALID_INPUT for a name that is not known or a value that is no join key's; UNAVAILABLE
    */
   async read(request: OnlineRequest): Promise<OnlineFeatures> {
-    const { features, views } = resolveOnlineRequest(request, await this.#views.get());
+    return {
+      entities: request.entities,
+      columns: await this.#read(resolveOnlineRequest(request, await this.#views.get())),
+    };
+  }
+
+  /**
+   * The features of each entity row as a training set had them, under the names that the columns are wanted by.
+   * @throws AsgardError CONFLICT for a feature that is not online now, and as `read` does
+   */
+  async readTrained(wanted: readonly WantedFeature[], entities: OnlineRequest['entities']): Promise<OnlineColumn[]> {
+    return this.#read(resolveTrainedFeatures(wanted, entities, await this.#views.get()));
+  }
+
+  async #read({ features, views }: ResolvedRequest): Promise<OnlineColumn[]> {
     const found = await this.#store.read(views.map(({ source, ...read }) => ({ ...read, table: source.view.table })));
     const now = Date.now();
     const columnOf = ({ name, source, feature }: RequestedFeature): OnlineColumn => {
@@ -65,7 +85,7 @@ export class OnlineFeatureService {
       const cells = (views[place]?.keyOfRow ?? []).map((key) => cellOf(values[key]?.get(feature), ttlSeconds, now));
       return { name, view: source.name, feature, cells };
     };
-    return { entities: request.entities, columns: features.map(columnOf) };
+    return features.map(columnOf);
   }
 }
 

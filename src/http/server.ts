@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import cookie from '@fastify/cookie';
-import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import { Access } from '../auth/access.ts';
 import { AsgardError } from '../platform/errors.ts';
@@ -12,6 +11,7 @@ import { GRAPHQL_PATH, type GraphqlServer, graphqlRoutes } from './graphql.ts';
 import { Guard, type GuardOptions } from './guard.ts';
 import { HeldOpen } from './held-open.ts';
 import { logRequests } from './request-log.ts';
+import { sendSecurityHeaders } from './security-headers.ts';
 import { signInRoutes } from './sign-in.ts';
 import { serveWebSockets } from './websocket.ts';
 
@@ -25,18 +25,6 @@ const MAX_PATH_PARAMETER = 16_384;
 const CLOSE_LIMIT_MS = 1_000;
 /** Who sends a body that is too large gets so long to send the rest of it. */
 const DRAIN_LIMIT_MS = 10_000;
-
-/**
- * Pages of other origins may not show ours within theirs, nor load what is ours. Everything else that a page may do is
- * left to the pages, most of which are MLflow's and GraphiQL's; TLS, and so HSTS, to the proxy that speaks it.
- */
-const SECURITY_HEADERS: FastifyHelmetOptions = {
-  // The hook below says the one thing that holds for all pages; helmet knows no policy without a default.
-  contentSecurityPolicy: false,
-  strictTransportSecurity: false,
-  // Not `no-referrer`, with which a browser sends `Origin: null` with a form of our own page.
-  referrerPolicy: { policy: 'same-origin' },
-};
 
 /** Who may call; by default whoever reaches the port, except pages of other origins. */
 export interface AccessOptions extends GuardOptions {
@@ -74,6 +62,8 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     loggerInstance,
     // `onResponse` below says the same in one event.
     logController: new LogController({ disableRequestLogging: true }),
+    // Each of our lines bears its request's id: a logger made for each request would only say it again.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
@@ -83,10 +73,7 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   });
   logRequests(app, log);
   installErrorReplies(app);
-  await app.register(helmet, SECURITY_HEADERS);
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.header('content-security-policy', "frame-ancestors 'self'");
-  });
+  sendSecurityHeaders(app);
   await app.register(cookie);
   const guard = await Guard.install(app, access);
   limitClose(app);

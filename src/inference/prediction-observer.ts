@@ -19,5 +19,7 @@ export interface PredictionTimings {
   readonly parse: number;
   /** Until the model took it in hand; a look-up of the version, a load and the requests before it are in it. */
   readonly queue: number;
+  /** Reading the features of entities, where some were asked for. */
+  readonly features?: number;
   readonly predict: number;
 }

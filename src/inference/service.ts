@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { onlineRequest } from '../features/online-request.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import type { ModelService } from '../models/service.ts';
 import { bounded } from '../platform/bounded.ts';
+import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { storableText } from '../platform/text.ts';
 import type { ServableGate } from './check/servable-gate.ts';
 import type { EngineName, ServedModel } from './engine.ts';
+import type { EntityFeatures, PredictionFeatures } from './entity-features.ts';
 import type { OnPrediction, PredictionTimings } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import type { ServedModels } from './served-models.ts';
@@ -22,7 +25,10 @@ const MAX_DEPTH = 100;
 /** `v2` is no alias, as `aliasName` has it. */
 export const VERSION_REFERENCE = /^(latest|[1-9][0-9]{0,9}|(?![vV]?[0-9]+$)[A-Za-z0-9_-]{1,255})$/;
 
-/** What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length. */
+/**
+ * What a caller asks, parsed. `inputs: {column: value[n]}`, one value a row, every column of the same length; or
+ * `entities: {join key: value[n]}`, for whom the features that the version was trained on are looked up; or both.
+ */
 export const predictionRequest = z.object({
   modelName: storableText(256).min(1),
   /** A version's number, an alias, or `latest`: the newest that works. Absent: that too, or what `<name>@<alias>` says. */
@@ -33,7 +39,6 @@ export const predictionRequest = z.object({
   inputs: bounded(
     z
       .record(z.string(), z.array(z.unknown()).max(MAX_ROWS))
-      .refine((inputs) => Object.keys(inputs).length > 0, 'must have at least one column')
       .superRefine((inputs, context) => {
         const [first, ...others] = Object.entries(inputs);
         if (first === undefined) return;
@@ -54,9 +59,12 @@ export const predictionRequest = z.object({
           context.addIssue({ code: 'custom', path: [name, row], message: problemOf(values[row]) });
         }
       })
-      .meta({ minProperties: 1, maxProperties: MAX_COLUMNS }),
+      .meta({ maxProperties: MAX_COLUMNS }),
     MAX_COLUMNS,
-  ),
+  ).optional(),
+  entities: onlineRequest.shape.entities.optional(),
+  /** How old a feature may be that is looked up. */
+  maxFeatureAgeSeconds: z.number().min(0).optional(),
   returnProbabilities: z.boolean().default(false),
 });
 
@@ -88,6 +96,8 @@ export interface Prediction {
   readonly timings: PredictionTimings;
   readonly engine: EngineName;
   readonly origin: VersionOrigin;
+  /** What was looked up for `entities`; null when none were given. */
+  readonly features: PredictionFeatures | null;
 }
 
 export interface InferenceOptions {
@@ -99,6 +109,8 @@ export interface InferenceOptions {
   readonly checks?: ModelChecks;
   /** Where versions come from; absent: their runs are all that is known. */
   readonly origins?: Pick<VersionOrigins, 'of'>;
+  /** Looks features up; absent: nobody can ask by entity. */
+  readonly entityFeatures?: Pick<EntityFeatures, 'fill'>;
   readonly onPrediction?: OnPrediction;
   readonly logger?: Logger;
 }
@@ -110,14 +122,17 @@ export class InferenceService {
   readonly #served: ServedModels;
   readonly #servable: Pick<ServableGate, 'pass'> | undefined;
   readonly #origins: Pick<VersionOrigins, 'of'> | undefined;
+  readonly #entityFeatures: Pick<EntityFeatures, 'fill'> | undefined;
   readonly #onPrediction: OnPrediction | undefined;
 
-  constructor({ models, served, servable, checks, origins, onPrediction, logger }: InferenceOptions) {
+  constructor(options: InferenceOptions) {
+    const { models, served, servable, checks, origins, entityFeatures, onPrediction, logger } = options;
     this.#versions = new VersionLookup(models, checks);
     this.#switch = new VersionSwitch({ served, pass: async (version) => servable?.pass(version), logger });
     this.#served = served;
     this.#servable = servable;
     this.#origins = origins;
+    this.#entityFeatures = entityFeatures;
     this.#onPrediction = onPrediction;
   }
 
@@ -127,26 +142,27 @@ export class InferenceService {
    * until the new version is loaded (see `VersionSwitch`).
    * @param parseMs what reading the request took whoever calls
    * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
-   * (naming the column and row), UNAVAILABLE, TIMEOUT
+   * (naming the column and row), UNAVAILABLE, TIMEOUT; and as `EntityFeatures` does
    */
   async predict(request: PredictionRequest, parseMs = 0): Promise<Prediction> {
     const startedAt = performance.now();
     const seconds = () => (performance.now() - startedAt) / 1000;
-    const { modelName, inputs, returnProbabilities } = request;
+    const { modelName } = request;
     let knownName: string | null = null;
     try {
+      checkRows(request);
       const choice = await this.#versions.find(modelName, request.modelVersion);
       knownName = choice.version.name;
       const version = this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
-      const asked = { inputs, return_probabilities: returnProbabilities };
-      const [origin, { predictMs, ...answer }] = await Promise.all([
+      const [origin, { predictMs, featuresMs, ...answer }] = await Promise.all([
         this.#originOf(version),
-        this.#ask(version, asked),
+        this.#ask(version, request),
       ]);
       const took = seconds();
       const inferenceTimeMs = Math.round(took * 1_000_000) / 1000;
-      const queue = Math.max(0, inferenceTimeMs - predictMs);
-      const timings = { parse: parseMs, queue, predict: predictMs };
+      const queue = Math.max(0, inferenceTimeMs - predictMs - (featuresMs ?? 0));
+      const features = featuresMs === undefined ? {} : { features: featuresMs };
+      const timings = { parse: parseMs, queue, ...features, predict: predictMs };
       this.#onPrediction?.({ modelName: knownName, seconds: took, timings });
       return { ...answer, modelName: knownName, modelVersion: version.version, inferenceTimeMs, timings, origin };
     } catch (error) {
@@ -162,16 +178,51 @@ export class InferenceService {
   }
 
   /** A model may have ended while nobody asked it, and that is known a moment later: then it is loaded anew, once. */
-  async #ask(version: ModelVersion, request: WorkerRequest) {
+  async #ask(version: ModelVersion, request: PredictionRequest) {
     await this.#servable?.pass(version);
     const model = await this.#served.get(version);
     try {
-      return await askModel(model, request);
+      return await this.#askModel(model, version, request);
     } catch (error) {
       if (!model.isLost) throw error;
-      return askModel(await this.#served.get(version), request);
+      return this.#askModel(await this.#served.get(version), version, request);
     }
   }
+
+  async #askModel(model: ServedModel, version: ModelVersion, request: PredictionRequest) {
+    const { inputs = {}, entities, maxFeatureAgeSeconds, returnProbabilities } = request;
+    const asked = { inputs, return_probabilities: returnProbabilities };
+    if (entities === undefined) return { ...(await askModel(model, asked)), features: null, featuresMs: undefined };
+    if (this.#entityFeatures === undefined) throw new AsgardError('UNAVAILABLE', 'there is no feature store');
+    const entityRequest = { inputs, entities, maxFeatureAgeSeconds };
+    const filled = await this.#entityFeatures.fill(version, model, entityRequest);
+    const { features, readMs: featuresMs } = filled;
+    try {
+      return { ...(await askModel(model, { ...asked, inputs: filled.inputs })), features, featuresMs };
+    } catch (error) {
+      throw filled.explained(error);
+    }
+  }
+}
+
+/** @throws AsgardError INVALID_INPUT when there are no rows, or columns and entities have different numbers of them */
+function checkRows({ inputs = {}, entities }: PredictionRequest): void {
+  const [column] = Object.entries(inputs);
+  if (entities === undefined) {
+    if (column === undefined) throw invalidInput(['inputs'], 'give inputs with at least one column', 'missing');
+    return;
+  }
+  const [first, ...others] = Object.entries(entities);
+  if (first === undefined) throw invalidInput(['entities'], 'entities must hold a list of values for each join key');
+  const [name, { length }] = first;
+  if (length === 0) throw invalidInput(['entities', name], 'must have at least one value');
+  for (const [other, values] of others) {
+    if (values.length === length) continue;
+    throw invalidInput(['entities', other], `has ${values.length} values, but "${name}" has ${length}`);
+  }
+  if (column === undefined || column[1].length === length) return;
+  const message = `has ${column[1].length} values, but the join key "${name}" has ${length}`;
+  throw invalidInput(['inputs', column[0]], message);
 }
 
 async function askModel(model: ServedModel, request: WorkerRequest) {

@@ -8,6 +8,8 @@ import { hasCode } from '../platform/errors.ts';
 
 /** How long an answer of MLflow's is taken for the present one. */
 const FRESH_MS = 1000;
+/** After so long it is asked anew while its answer is still taken: under load nobody waits for MLflow. */
+const REFRESH_MS = 700;
 const MAX_KEPT = 1000;
 /** Among so many of a model's newest versions one that works is looked for. */
 const MAX_LOOKED_AT = 100;
@@ -24,6 +26,12 @@ export interface VersionChoice {
   readonly proven: ModelVersion | null;
 }
 
+interface Kept {
+  /** By `performance.now()`. */
+  readonly askedAt: number;
+  readonly choice: Promise<VersionChoice>;
+}
+
 /**
  * Which version a request means, as MLflow has it. A deleted model's name may be given again, and its numbers then start
  * anew, so a version's number alone does not say which model it is. What MLflow answered is kept for a second, so that a
@@ -34,7 +42,8 @@ export class VersionLookup {
   readonly #models: Models;
   readonly #checks: ModelChecks | undefined;
   /** In the order in which they were asked for, the oldest first. */
-  readonly #kept = new Map<string, { readonly askedAt: number; readonly choice: Promise<VersionChoice> }>();
+  readonly #kept = new Map<string, Kept>();
+  readonly #refreshing = new Set<string>();
 
   /** What each key meant last: while MLflow is away, models that are loaded go on serving. */
   readonly #known = new Map<string, VersionChoice>();
@@ -54,15 +63,39 @@ export class VersionLookup {
     const key = referenceKey(name, version);
     const kept = this.#kept.get(key);
     const now = performance.now();
-    if (kept !== undefined && now - kept.askedAt < FRESH_MS) return kept.choice;
+    if (kept !== undefined && now - kept.askedAt < FRESH_MS) {
+      if (now - kept.askedAt > REFRESH_MS) void this.#refresh(key, name, version);
+      return kept.choice;
+    }
     const entry = { askedAt: now, choice: this.#ask(key, name, version) };
-    this.#kept.delete(key);
-    this.#kept.set(key, entry);
+    this.#keep(key, entry);
     entry.choice.catch(() => {
       if (this.#kept.get(key) === entry) this.#kept.delete(key);
     });
-    this.#forget(now);
     return entry.choice;
+  }
+
+  /** A failure is told to whoever asks next. */
+  async #refresh(key: string, name: string, version: string | undefined): Promise<void> {
+    if (this.#refreshing.has(key)) return;
+    this.#refreshing.add(key);
+    const askedAt = performance.now();
+    const before = this.#kept.get(key);
+    try {
+      const choice = await this.#ask(key, name, version);
+      // Meanwhile it may have become too old and been asked for once more.
+      if (this.#kept.get(key) === before) this.#keep(key, { askedAt, choice: Promise.resolve(choice) });
+    } catch {
+      if (this.#kept.get(key) === before) this.#kept.delete(key);
+    } finally {
+      this.#refreshing.delete(key);
+    }
+  }
+
+  #keep(key: string, entry: Kept): void {
+    this.#kept.delete(key);
+    this.#kept.set(key, entry);
+    this.#forget(entry.askedAt);
   }
 
   async #ask(key: string, name: string, version: string | undefined): Promise<VersionChoice> {

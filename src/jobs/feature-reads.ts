@@ -10,6 +10,7 @@ import { nameText } from '../platform/text.ts';
 import { appendEvents } from './event-store.ts';
 import { snapshotId, tableName } from './feature-pins.ts';
 import { logReads } from './feature-read-log.ts';
+import { retrieval } from './trained-features.ts';
 
 const MAX_READS = 100;
 const MAX_FEATURES = 1000;
@@ -26,6 +27,7 @@ const featureRead = z.object({
   table: tableName,
   snapshot_id: snapshotId.nullable(),
   entity_rows: z.int().min(0),
+  retrieval: retrieval.nullable().default(null),
 });
 
 /** What a job's offline store tells of a retrieval: what it read of each feature view, and the MLflow run that was active. */
@@ -68,13 +70,14 @@ export class FeatureReads {
       for (const read of reads) {
         const features = [...new Set(read.features)].toSorted();
         const { feature_view: view, table, snapshot_id: snapshot, entity_rows: rows } = read;
+        const how = read.retrieval === null ? null : JSON.stringify(read.retrieval);
         const digest = createHash('sha256')
-          .update(JSON.stringify([view, table, snapshot, runId, features]))
+          .update(JSON.stringify([view, table, snapshot, runId, features, how]))
           .digest();
         const [written] = await transaction.$queryRaw<{ isNew: boolean }[]>`
           INSERT INTO job_feature_reads
-            (job_id, attempt_id, run_id, feature_view, table_name, snapshot_id, features, entity_rows, digest)
-          VALUES (${jobId}, ${attemptId}, ${runId}, ${view}, ${table}, ${snapshot}, ${features}, ${rows}, ${digest})
+            (job_id, attempt_id, run_id, feature_view, table_name, snapshot_id, features, entity_rows, retrieval, digest)
+          VALUES (${jobId}, ${attemptId}, ${runId}, ${view}, ${table}, ${snapshot}, ${features}, ${rows}, ${how}::jsonb, ${digest})
           ON CONFLICT (attempt_id, digest) DO UPDATE
             SET entity_rows = greatest(job_feature_reads.entity_rows, excluded.entity_rows)
           RETURNING xmax = 0 AS "isNew"`;

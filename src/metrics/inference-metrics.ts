@@ -12,7 +12,7 @@ const MAX_MODELS = 50;
 const UNKNOWN_MODEL = ':unknown';
 /** What is counted of a model in memory. */
 export type ServedSize = Pick<ServedVersion, 'memoryBytes' | 'processes' | 'waiting'>;
-const PHASES = ['parse', 'queue', 'predict', 'serialize'] as const;
+const PHASES = ['parse', 'queue', 'features', 'predict', 'serialize'] as const;
 const OUTCOMES = ['ok', 'client_error', 'error'] as const;
 
 /** Predictions, by model. */
@@ -40,7 +40,7 @@ export class InferenceMetrics {
     });
     this.#phases = new Histogram({
       name: 'mlops_inference_phase_seconds',
-      help: 'Time of the parts of an answer: parse, queue, predict; of one by REST also serialize, as its Server-Timing has them.',
+      help: 'Time of the parts of an answer: parse, queue, predict, by entity also features; of one by REST also serialize, as its Server-Timing has them.',
       labelNames: ['phase'],
       buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
       registers,

@@ -29,10 +29,12 @@ export function readJsonBodies(app: FastifyInstance, maxBodyBytes = DEFAULT_BODY
   );
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 /** Node would put a replacement character for what is no UTF-8, and a script would run with it. */
 function decodeUtf8(body: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+    return UTF8.decode(body);
   } catch (cause) {
     const issue = { path: [], message: 'JSON decode error: the body is not UTF-8 text', type: 'json_invalid' };
     throw new AsgardError('INVALID_INPUT', issue.message, { cause, issues: [issue] });

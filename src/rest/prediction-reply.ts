@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { PredictionFeatures } from '../inference/entity-features.ts';
 import type { Prediction } from '../inference/service.ts';
+import { ONLINE_STATUSES } from './present-online.ts';
 
 /** What a header may say: an id of another registry may be any text. */
 const PRINTABLE = /^[\x21-\x7e]{1,200}$/;
@@ -13,18 +15,31 @@ export const PREDICTION_HEADERS = {
   'x-asgard-engine': { type: 'string', description: 'What runs the model: `python` or `onnx`.' },
   'server-timing': {
     type: 'string',
-    description: 'Where the time went, in milliseconds: `parse`, `queue` (a load is in it), `predict`, `serialize`.',
+    description:
+      'Where the time went, in milliseconds: `parse`, `queue` (a load is in it), `features` (with `entities`), `predict`, `serialize`.',
   },
 } as const;
 
 /** A prediction's origin as the body of an answer has it. */
-export function presentMetadata({ modelVersion, engine, origin }: Prediction) {
+export function presentMetadata({ modelVersion, engine, origin, features }: Prediction) {
   return {
     model_version: modelVersion,
     run_id: origin.runId,
     job_id: origin.jobId,
     environment_hash: origin.environmentHash,
     engine,
+    ...(features !== null && { features: presentFeaturesRead(features) }),
+  };
+}
+
+function presentFeaturesRead({ views, missing }: PredictionFeatures) {
+  return {
+    views: views.map(({ name, oldestAt, oldestAgeSeconds }) => ({
+      feature_view: name,
+      oldest_event_timestamp: oldestAt?.toISOString() ?? null,
+      oldest_age_seconds: oldestAgeSeconds,
+    })),
+    missing: missing.map(({ status, ...rest }) => ({ ...rest, status: ONLINE_STATUSES[status] })),
   };
 }
 

@@ -4,7 +4,7 @@ import type { onlineFeatures } from './wire-online.ts';
 
 const NO_TIME = '1970-01-01T00:00:00Z';
 /** Feast's own words. */
-const STATUSES = {
+export const ONLINE_STATUSES = {
   PRESENT: 'PRESENT',
   MISSING: 'NOT_FOUND',
   EXPIRED: 'OUTSIDE_MAX_AGE',
@@ -19,13 +19,13 @@ export function presentOnlineFeatures({ entities, columns }: OnlineFeatures): z.
     results: [
       ...joinKeys.map(([, values]) => ({
         values,
-        statuses: values.map(() => STATUSES.PRESENT),
+        statuses: values.map(() => ONLINE_STATUSES.PRESENT),
         event_timestamps: values.map(() => NO_TIME),
         ages_seconds: values.map(() => null),
       })),
       ...columns.map(({ cells }) => ({
         values: cells.map(({ value }) => value),
-        statuses: cells.map(({ status }) => STATUSES[status]),
+        statuses: cells.map(({ status }) => ONLINE_STATUSES[status]),
         event_timestamps: cells.map(({ eventAtMs }) => timeOf(eventAtMs)),
         ages_seconds: cells.map(({ ageSeconds }) => ageSeconds),
       })),

@@ -119,6 +119,31 @@ export const trainingJobPage = z
   .describe('A page of training jobs.')
   .register(components, { id: 'TrainingJobPage' });
 
+const predictionFeatures = z
+  .object({
+    views: z
+      .array(
+        z.object({
+          feature_view: z.string().describe('As the training set called it.'),
+          oldest_event_timestamp: z.iso.datetime().nullable(),
+          oldest_age_seconds: z.number().nullable(),
+        }),
+      )
+      .describe('The feature views that were read, with their oldest value among all rows; null when they had none.'),
+    missing: z
+      .array(
+        z.object({
+          row: z.int().min(0),
+          column: z.string().describe('Of the model.'),
+          feature: z.string().describe('`view:feature`.'),
+          status: z.enum(['NOT_FOUND', 'OUTSIDE_MAX_AGE']).describe('`OUTSIDE_MAX_AGE`: older than its view’s ttl.'),
+        }),
+      )
+      .describe('The features that there were no values of: the model was given null.'),
+  })
+  .describe('What was read from the online store.')
+  .register(components, { id: 'PredictionFeatures' });
+
 const predictionMetadata = z
   .object({
     model_version: z.string(),
@@ -126,6 +151,7 @@ const predictionMetadata = z
     job_id: z.string().nullable(),
     environment_hash: z.string().nullable().describe('Of the environment that its job ran in.'),
     engine: z.enum(['python', 'onnx']),
+    features: predictionFeatures.optional().describe('When `entities` were given.'),
   })
   .describe('What answered.')
   .register(components, { id: 'PredictionMetadata' });

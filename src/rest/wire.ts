@@ -21,6 +21,7 @@ export const WIRE_NAMES: ReadonlyMap<string, string> = new Map([
   ['idempotencyKey', 'idempotency_key'],
   ['modelVersion', 'model_version'],
   ['returnProbabilities', 'return_probabilities'],
+  ['maxFeatureAgeSeconds', 'max_feature_age_seconds'],
   ['runId', 'run_id'],
   ['featureService', 'feature_service'],
   ['ttlDays', 'ttl_days'],
@@ -59,7 +60,15 @@ export const inferenceRequest = z
           },
           default: 'latest',
         }),
-      inputs: asked.inputs.describe('For each column of the model its values, one a row: up to 100,000, equally many.'),
+      inputs: asked.inputs.describe(
+        'For each column of the model its values, one a row: up to 100,000, equally many. With `entities` only those that are no features of theirs, or are to go before them.',
+      ),
+      entities: asked.entities.describe(
+        'Whom to predict, in place of columns: the values of each join key, one a row, at most 1,000 (`{"customer_id": [1, 2]}`). The features that the version was trained on are read from the online store.',
+      ),
+      max_feature_age_seconds: asked.maxFeatureAgeSeconds.describe(
+        'How old features of `entities` may be. With an older one the request is refused. Absent: what their views’ ttl allows.',
+      ),
       return_probabilities: looseTruth(asked.returnProbabilities).describe(
         'Whether to give the probability of each class too.',
       ),
@@ -72,6 +81,8 @@ export const inferenceRequest = z
     modelName: wire.model_name,
     modelVersion: wire.model_version,
     inputs: wire.inputs,
+    entities: wire.entities,
+    maxFeatureAgeSeconds: wire.max_feature_age_seconds,
     returnProbabilities: wire.return_probabilities,
     includeMetadata: wire.include_metadata,
   }))
@@ -90,6 +101,7 @@ export const inferenceRequest = z
         },
         return_probabilities: true,
       },
+      { model_name: 'churn_predictor', entities: { customer_id: [1, 2] }, max_feature_age_seconds: 86_400 },
     ],
   })
   .register(components, { id: 'InferenceRequest' });

@@ -4,6 +4,7 @@ import { OnlineStore } from '../../src/feast/online-store.ts';
 import { MaterializationSchedule } from '../../src/features/materialization-schedule.ts';
 import { onlineRequest } from '../../src/features/online-request.ts';
 import { OnlineViewCache } from '../../src/features/online-views.ts';
+import { trainedFeatures } from '../../src/jobs/trained-features.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { type Columns, FeastSdk, type Row } from '../support/feast-sdk.ts';
 import { FeaturesForTests } from '../support/features-for-tests.ts';
@@ -155,6 +156,26 @@ test('a service’s aliases and join keys are Feast’s; what only Feast compute
   } = Object.fromEntries(metadata.feature_names.map((name, index) => [name, results[index]?.values]));
   expect(ours).toMatchObject({ buyer__total_purchases: [11, 12], seller__total_purchases: [12, null] });
   expect(await sdk.online(service ?? '', entities, true)).toMatchObject(ours);
+  const trained = trainedFeatures(
+    ['buyer', 'seller'].map((who) => ({
+      featureView: who,
+      features: ['total_purchases'],
+      retrieval: { view, join_keys: { customer_id: `${who}_id` }, full_feature_names: true },
+    })),
+  );
+  const wanted = trained.map((feature) => ({ ...feature, column: `of the ${feature.viewName}` }));
+  const columns = await here.services.onlineFeatures.readTrained(wanted, entities);
+  expect(columns.map(({ name, cells }) => [name, cells.map(({ value }) => value)])).toEqual([
+    ['of the buyer', [11, 12]],
+    ['of the seller', [12, null]],
+  ]);
+  for (const changes of [{ version: 1 }, { view: `${view}_gone` }, { feature: 'gone' }]) {
+    const asked = wanted.slice(0, 1).map((each) => ({ ...each, ...changes }));
+    await expect(here.services.onlineFeatures.readTrained(asked, { buyer_id: [1] })).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('the model was trained on'),
+    });
+  }
   expect(await detail({ ...request, entities: { buyer_id: [1], seller_id: ['x'] } })).toMatchObject({
     loc: ['body', 'entities', 'seller_id', 0],
     msg: expect.stringContaining('seller_id is a whole number'),

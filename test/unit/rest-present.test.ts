@@ -172,6 +172,7 @@ test('a prediction shows null for probabilities that nobody asked for', () => {
     timings: { parse: 0, queue: 1.5, predict: 1 },
     engine: 'python',
     origin: { runId: null, jobId: null, environmentHash: null },
+    features: null,
   } as const;
   expect(presentPrediction(prediction, createdAt)).toEqual({
     model_name: 'm',

@@ -207,7 +207,6 @@ describe('an inference request', () => {
     ['model_version', 0, 'string_pattern_mismatch'],
     ['model_version', 1.5, 'string_pattern_mismatch'],
     ['model_version', true, 'string_type'],
-    ['inputs', undefined, 'missing'],
     ['inputs', [[1, 2]], 'dict_type'],
     ['return_probabilities', 'perhaps', 'bool_type'],
   ])('%s: %j is refused as %s', (field, value, type) => {

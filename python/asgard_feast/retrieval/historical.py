@@ -17,7 +17,7 @@ from asgard_feast.retrieval.key_numbers import KeyNumbers, as_key, common_type
 from asgard_feast.retrieval.parts import Part, TimeRange
 from asgard_feast.retrieval.pins import Pins
 from asgard_feast.retrieval.point_in_time import FoundRows, PointInTimeJoin
-from asgard_feast.retrieval.reads import Read, report
+from asgard_feast.retrieval.reads import Read, Retrieval, report
 from asgard_feast.retrieval.scan import SnapshotOfTable
 from asgard_feast.retrieval.two_passes import TimedKeys, find, values
 from asgard_feast.retrieval.view_columns import ViewColumns
@@ -92,7 +92,8 @@ class HistoricalRetrieval(RetrievalJob):
             for name, column in zip(view.results, view.features.values(), strict=True):
                 result = result.append_column(name, joined.column(column))
             snapshot_id = None if table.snapshot_id is None else str(table.snapshot_id)
-            reads.append(Read(view.view, list(view.features), table.name, snapshot_id, result.num_rows))
+            how = Retrieval(view.registered, view.join_keys, self._full_feature_names)
+            reads.append(Read(view.view, list(view.features), table.name, snapshot_id, result.num_rows, how))
         if not self._is_reported:
             self._is_reported = True
             report(reads)

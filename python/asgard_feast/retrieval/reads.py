@@ -23,6 +23,17 @@ _logger = logging.getLogger("asgard_feast")
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """How the training set came by a view's features: by it a model's columns are found again in the online store."""
+
+    view: str
+    """The view's name in the registry, where the read's `feature_view` may be an alias."""
+    join_keys: dict[str, str]
+    """The view's join keys to the columns of the entity rows."""
+    full_feature_names: bool
+
+
+@dataclass(frozen=True)
 class Read:
     """One view of one retrieval."""
 
@@ -33,6 +44,7 @@ class Read:
     snapshot_id: str | None
     """As text: it has more digits than JSON's readers keep. None: the table had no rows yet."""
     entity_rows: int
+    retrieval: Retrieval
 
 
 def report(reads: Sequence[Read]) -> None:

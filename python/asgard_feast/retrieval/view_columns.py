@@ -15,7 +15,11 @@ class ViewColumns:
 
     view: str
     """As the caller names it: with its alias or version."""
+    registered: str
+    """Its name in the registry."""
     source: DataSource | None
+    join_keys: dict[str, str]
+    """Name of a join key to the entity_df's column."""
     keys: dict[str, str]
     """Column with a join key to the entity_df's column. Empty for a view without entities."""
     features: dict[str, str]
@@ -42,10 +46,13 @@ class ViewColumns:
         column_of = {mapped: column for column, mapped in source.field_mapping.items()}
         prefix = f"{projection.name_alias or view.name}__" if full_feature_names else ""
         joined = [field.name for field in view.entity_columns if field.name != DUMMY_ENTITY_ID]
+        join_keys = {key: projection.join_key_map.get(key, key) for key in joined}
         return ViewColumns(
             view=projection.name_to_use(),
+            registered=view.name,
             source=source,
-            keys={column_of.get(key, key): projection.join_key_map.get(key, key) for key in joined},
+            join_keys=join_keys,
+            keys={column_of.get(key, key): column for key, column in join_keys.items()},
             features={name: column_of.get(name, name) for name in names},
             results=[f"{prefix}{name}" for name in names],
             time=column_of.get(source.timestamp_field, source.timestamp_field),

@@ -1,14 +1,13 @@
-import { InferenceSession, type Tensor } from 'onnxruntime-node';
+import { InferenceSession } from 'onnxruntime-node';
 import type { AsgardError } from '../../platform/errors.ts';
 import type { ModelAnswer } from '../engine.ts';
 import type { PredictedValue, WorkerRequest } from '../protocol.ts';
 import type { CompiledDescription } from './description.ts';
 import { checkOnnxFile } from './onnx-file.ts';
 import { refusalOf } from './refusal.ts';
+import { ROWS_AT_ONCE, type RunPart, SharedRuns } from './shared-runs.ts';
 import { TensorMaker } from './tensors.ts';
 
-/** onnxruntime answers in this thread. So many rows take it some tenths of a millisecond, and others are served between. */
-const ROWS_AT_ONCE = 64;
 /** As `python/asgard_compile/proof.py` has them. */
 const RELATIVE = 1e-5;
 const SMALLEST = 0.025;
@@ -22,6 +21,7 @@ export class CompiledModel implements AsyncDisposable {
   readonly description: CompiledDescription;
   readonly #session: InferenceSession;
   readonly #tensors: TensorMaker;
+  readonly #runs: SharedRuns;
 
   /**
    * Looks through the file, loads it, and has it answer the sample.
@@ -49,6 +49,7 @@ export class CompiledModel implements AsyncDisposable {
     this.#session = session;
     this.description = description;
     this.#tensors = new TensorMaker(description);
+    this.#runs = new SharedRuns(session, this.#tensors);
     this.memoryBytes = sizeBytes * MEMORY_FACTOR + MEMORY_BYTES;
   }
 
@@ -62,27 +63,24 @@ export class CompiledModel implements AsyncDisposable {
     const columns = this.#tensors.columnsOf(inputs);
     if (columns === null) return null;
     const rows = columns[0]?.length ?? 0;
-    const wanted =
-      wantsProbabilities && outputs.probabilities !== null
-        ? [outputs.predictions, outputs.probabilities]
-        : [outputs.predictions];
+    const wanted = [outputs.predictions, ...(wantsProbabilities ? [outputs.probabilities ?? ''] : [])];
     const predictions: PredictedValue[] = [];
     const probabilities: number[][] = [];
     for (let start = 0; start < rows; start += ROWS_AT_ONCE) {
       signal?.throwIfAborted();
-      const feeds = this.#tensors.feeds(columns, start, Math.min(rows, start + ROWS_AT_ONCE));
-      if (feeds === null) return null;
-      const results = await this.#session.run(feeds, wanted);
-      const values = valuesOf(results[outputs.predictions], outputs.as);
+      const part = this.#tensors.rowsOf(columns, start, Math.min(rows, start + ROWS_AT_ONCE));
+      if (part === null) return null;
+      const ran = await this.#runs.run(part, wanted);
+      const values = valuesOf(ran, outputs.predictions, outputs.as);
       if (values === null) return null;
       predictions.push(...values);
-      if (wanted.length === 1) continue;
-      const rowsOfNumbers = rowsOf(results[wanted[1] ?? '']);
+      if (!wantsProbabilities) continue;
+      const rowsOfNumbers = rowsOf(ran, outputs.probabilities ?? '');
       if (rowsOfNumbers === null) return null;
       probabilities.push(...rowsOfNumbers);
     }
     if (predictions.length !== rows) return null;
-    return { predictions, probabilities: wanted.length === 1 ? null : probabilities };
+    return { predictions, probabilities: wantsProbabilities ? probabilities : null };
   }
 
   /** What the original would refuse the request with, where that is certain; undefined: it is to be asked. */
@@ -108,22 +106,27 @@ export class CompiledModel implements AsyncDisposable {
   }
 }
 
-function valuesOf(tensor: Tensor | undefined, as: CompiledDescription['outputs']['as']): PredictedValue[] | null {
-  if (tensor === undefined) return null;
-  if (as === 'text') return tensor.type === 'string' ? (tensor.data as string[]) : null;
+function valuesOf(
+  { results, start, end, count }: RunPart,
+  output: string,
+  as: CompiledDescription['outputs']['as'],
+): PredictedValue[] | null {
+  const tensor = results[output];
+  if (tensor?.data.length !== count) return null;
+  if (as === 'text') return tensor.type === 'string' ? (tensor.data as string[]).slice(start, end) : null;
   if (tensor.type === 'string') return null;
-  const numbers = Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+  const numbers = Array.from(tensor.data.slice(start, end) as ArrayLike<number | bigint>, Number);
   if (as === 'bool') return numbers.map((value) => value === 1);
   return numbers.every(as === 'int' ? Number.isSafeInteger : Number.isFinite) ? numbers : null;
 }
 
-function rowsOf(tensor: Tensor | undefined): number[][] | null {
+function rowsOf({ results, start, end, count }: RunPart, output: string): number[][] | null {
+  const tensor = results[output];
   const [rows, width] = tensor?.dims ?? [];
-  if (tensor === undefined || rows === undefined || width === undefined || !/^float(32|64)$/.test(tensor.type))
-    return null;
+  if (tensor === undefined || rows !== count || width === undefined || !/^float(32|64)$/.test(tensor.type)) return null;
   const numbers = tensor.data as Float32Array | Float64Array;
   const made: number[][] = [];
-  for (let row = 0; row < rows; row += 1) {
+  for (let row = start; row < end; row += 1) {
     const part = Array.from(numbers.subarray(row * width, (row + 1) * width));
     if (!part.every(Number.isFinite)) return null;
     made.push(part);

@@ -13,6 +13,12 @@ type Inputs = Readonly<Record<string, readonly unknown[]>>;
 /** A value as the ONNX file takes it; undefined: Python has to see it. */
 type Convert = (value: unknown) => number | string | undefined;
 
+/** Rows as the ONNX file takes them: for each of its inputs its values, row by row, numbers or texts by its kind. */
+export interface CompiledRows {
+  readonly count: number;
+  readonly values: readonly (Float64Array | string[])[];
+}
+
 /** Turns a request's columns into what a compiled model takes, as far as it is certain that Python would take them alike. */
 export class TensorMaker {
   readonly #layout: CompiledDescription['layout'];
@@ -38,25 +44,46 @@ export class TensorMaker {
   }
 
   /** The rows from `start` up to `end`; null when there is a value that Python has to see. */
-  feeds(columns: readonly (readonly unknown[])[], start: number, end: number): Record<string, Tensor> | null {
-    const feeds: Record<string, Tensor> = {};
+  rowsOf(columns: readonly (readonly unknown[])[], start: number, end: number): CompiledRows | null {
+    const values: (Float64Array | string[])[] = [];
     for (const input of this.#layout.inputs) {
       const width = input.columns.length;
       const size = (end - start) * width;
       const data = input.kind === 'number' ? new Float64Array(size) : new Array<string>(size);
       for (const [at, number] of input.columns.entries()) {
         const convert = this.#converts[number];
-        const values = columns[number];
-        if (convert === undefined || values === undefined) return null;
+        const column = columns[number];
+        if (convert === undefined || column === undefined) return null;
         for (let row = start; row < end; row += 1) {
-          const value = convert(values[row]);
+          const value = convert(column[row]);
           if (value === undefined) return null;
           data[(row - start) * width + at] = value;
         }
       }
-      const shape = [end - start, width];
-      feeds[input.name] =
-        data instanceof Float64Array ? new Tensor('float64', data, shape) : new Tensor('string', data, shape);
+      values.push(data);
+    }
+    return { count: end - start, values };
+  }
+
+  /** All rows of some requests, in their order, as onnxruntime takes them. */
+  feeds(parts: readonly CompiledRows[]): Record<string, Tensor> {
+    const count = parts.reduce((sum, part) => sum + part.count, 0);
+    const feeds: Record<string, Tensor> = {};
+    for (const [at, { name, kind, columns }] of this.#layout.inputs.entries()) {
+      const shape = [count, columns.length];
+      const values = parts.map((part) => part.values[at] ?? []);
+      if (kind === 'text') {
+        const texts = values.flatMap((each) => (Array.isArray(each) ? each : []));
+        feeds[name] = new Tensor('string', texts, shape);
+        continue;
+      }
+      const numbers = new Float64Array(count * columns.length);
+      let start = 0;
+      for (const each of values) {
+        if (each instanceof Float64Array) numbers.set(each, start);
+        start += each.length;
+      }
+      feeds[name] = new Tensor('float64', numbers, shape);
     }
     return feeds;
   }

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "job_feature_reads" ADD COLUMN     "retrieval" JSONB;
