@@ -15,6 +15,8 @@ import type { ControlMessage, SuperviseTask, SupervisorSettings, WarmStartTask, 
 const POLL_MS = 5000;
 /** Supervisions that one thread carries before another is started. */
 const JOBS_PER_THREAD = 64;
+/** What a line leaves behind is done with at once; V8 would let each thread keep some 50 MiB of that. */
+const YOUNG_GENERATION_MIB = 12;
 /** Beside them: starts of models, which take milliseconds. */
 const STARTS_PER_THREAD = 8;
 
@@ -68,6 +70,7 @@ export class Claimer implements AsyncDisposable {
       workerData: options.settings,
       // Otherwise a thread without a job stands still: its launchers are to be started, replaced and ended then too.
       atomics: 'disabled',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: Math.ceil(options.slots / threads) + STARTS_PER_THREAD,
