@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
+import { databaseUrl } from '../src/embedded/postgres-databases.ts';
+import { socketFolder } from '../src/embedded/postgres-socket.ts';
 import { type Asgard, startAsgard } from './support/asgard.ts';
 import type { Bench, Claim, Measured } from './support/bench.ts';
 import { feastServe } from './support/feast.ts';
@@ -23,9 +25,10 @@ export const onlineFeatures: Claim = {
   title: 'Online features',
   async measure(bench): Promise<Measured> {
     const customers = bench.size(500, 20_000);
-    const { asgard, settings } = await startBoth(bench);
+    // Only what is asked for: a run in the middle of a load is no figure of either side.
+    const asgard = await startAsgard(bench, { ASGARD_MATERIALIZE_EVERY: '0' });
     await fill(asgard, customers);
-    const peer = await feastServe(bench, settings);
+    const peer = await startPeer(bench, asgard);
     const ours = { url: asgard.url, path: '/feast/online' };
     const theirs = { url: peer.url, path: '/get-online-features' };
     for (const count of ENTITIES) await compare(ours, theirs, count, customers);
@@ -61,27 +64,19 @@ export const onlineFeatures: Claim = {
       figures,
       notes: [
         `${FEATURES.length} features of customers chosen anew for each request among ${customers.toLocaleString('en')}. One client, one request at a time: ${REQUESTS} to Asgard, ${REQUESTS} to \`feast serve\`, and so on, ${(blocks * REQUESTS).toLocaleString('en')} to each after ${warmUp * REQUESTS} that do not count. The answers were compared first and were the same.`,
-        'Both read the same tables of one PostgreSQL: `feast serve` with its defaults (one worker) and without a line logged for each request. Asgard’s memory is that of the whole platform’s process.',
+        'Both read the same tables of the platform’s PostgreSQL by its UNIX socket: `feast serve` with its defaults (one worker) and without a line logged for each request. Asgard’s memory is that of the whole platform’s process.',
       ],
     };
   },
 };
 
-/** A platform whose store is on a PostgreSQL that the peer can reach too. */
-async function startBoth(bench: Bench) {
-  const files = await bench.newFolder('postgres');
-  const postgres = await bench.own(
-    EmbeddedPostgres.start({ folder: join(files, 'data'), logFile: join(files, 'log'), signal: bench.signal }),
-  );
-  const databaseUrl = postgres.url('features');
-  const warehouse = await bench.newFolder('warehouse');
-  const asgard = await startAsgard(bench, {
-    FEATURES_DATABASE_URL: databaseUrl,
-    ICEBERG_WAREHOUSE: warehouse,
-    // Only what is asked for: a run in the middle of a load is no figure of either side.
-    ASGARD_MATERIALIZE_EVERY: '0',
-  });
-  return { asgard, settings: { databaseUrl, warehouse, files: {}, readerFiles: {}, catalog: {} } };
+/** `feast serve` on the platform's embedded PostgreSQL, by the same socket. */
+async function startPeer(bench: Bench, { home }: Asgard): Promise<{ url: string; pid: number }> {
+  const cluster = join(home, 'postgres');
+  const { port, password }: { port: number; password: string } = JSON.parse(await readFile(`${cluster}.json`, 'utf8'));
+  const url = databaseUrl(port, password, 'features');
+  const settings = { databaseUrl: url, warehouse: join(home, 'warehouse'), files: {}, readerFiles: {}, catalog: {} };
+  return await feastServe(bench, settings, socketFolder(cluster) ?? '127.0.0.1');
 }
 
 /** A table of customers, its feature view, and the view's values in the online store. */

@@ -111,6 +111,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const features = buildFeatureStore({
     config: { ...config, home },
     databaseUrl: servers.featuresUrl,
+    socketUrl: servers.featuresSocketUrl,
     logger,
     shutdown,
     group: CLIENTS,

@@ -17,6 +17,8 @@ export interface FeatureStoreOptions {
   readonly config: Config;
   /** Where features are kept when the configuration names no database of theirs. */
   readonly databaseUrl: string;
+  /** The same for this process, by the shortest way. */
+  readonly socketUrl: string;
   readonly logger: Logger;
   readonly shutdown: Shutdown;
   /** The step of the shutdown that it ends with. */
@@ -29,6 +31,8 @@ export interface FeatureStoreOptions {
 /** The parts of the feature store that the platform's services stand on. */
 export interface FeatureStore {
   readonly settings: FeatureStoreSettings;
+  /** Of the database that they name, for this process, by the shortest way. */
+  readonly socketUrl: string;
   readonly database: FeaturesDatabase;
   readonly bridge: FeastBridge;
   readonly health: FeatureStoreHealth;
@@ -38,7 +42,8 @@ export interface FeatureStore {
 export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
   const { config, logger, shutdown, group, readiness } = options;
   const settings = featureStoreSettings(config.features, options.databaseUrl);
-  const database = new FeaturesDatabase(settings.databaseUrl);
+  const socketUrl = config.features.databaseUrl ?? options.socketUrl;
+  const database = new FeaturesDatabase(socketUrl);
   shutdown.own('features database', 500, database, group);
   const python = toolchainPython(config.toolchain);
   const bridge = new FeastBridge({
@@ -72,5 +77,5 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
     onTrouble: (trouble) => readiness.setTrouble('feast by hand', trouble),
   });
   shutdown.own('feast by hand', 500, byHand, group);
-  return { settings, database, bridge, health };
+  return { settings, socketUrl, database, bridge, health };
 }

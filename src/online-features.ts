@@ -36,7 +36,7 @@ export interface OnlineFeatures {
 export function buildOnlineFeatures(options: OnlineFeaturesOptions): OnlineFeatures {
   const { features, database, listener, config, logger, shutdown, group } = options;
   const { bridge, health } = features;
-  const store = new OnlineStore(features.settings.databaseUrl);
+  const store = new OnlineStore(features.socketUrl);
   shutdown.own('online store', 500, store, group);
   const views = new OnlineViewCache(bridge, store);
   const onlineFeatures = new OnlineFeatureService(views, store);

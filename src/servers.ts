@@ -20,8 +20,10 @@ export interface ServersOptions {
 
 export interface Servers {
   readonly databaseUrl: string;
-  /** Of the database that features are kept in, unless the configuration names another. */
+  /** Of the database that features are kept in, unless the configuration names another, for every program. */
   readonly featuresUrl: string;
+  /** The same for this process, by the shortest way. */
+  readonly featuresSocketUrl: string;
   readonly mlflowUrl: string;
   /** Whether artifacts cannot be kept now, as there are no credentials for the bucket. */
   readonly hasNoArtifactStore: () => Promise<boolean>;
@@ -42,7 +44,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   if (config.databaseUrl !== undefined && config.mlflowTrackingUri !== undefined) {
     const { promise: failed } = Promise.withResolvers<AsgardError>();
     const { databaseUrl, mlflowTrackingUri: mlflowUrl } = config;
-    return { databaseUrl, featuresUrl: databaseUrl, mlflowUrl, hasNoArtifactStore, failed };
+    const urls = { databaseUrl, featuresUrl: databaseUrl, featuresSocketUrl: databaseUrl, mlflowUrl };
+    return { ...urls, hasNoArtifactStore, failed };
   }
   const logFile = join(config.home, 'logs', 'postgres.log');
   // A managed MLflow keeps its tables in the embedded PostgreSQL, also when Asgard's own are elsewhere.
@@ -60,10 +63,11 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       `PostgreSQL ended (${how}), so the platform ends too; ${logFile} may say why`,
     );
   });
-  const databaseUrl = config.databaseUrl ?? postgres.url('asgard');
+  const databaseUrl = config.databaseUrl ?? postgres.socketUrl('asgard');
   const mlflowUrl = config.mlflowTrackingUri ?? (await startMlflow(options, postgres.url('mlflow')));
   const featuresUrl = config.databaseUrl ?? postgres.url('features');
-  return { databaseUrl, featuresUrl, mlflowUrl, hasNoArtifactStore, failed };
+  const featuresSocketUrl = config.databaseUrl ?? postgres.socketUrl('features');
+  return { databaseUrl, featuresUrl, featuresSocketUrl, mlflowUrl, hasNoArtifactStore, failed };
 }
 
 /** The platform starts whatever the bucket is like, and jobs run: what is wrong is told, and looked at again. */

@@ -9,10 +9,20 @@ import { untilAnswering } from './wait.ts';
 
 const START_LIMIT_MS = 180_000;
 
-/** `feast serve` on a store that Asgard keeps, with its defaults; no line is logged for a request. */
-export async function feastServe(bench: Bench, settings: FeatureStoreSettings): Promise<{ url: string; pid: number }> {
+/**
+ * `feast serve` on a store that Asgard keeps, with its defaults; no line is logged for a request.
+ * @param onlineHost where it reaches the online store: an address, or the folder of a UNIX socket
+ */
+export async function feastServe(
+  bench: Bench,
+  settings: FeatureStoreSettings,
+  onlineHost: string,
+): Promise<{ url: string; pid: number }> {
   const folder = await bench.newFolder('feast');
-  await writeFile(join(folder, 'feature_store.yaml'), JSON.stringify(featureStoreYaml(settings)));
+  const { online_store: online, ...yaml } = featureStoreYaml(settings);
+  if (typeof online !== 'object') throw new Error('a feature_store.yaml has no online store');
+  const changed = { ...yaml, online_store: { ...online, host: onlineHost } };
+  await writeFile(join(folder, 'feature_store.yaml'), JSON.stringify(changed));
   const bin = join(bench.toolchain, 'python', 'bin');
   const port = await freePort();
   const child = await bench.own(

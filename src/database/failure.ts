@@ -26,6 +26,9 @@ const broken = z.object({
   ]),
 });
 
+/** A UNIX socket that is gone with its server, which the driver has no kind for; Prisma writes a message around the system's. */
+const socketGone = z.object({ code: z.literal('ENOENT'), message: z.string().regex(/\bconnect ENOENT \S/) });
+
 /** PostgreSQL's code for a disk that is full, as the driver passes it on. */
 const outOfSpace = z.object({
   meta: z.object({ driverAdapterError: z.object({ cause: z.object({ originalCode: z.literal('53100') }) }) }),
@@ -46,6 +49,6 @@ export function expectedFailure(error: unknown): AsgardError | undefined {
   if (overloaded.safeParse(error).success) {
     return new AsgardError('UNAVAILABLE', 'the database has too much to do; try again', { cause: error });
   }
-  if (!unreachable.safeParse(error).success && !broken.safeParse(error).success) return undefined;
+  if (![unreachable, broken, socketGone].some((way) => way.safeParse(error).success)) return undefined;
   return new AsgardError('UNAVAILABLE', 'the database does not answer; try again', { cause: error });
 }

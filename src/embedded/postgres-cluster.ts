@@ -9,6 +9,7 @@ import { processesNaming } from '../platform/process-search.ts';
 import { endLeftover } from './leftover.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { SUPERUSER } from './postgres-databases.ts';
+import { removeSockets } from './postgres-socket.ts';
 import { SYSTEM_ENVIRONMENT, type Unprivileged } from './unprivileged.ts';
 
 const INITDB_TIMEOUT_MS = 60_000;
@@ -121,6 +122,7 @@ export async function endLeftoverServer(folder: string): Promise<void> {
   }
   // The number may belong to another program by now, and PostgreSQL would refuse to start for it.
   await rm(lockFile, { force: true });
+  await removeSockets(folder);
 }
 
 async function run(argv: readonly string[], runAs: Unprivileged, signal: AbortSignal): Promise<void> {

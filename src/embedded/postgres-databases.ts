@@ -11,12 +11,15 @@ const MAKES_ROLES = ['features'];
 /** Of PostgreSQL's own, which everybody may enter otherwise: also the roles of scripts. */
 const SYSTEM_DATABASES = ['postgres', 'template1'];
 
-/** How to reach a database of the server on `port`: as its owner for our own databases, as the superuser for any other. */
-export function databaseUrl(port: number, superuserPassword: string, database: string): string {
+/**
+ * How to reach a database of the server on `port`: as its owner for our own databases, as the superuser for any other.
+ * @param host an address, or the folder of a UNIX socket
+ */
+export function databaseUrl(port: number, superuserPassword: string, database: string, host = '127.0.0.1'): string {
   const isOurs = DATABASES.includes(database);
   const user = isOurs ? database : SUPERUSER;
   const password = isOurs ? rolePassword(superuserPassword, database) : superuserPassword;
-  return `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+  return `postgresql://${user}:${encodeURIComponent(password)}@${encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`;
 }
 
 /** Whether the server on `port` lets our superuser in. Another server there would not know the password. */

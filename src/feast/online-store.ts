@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { z } from 'zod';
 import { AsgardError, messageOf } from '../platform/errors.ts';
+import { byteaArray, RecordReader } from './pg-binary.ts';
 import { registryVersion } from './registry-version.ts';
 import { SCHEMAS } from './settings.ts';
 import { type FeatureValue, featureValue } from './value-proto.ts';
@@ -20,10 +21,14 @@ const SESSION = [
   'enable_seqscan=off',
   'enable_hashjoin=off',
   'enable_mergejoin=off',
+  // A key has a few rows, next to each other: to make a map of their blocks first takes longer.
+  'enable_bitmapscan=off',
   'jit=off',
 ];
 /** PostgreSQL keeps a prepared statement for each name on each connection: those beyond are planned each time. */
 const MAX_PREPARED = 200;
+/** Of the values that are read at once, as they are stored: they pass through a string, and an answer is made of them. */
+const MAX_VALUE_BYTES = 32 * 1024 * 1024;
 
 /** What is wanted of one view. */
 export interface OnlineRead {
@@ -41,10 +46,11 @@ export interface OnlineValue {
   readonly eventAtMs: number;
 }
 
-/** The values of one view: those of the nth key by their features' names. An entity that is not there has none. */
-export type OnlineValues = readonly ReadonlyMap<string, OnlineValue>[];
+/** The values of one view by its features' names, in the order of the keys. An entity that is not there has none. */
+export type OnlineValues = ReadonlyMap<string, readonly (OnlineValue | undefined)[]>;
 
-type Row = [read: number, key: number, feature: string, value: Buffer, eventAtMs: number];
+/** What was found of one view; no records when that is nothing, or more than `MAX_VALUE_BYTES`. */
+type Row = [read: number, valueBytes: string | null, records: Buffer | null];
 
 const undefinedTable = z.object({ code: z.literal('42P01') });
 
@@ -85,20 +91,23 @@ export class OnlineStore implements AsyncDisposable {
   }
 
   /**
-   * The values that are there, one list for each read, in the order of `reads`.
-   * @throws AsgardError CONFLICT when a table is gone, or holds a value of a kind that is not known; UNAVAILABLE when the database does not answer within 5 s
+   * The values that are there, for each read in the order of `reads`.
+   * @throws AsgardError CONFLICT when a table is gone, or holds a value of a kind that is not known; TOO_LARGE for more than 32 MiB of values of one view; UNAVAILABLE when the database does not answer within 5 s
    */
   async read(reads: readonly OnlineRead[]): Promise<OnlineValues[]> {
-    const found = reads.map(({ keys }) => keys.map(() => new Map<string, OnlineValue>()));
-    for (const [read, key, feature, bytes, eventAtMs] of await this.#query(reads)) {
-      found[read]?.[key - 1]?.set(feature, { value: readable(bytes, feature), eventAtMs });
+    const found = reads.map(
+      ({ features, keys }) => new Map(features.map((feature) => [feature, emptyColumn(keys.length)])),
+    );
+    for (const [read, valueBytes, records] of await this.#query(reads)) {
+      if (records === null) checkSize(valueBytes);
+      else fill(found[read], records);
     }
     return found;
   }
 
   async #query(reads: readonly OnlineRead[]): Promise<Row[]> {
     const text = reads.map(({ table }, index) => selectOf(table, index)).join(' UNION ALL ');
-    const values = reads.flatMap(({ keys, features }) => [keys, features]);
+    const values = reads.flatMap(({ keys, features }) => [byteaArray(keys), features]);
     const name = this.#nameOf(text);
     const query = { text, values, rowMode: 'array' as const };
     try {
@@ -123,22 +132,48 @@ export class OnlineStore implements AsyncDisposable {
   }
 }
 
-function readable(bytes: Buffer, feature: string): FeatureValue {
+function emptyColumn(length: number): (OnlineValue | undefined)[] {
+  return new Array<OnlineValue | undefined>(length).fill(undefined);
+}
+
+function checkSize(valueBytes: string | null): void {
+  if (valueBytes === null) return;
+  const [size, limit] = [Number(valueBytes), MAX_VALUE_BYTES].map((bytes) => `${Math.ceil(bytes / 1024 ** 2)} MiB`);
+  const message = `the values of a feature view are ${size}, and at most ${limit} are answered at once: ask for fewer entities or features`;
+  throw new AsgardError('TOO_LARGE', message);
+}
+
+/** @param records rows of place, feature, value and time, as `selectOf` has them */
+function fill(columns: ReadonlyMap<string, (OnlineValue | undefined)[]> | undefined, records: Buffer): void {
+  for (const rows = new RecordReader(records); rows.next(); ) {
+    const place = rows.int32();
+    const feature = rows.text();
+    const value = readable(rows, feature);
+    const column = columns?.get(feature);
+    if (column !== undefined) column[place - 1] = value;
+  }
+}
+
+function readable(rows: RecordReader, feature: string): OnlineValue {
   try {
-    return featureValue(bytes);
+    return { value: featureValue(rows.bytes()), eventAtMs: rows.timestampMs() };
   } catch (cause) {
     const message = `a value of the feature ${feature} in the online store cannot be read: ${messageOf(cause)}`;
     throw new AsgardError('CONFLICT', message, { cause });
   }
 }
 
-/** Rows of the nth read; its keys and features are the parameters 2n + 1 and 2n + 2. */
+/**
+ * One row for the nth read; its keys and features are the parameters 2n + 1 and 2n + 2. All that was found is in one value, as
+ * for a hundred entities PostgreSQL and `pg` were busier with rows and their columns than with looking them up.
+ */
 function selectOf(table: string, index: number): string {
   const [keys, features] = [`$${2 * index + 1}::bytea[]`, `$${2 * index + 2}::text[]`];
   const target = `${SCHEMAS.online}.${pg.escapeIdentifier(table)}`;
+  const size = 'sum(octet_length(t.value))';
+  const records = `string_agg(record_send(ROW(k.place::int, t.feature_name, t.value, t.event_ts)), '')`;
   return (
-    `SELECT ${index} AS read, k.place::int, t.feature_name, t.value, ` +
-    `date_part('epoch', t.event_ts) * 1000 AS event_at ` +
+    `SELECT ${index} AS read, ${size} AS value_bytes, CASE WHEN ${size} <= ${MAX_VALUE_BYTES} THEN ${records} END AS records ` +
     `FROM unnest(${keys}) WITH ORDINALITY AS k (entity_key, place) JOIN ${target} AS t USING (entity_key) ` +
     `WHERE t.feature_name = ANY (${features})`
   );

@@ -81,8 +81,8 @@ export class OnlineFeatureService {
     const columnOf = ({ name, source, feature }: RequestedFeature): OnlineColumn => {
       const { ttlSeconds } = source.view;
       const place = views.findIndex((each) => each.source === source);
-      const values = found[place] ?? [];
-      const cells = (views[place]?.keyOfRow ?? []).map((key) => cellOf(values[key]?.get(feature), ttlSeconds, now));
+      const values = found[place]?.get(feature) ?? [];
+      const cells = (views[place]?.keyOfRow ?? []).map((key) => cellOf(values[key], ttlSeconds, now));
       return { name, view: source.name, feature, cells };
     };
     return features.map(columnOf);

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { chooseAccount } from '../../src/embedded/unprivileged.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
@@ -60,6 +61,30 @@ test('each database has an owner that cannot enter the other, and a wrong passwo
   expect(await query(postgres.url('postgres'), `SELECT current_setting('is_superuser') AS super`)).toEqual([
     { super: 'on' },
   ]);
+});
+
+test('a UNIX socket in the cluster, which others cannot enter, lets in who knows the password', async () => {
+  await using postgres = await EmbeddedPostgres.start(options());
+  const asked = `SELECT current_user::text AS me, inet_server_addr()::text AS address`;
+  expect(await query(postgres.socketUrl('features'), asked)).toEqual([{ me: 'features', address: null }]);
+  expect(await query(postgres.url('features'), asked)).toEqual([{ me: 'features', address: '127.0.0.1/32' }]);
+  const wrong = new URL(postgres.socketUrl('postgres'));
+  wrong.password = 'wrong';
+  await expect(query(wrong.href, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+  expect(decodeURIComponent(wrong.hostname)).toBe(options().folder);
+  expect((await stat(options().folder)).mode & 0o777).toBe(0o700);
+});
+
+test('a cluster whose path is too long for a socket, or full of signs, is reached all the same', async () => {
+  for (const [name, address] of [
+    ['x'.repeat(100), '127.0.0.1/32'],
+    ["a, b'ü%20?", null],
+  ] as const) {
+    const folder = join(home, name, 'postgres');
+    await using postgres = await EmbeddedPostgres.start({ folder, logFile: join(home, name, 'log') });
+    const answer = await query(postgres.socketUrl('asgard'), 'SELECT inet_server_addr()::text AS address');
+    expect(answer).toEqual([{ address }]);
+  }
 });
 
 test('disposing ends the server within 5 seconds while clients are connected', async () => {
@@ -153,9 +178,13 @@ test('a lock file that names a stranger is not believed, and the stranger lives'
     argv: [process.execPath, '-e', 'setInterval(() => {}, 1000)'],
     env: {},
   });
-  await writeFile(join(options().folder, 'postmaster.pid'), `${stranger.pid}\n${options().folder}\n1\n`);
+  const { port } = z.object({ port: z.int() }).parse(JSON.parse(await readFile(`${options().folder}.json`, 'utf8')));
+  for (const name of ['postmaster.pid', `.s.PGSQL.${port}.lock`]) {
+    await writeFile(join(options().folder, name), `${stranger.pid}\n${options().folder}\n1\n`, { mode: 0o600 });
+  }
   await using next = await EmbeddedPostgres.start(options());
-  expect(await query(next.url('asgard'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  expect(next.port).toBe(port);
+  expect(await query(next.socketUrl('asgard'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   expect(identityOfProcess(stranger.pid)).not.toBeNull();
 });
 

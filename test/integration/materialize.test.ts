@@ -101,6 +101,25 @@ test('what is materialized reads as Feast reads it, row for row what Feast write
   expect(await stored()).toEqual(ours);
 });
 
+test('more values than an answer may hold are refused, and fewer of them are read', async () => {
+  const customers = [1, 2, 3];
+  const view = await makeView(customers.map((customer) => row(customer, 1, 5)));
+  await materialize(view);
+  const text = 'x'.repeat(12 * 1024 ** 2);
+  // A Value of Feast's with a text: the field's tag, the length in seven bits a byte, the text.
+  const length = [0, 7, 14, 21].map((shift) => ((text.length >>> shift) & 0x7f) | (shift < 21 ? 0x80 : 0));
+  const value = Buffer.concat([Buffer.from([0x12, ...length]), Buffer.from(text)]);
+  const sql = `UPDATE feast_online."asgard_${view}" SET value = $1 WHERE feature_name = 'name'`;
+  await features.database.pool.query(sql, [value]);
+  const message = expect.stringMatching(
+    /^the values of a feature view are 37 MiB, and at most 32 MiB are answered at once/,
+  );
+  await expect(read(view, customers, ['name'])).rejects.toMatchObject({ code: 'TOO_LARGE', message });
+  const { columns } = await read(view, [3, 1], ['name']);
+  expect(columns[0]?.cells.map((cell) => cell.value === text)).toEqual([true, true]);
+  expect(await totals(view, customers)).toEqual([5, 5, 5]);
+});
+
 test('a value of every kind is answered as Feast’s server answers it, by REST and by GraphQL', async () => {
   const table = uniqueName('kinds').replaceAll('-', '_');
   const columns = Object.fromEntries(Object.entries(KINDS).map(([name, [column]]) => [name, column]));
