@@ -19,8 +19,7 @@ const services: RestServices = {
     summary: uncalled,
     list: uncalled,
     cancel: uncalled,
-    logText: uncalled,
-    featureReads: uncalled,
+    withLog: uncalled,
   },
   events: { follow: uncalled, list: uncalled },
   models: {

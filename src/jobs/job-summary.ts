@@ -42,3 +42,15 @@ export async function readSummaries(database: PrismaClient, ids: readonly string
   const byId = new Map(jobs.map((job) => [job.id, job]));
   return ids.flatMap((id) => byId.get(id) ?? []);
 }
+
+/** A job, and how many reads of the feature store it has, by one statement: of most there are none to be looked for. Null when there is no such job. */
+export async function readSummaryWithCount(
+  database: PrismaClient,
+  id: string,
+): Promise<{ job: JobSummary; featureReads: number } | null> {
+  const select = { ...SUMMARY, _count: { select: { featureReads: true } } } as const;
+  const found = await database.trainingJob.findUnique({ where: { id }, select });
+  if (found === null) return null;
+  const { _count: count, ...job } = found;
+  return { job, ...count };
+}

@@ -8,7 +8,7 @@ import { JobIntake } from './intake.ts';
 import { checkJobId, newJobId, noSuchJob } from './job-id.ts';
 import { type JobFilter, listJobs } from './job-list.ts';
 import type { JobObserver } from './job-observer.ts';
-import { type JobSummary, readSummaries } from './job-summary.ts';
+import { type JobSummary, readSummaries, readSummaryWithCount } from './job-summary.ts';
 import { scriptRefusal } from './script-refusal.ts';
 import { isTerminal } from './states.ts';
 import type { JobSubmission } from './submission.ts';
@@ -133,11 +133,6 @@ export class JobService {
     return { jobs: await readSummaries(this.#database, ids), hasMore: hasNext };
   }
 
-  /** What a job's script read of the feature store, in that order; of more than 1,000 reads the first. */
-  async featureReads(jobId: string): Promise<JobFeatureRead[]> {
-    return this.#database.jobFeatureRead.findMany({ where: { jobId }, orderBy: { id: 'asc' }, take: MAX_READS_SHOWN });
-  }
-
   /** How many jobs wait and how many are being worked on. */
   async counts(): Promise<{ queued: number; running: number }> {
     const groups = await this.#database.trainingJob.groupBy({
@@ -150,20 +145,27 @@ export class JobService {
   }
 
   /**
-   * The job's log so far as text: what was printed while its environment was prepared, the script's lines of both streams
-   * in the order of their numbers, and the platform's own; each line ends with a line feed. Of a log of more than 8 Mi
-   * characters the end, after a line that says so; its events have all of it.
+   * A job, its log so far (see `logTexts`), and what its script read of the feature store, in that order; of more than 1,000 reads
+   * the first. A job that shows as ended has its whole log.
    * @throws AsgardError NOT_FOUND
    */
-  async logText(id: string): Promise<string> {
+  async withLog(id: string): Promise<{ job: JobSummary; log: string; reads: JobFeatureRead[] }> {
     checkJobId(id);
-    const [text = ''] = await this.logTexts([id]);
-    // Whoever polls has just read the job: only when nothing is found may there be none.
-    if (text === '') await this.get(id);
-    return text;
+    const found = await readSummaryWithCount(this.#database, id);
+    if (found === null) throw noSuchJob(id);
+    const reads = { where: { jobId: id }, orderBy: { id: 'asc' }, take: MAX_READS_SHOWN } as const;
+    const [[log = ''], read] = await Promise.all([
+      this.logTexts([id]),
+      found.featureReads === 0 ? [] : this.#database.jobFeatureRead.findMany(reads),
+    ]);
+    return { job: found.job, log, reads: read };
   }
 
-  /** `logText` of many jobs that exist, in the order of `ids`; they share the 8 Mi characters. */
+  /**
+   * The logs so far of jobs that exist, as text, in the order of `ids`: what was printed while a job's environment was prepared,
+   * the script's lines of both streams in the order of their numbers, and the platform's own; each line ends with a line feed.
+   * Of logs of more than 8 Mi characters together the ends, after a line that says so; the jobs' events have all of it.
+   */
   async logTexts(ids: readonly string[]): Promise<string[]> {
     const tails = await readLogTails(this.#database, ids, MAX_LOG_CHARACTERS / ids.length);
     return tails.map(({ text, isCut }) => (isCut ? `${CUT}\n${text}` : text));

@@ -20,7 +20,7 @@ import type { PlatformReadiness, PlatformStatus } from '../status/platform-statu
 
 /** What the REST layer needs of the platform: the part of each domain's service that its routes call. */
 export interface RestServices {
-  readonly jobs: Pick<JobService, 'submit' | 'summary' | 'list' | 'cancel' | 'logText' | 'featureReads'>;
+  readonly jobs: Pick<JobService, 'submit' | 'summary' | 'withLog' | 'list' | 'cancel'>;
   readonly events: Pick<JobEventFeed, 'follow' | 'list'>;
   readonly models: Pick<ModelService, 'modelList' | 'versionList' | 'get' | 'getVersionByAlias' | 'registerRun'>;
   readonly registry: Pick<

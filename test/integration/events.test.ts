@@ -133,15 +133,17 @@ describe("a job's log", () => {
   it('is its lines in order, however many writes they came in', async () => {
     const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`);
     for (const line of lines) await appendEvents(database, jobId, [log(line)]);
-    expect(await jobs.logText(jobId)).toBe(lines.map((line) => `${line}\n`).join(''));
+    expect((await jobs.withLog(jobId)).log).toBe(lines.map((line) => `${line}\n`).join(''));
   });
 
-  it('of a usual length is read by one statement, since it is polled', async () => {
+  it('of a usual length is read with its job by two statements, since it is polled', async () => {
     for (let batch = 0; batch < 25; batch += 1) await appendEvents(database, jobId, [log(`line ${batch}`)]);
     const { observed, statements } = observe();
     try {
-      expect(await new JobService(observed).logText(jobId)).toMatch(/^line 0\n(.*\n)*line 24\n$/);
-      expect(statements).toHaveLength(1);
+      const { job, log: text } = await new JobService(observed).withLog(jobId);
+      expect(job.id).toBe(jobId);
+      expect(text).toMatch(/^line 0\n(.*\n)*line 24\n$/);
+      expect(statements).toHaveLength(2);
     } finally {
       await observed.$disconnect();
     }
@@ -166,9 +168,9 @@ describe("a job's log", () => {
   });
 
   it('is empty before the first line, and NOT_FOUND when there is no such job', async () => {
-    expect(await jobs.logText(jobId)).toBe('');
-    await expect(jobs.logText('0123456789abcdef')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(jobs.logText("'")).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await jobs.withLog(jobId)).log).toBe('');
+    await expect(jobs.withLog('0123456789abcdef')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(jobs.withLog("'")).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

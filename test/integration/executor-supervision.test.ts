@@ -450,8 +450,8 @@ ${code}time.sleep(600)
     context = { ...context, mlflow: away, models: new ModelService(away) };
     const { id, control, ended } = await supervise('print("never")\n');
     await poll(
-      () => jobs.logText(id),
-      (text) => text.includes('Waiting for the MLflow server'),
+      () => jobs.withLog(id),
+      ({ log }) => log.includes('Waiting for the MLflow server'),
       LIMIT_MS,
     );
     control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);

@@ -118,7 +118,7 @@ describe('past the output limit', () => {
 
   it('the log as text has one line in their place', async () => {
     await print(upTo(1000));
-    const text = await jobs.logText(jobId);
+    const { log: text } = await jobs.withLog(jobId);
     const omitted = omittedOf(await allEvents());
     const told = text.split('\n').filter((each) => each.startsWith('…'));
     expect(told).toEqual([expect.stringMatching(/^… \d{3} lines \(\d+ KiB\) left out …$/)]);

@@ -83,9 +83,7 @@ export function trainingRoutes({ jobs }: Pick<RestServices, 'jobs'>): FastifyPlu
         },
       },
       async ({ params }) => {
-        // The log after the status: a job that shows as ended then shows its whole log.
-        const job = await jobs.summary(params.job_id);
-        const [log, reads] = await Promise.all([jobs.logText(job.id), jobs.featureReads(job.id)]);
+        const { job, log, reads } = await jobs.withLog(params.job_id);
         return presentJobWithLog(job, log, reads, new Date());
       },
     );
