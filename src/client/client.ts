@@ -58,6 +58,7 @@ import type {
   SubmittedJob,
 } from './types.ts';
 
+export { AsgardRequestError } from './errors.ts';
 export type * from './feature-types.ts';
 export type * from './registry-types.ts';
 export type * from './types.ts';

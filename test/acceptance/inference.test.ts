@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { AsgardClient } from '../../src/client/client.ts';
 import { askGraphql } from '../support/ask-graphql.ts';
@@ -138,6 +141,23 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
     proxy.release();
     await expect(answer).resolves.toMatchObject({ predictions: ['stays', 'leaves'] });
     expect(proxy.connections).toBeGreaterThan(1);
+  });
+
+  test('is asked for, and traced to its job, as the example does', async () => {
+    const example = join(import.meta.dirname, '../../examples/serving/predict.ts');
+    const run = (inputs: object) =>
+      promisify(execFile)(process.execPath, [example, classifier, JSON.stringify(inputs), url], { timeout: 60_000 });
+    const { stdout } = await run(people);
+    expect(stdout).toMatch(/^predictions \["stays","leaves"\]\nby version 1, (PYTHON|ONNX): [0-9.]+ ms until it began/);
+    const { job } = await jobs.client.modelVersion(classifier, '1');
+    expect(stdout).toContain(`job ${job?.id}, until 20`);
+    expect(stdout).toMatch(/^tried with [A-Z_]+: loaded in [0-9.]+ s, predicts in [0-9.]+ ms$/m);
+    expect(stdout).toMatch(/^compilation: (PENDING|COMPILED|REFUSED)/m);
+    expect(stdout).toMatch(/^in memory: [1-9][0-9]+ bytes, [0-9]+ requests wait$/m);
+    await expect(run({ age: [22], visits: ['many'] })).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^INVALID_INPUT: .*\n {2}inputs\.visits\.0: /),
+    });
   });
 
   test('shows in memory what it has loaded, in GraphQL and in REST alike', async () => {
