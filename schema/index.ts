@@ -12,6 +12,7 @@ import './types/served-model.ts';
 import './types/model.ts';
 import './types/model-aliases.ts';
 import './types/model-changes.ts';
+import './types/register-model.ts';
 import './types/job.ts';
 import './types/job-event-connection.ts';
 import './types/job-list.ts';

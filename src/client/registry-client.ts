@@ -13,6 +13,8 @@ import {
   type ModelChange,
   ModelLineageDocument,
   type ModelVersionName,
+  RegisterModelDocument,
+  type RegisterModelInput,
   SetModelAliasDocument,
   type SubmitTrainingJobInput,
   UpdateModelDocument,
@@ -35,6 +37,14 @@ export class RegistryClient {
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  /**
+   * Makes the model that a run saved a new version. Safe to repeat: the same input again gives the version that it made.
+   * @throws AsgardRequestError NOT_FOUND when there is no such run; INVALID_INPUT when it saved no model
+   */
+  async register(input: RegisterModelInput): Promise<ModelVersion> {
+    return successOf((await this.#connection.request(RegisterModelDocument, { input })).registerModel);
   }
 
   /**

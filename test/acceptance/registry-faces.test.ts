@@ -133,6 +133,25 @@ describe('a model that two jobs trained is the same in GraphQL and in REST:', { 
     expect(body.environment.packages).toHaveProperty('text-unidecode');
   });
 
+  test('a run’s model becomes a version, which either face makes and both find again', async () => {
+    const other = uniqueName('registered');
+    const runId = made[0]?.runId ?? '';
+    const input = { modelName: other, runId, description: 'by hand', tags: [{ key: 'team', value: 'crm' }] };
+    const version = await registry.register(input);
+    expect(version).toMatchObject({ name: other, version: '1', runId, description: 'by hand', status: 'READY' });
+    const body = { model_name: other, run_id: runId, description: 'by hand', tags: { team: 'crm' } };
+    expect(await rest('POST', '/mlops/registry', body)).toMatchObject({ status: 201, body: { version: '1' } });
+    const next = await rest('POST', '/mlops/registry', { ...body, description: 'another' });
+    expect(next.body).toMatchObject({ version: '2', run_id: runId });
+    expect(await registry.register({ ...input, description: 'another' })).toMatchObject({ version: '2' });
+    await expect(registry.register({ modelName: 'a/b', runId: 'no id!' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      issues: [{ path: ['modelName'] }, { path: ['runId'] }],
+    });
+    const noRun = { modelName: other, runId: '0'.repeat(32) };
+    await expect(registry.register(noRun)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
   test('how the two versions differ, and their jobs alike', async () => {
     const pairs = ['1', '2'].map((version) => ({ name, version }));
     const versions = await registry.compareVersions(pairs);

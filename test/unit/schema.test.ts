@@ -69,6 +69,7 @@ describe('the GraphQL schema', () => {
       'FeatureViewPlanResult',
       'MaterializeFeatureViewsResult',
       'PredictResult',
+      'RegisterModelResult',
       'SetModelAliasResult',
       'SubmitTrainingJobResult',
       'UpdateModelResult',

@@ -112,6 +112,13 @@
       "Prediction",
       "UnavailableError"
     ],
+    "RegisterModelResult": [
+      "ConflictError",
+      "InvalidInputError",
+      "ModelVersion",
+      "NotFoundError",
+      "UnavailableError"
+    ],
     "ScriptEnd": [
       "AttemptEnded",
       "JobEnded"
