@@ -12,7 +12,7 @@ declare module 'fastify' {
 }
 
 interface Failure {
-  readonly code: Extract<SentCode, Refusal['code'] | 'INVALID_INPUT' | 'TOO_LARGE' | 'INTERNAL'>;
+  readonly code: Extract<SentCode, Refusal['code'] | 'INVALID_INPUT' | 'TOO_LARGE' | 'UNAVAILABLE' | 'INTERNAL'>;
   readonly message: string;
 }
 
@@ -23,8 +23,13 @@ const MLFLOW_CODES = {
   RATE_LIMITED: 'REQUEST_LIMIT_EXCEEDED',
   INVALID_INPUT: 'INVALID_PARAMETER_VALUE',
   TOO_LARGE: 'INVALID_PARAMETER_VALUE',
+  UNAVAILABLE: 'TEMPORARILY_UNAVAILABLE',
   INTERNAL: 'INTERNAL_ERROR',
 } as const satisfies Record<Failure['code'], string>;
+
+const RETRYABLE: ReadonlySet<Failure['code']> = new Set(['RATE_LIMITED', 'UNAVAILABLE']);
+/** Another platform may listen at the address by then. */
+const RETRY_AFTER_CLOSE_SECONDS = 2;
 
 /** Whose clients a request comes from. */
 export function faceOf(request: FastifyRequest): Face {
@@ -38,6 +43,20 @@ export function replyRefused(request: FastifyRequest, reply: FastifyReply, refus
   if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="asgard"');
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   return replyFailed(request, reply, REFUSAL_STATUS[code], { code, message });
+}
+
+/** Has what comes on connections that are still there while a server closes refused, in the shape that its clients read. */
+export function refuseWhileClosing(app: FastifyInstance): void {
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    if (!isClosing) return undefined;
+    reply.header('retry-after', RETRY_AFTER_CLOSE_SECONDS);
+    const message = 'the platform is shutting down; try again';
+    return replyFailed(request, reply, 503, { code: 'UNAVAILABLE', message });
+  });
 }
 
 /**
@@ -70,7 +89,7 @@ function replyFailed(request: FastifyRequest, reply: FastifyReply, status: numbe
 function bodyOf(face: Face, { code, message }: Failure, requestId: string): object {
   switch (face) {
     case 'graphql':
-      return { errors: [{ message, extensions: { code, isRetryable: code === 'RATE_LIMITED', requestId } }] };
+      return { errors: [{ message, extensions: { code, isRetryable: RETRYABLE.has(code), requestId } }] };
     case 'mlflow':
       return { error_code: MLFLOW_CODES[code], message };
     case 'rest':

@@ -6,7 +6,7 @@ import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } 
 import { Access } from '../auth/access.ts';
 import { AsgardError } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
-import { installErrorReplies, replyUnreadable } from './error-replies.ts';
+import { installErrorReplies, refuseWhileClosing, replyUnreadable } from './error-replies.ts';
 import { GRAPHQL_PATH, type GraphqlServer, graphqlRoutes } from './graphql.ts';
 import { Guard, type GuardOptions } from './guard.ts';
 import { HeldOpen } from './held-open.ts';
@@ -67,12 +67,15 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     bodyLimit: MAX_BODY_BYTES,
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
+    // `refuseWhileClosing` says it in words that clients read.
+    return503OnClosing: false,
     trustProxy: access.trustedProxies.length > 0 && [...access.trustedProxies],
     frameworkErrors: replyUnreadable,
     routerOptions: { maxParamLength: MAX_PATH_PARAMETER },
   });
   logRequests(app, log);
   installErrorReplies(app);
+  refuseWhileClosing(app);
   sendSecurityHeaders(app);
   await app.register(cookie);
   const guard = await Guard.install(app, access);
