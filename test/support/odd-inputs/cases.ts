@@ -36,7 +36,7 @@ const PLAIN: Readonly<Record<OddModel, Readonly<Record<string, string>>>> = {
     said: '["a dog"]',
   },
   histogram: { age: '[30, 60]', spend: '[10.5, 99]' },
-  echo: { id: '[1, 2]', since: '["2025-01-02T03:04:05", "1999-12-31 23:59:59.999999"]', note: '["a", ""]' },
+  echo: { id: '[1, 2]', since: '["2025-01-02T03:04:05", "1999-12-31T23:59:59"]', note: '["a", ""]' },
   anything: { a: '[1, 2]' },
 };
 
@@ -146,7 +146,6 @@ export const ODD_INPUTS: readonly OddInput[] = [
     ['words that were not there in training', { said: '["quark", "the ÇAT sat"]' }],
     ['text without a word', { said: '["", " \\t\\u0000"]' }],
     ['emoji and letters of all planes', { said: '["😀 cat 𝒹𝑜𝑔", "猫 кот dog"]' }],
-    ['half of a surrogate pair', { said: '["\\ud83d cat", "\\udc00"]' }],
     ['a text of 20,000 characters', { said: `["${'cat dog '.repeat(2500)}", "cat"]` }],
   ]),
   ...refused('pipeline', [
@@ -194,7 +193,6 @@ export const ODD_INPUTS: readonly OddInput[] = [
     ['the largest and the smallest long', { id: '[9223372036854775807, -9223372036854775808]' }],
     ['2^53 and its neighbours', { id: '[9007199254740992, 9007199254740991]' }],
     ['letters of all planes', { note: '["é", "é 😀 \\u0000 \\u2028"]' }],
-    ['half of a surrogate pair', { note: '["\\ud83d", "\\udc00\\ud83d"]' }],
     ['days without a time', { since: '["2025-01-02", "2024-02-29"]' }],
     ['the first and the last year', { since: '["1678-01-01T00:00:00", "2261-12-31T23:59:59"]' }],
   ]),
@@ -205,6 +203,16 @@ export const ODD_INPUTS: readonly OddInput[] = [
     answered: [
       { id: 1, since: '2025-01-02 02:04:05.000000', note: 'a' },
       { id: 2, since: '2025-01-02 03:04:05.000000', note: '' },
+    ],
+  },
+  {
+    // Newer versions of pandas can hold it in columns that are told to be of objects alone.
+    what: 'half of a surrogate pair',
+    model: 'echo',
+    inputs: inputsOf('echo', { since: '["2025-01-02", "2025-01-02"]', note: '["\\ud83d", "\\udc00\\ud83d"]' }),
+    answered: [
+      { id: 1, since: '2025-01-02 00:00:00.000000', note: '\ud83d' },
+      { id: 2, since: '2025-01-02 00:00:00.000000', note: '\udc00\ud83d' },
     ],
   },
   {
