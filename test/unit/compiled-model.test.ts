@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { CompiledModel } from '../../src/inference/compiled/compiled-model.ts';
 import { compiledDescription } from '../../src/inference/compiled/description.ts';
 import { checkOnnxFile } from '../../src/inference/compiled/onnx-file.ts';
+import { VersionModel } from '../../src/inference/compiled/version-model.ts';
+import { createLogger } from '../../src/platform/logger.ts';
 
 /** A decision tree behind a scaled number and a category: `age`, `spend`, `plan` (free or größe) → stays or leaves. */
 const TREE = JSON.parse(await readFile(join(import.meta.dirname, '..', 'support', 'compiled', 'tree.json'), 'utf8'));
@@ -50,6 +52,22 @@ describe('a compiled model', () => {
     await expect(CompiledModel.load(FILE, { ...DESCRIPTION, sample })).rejects.toThrow(
       /answers its sample differently/,
     );
+  });
+});
+
+describe('a version that is compiled', () => {
+  test('refuses for a moment once it is put away, also in the middle of a request', async () => {
+    const findCompiled = () => CompiledModel.load(FILE, DESCRIPTION);
+    const loadPython = () => Promise.reject(new Error('Python is not asked'));
+    const logger = createLogger('silent', false);
+    const model = await VersionModel.load({ findCompiled, loadPython, logger }, new AbortController().signal);
+    expect(await model.predict(ask(row))).toMatchObject({ predictions: ['stays'] });
+    const many = Object.fromEntries(Object.entries(row).map(([name, [value]]) => [name, Array(5_000).fill(value)]));
+    const begun = model.predict(ask(many)).catch((error: unknown) => error);
+    await model[Symbol.asyncDispose]();
+    expect(await begun).toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(model.predict(ask(row))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect([model.isEnded, model.isLost]).toEqual([true, true]);
   });
 });
 

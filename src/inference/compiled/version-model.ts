@@ -85,7 +85,7 @@ export class VersionModel implements ServedModel {
   async predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer> {
     this.#waiting += 1;
     try {
-      const answer = await this.#compiled?.predict(request, signal);
+      const answer = await this.#answerCompiled(request, signal);
       if (answer != null) return answer;
       const refusal = this.#compiled?.refusalOf(request);
       if (refusal !== undefined) throw refusal;
@@ -98,12 +98,24 @@ export class VersionModel implements ServedModel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnded = true;
+    this.#isLost = true;
     this.#stop.abort(new AsgardError('UNAVAILABLE', 'the model was put away; try again'));
     clearTimeout(this.#idle);
     const python = await this.#python?.catch(() => undefined);
     await python?.[Symbol.asyncDispose]();
     await this.#compiled?.[Symbol.asyncDispose]();
     this.#end.resolve();
+  }
+
+  /** A session that was let go of, also in the middle of a request, fails in words that are nobody's to read. */
+  async #answerCompiled(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer | null | undefined> {
+    this.#stop.signal.throwIfAborted();
+    try {
+      return await this.#compiled?.predict(request, signal);
+    } catch (error) {
+      this.#stop.signal.throwIfAborted();
+      throw error;
+    }
   }
 
   async #pythonModel(signal: AbortSignal): Promise<ServedModel> {
@@ -135,7 +147,7 @@ export class VersionModel implements ServedModel {
     if (this.#compiled !== undefined) return;
     this.#isLost = isLost;
     this.#isEnded = true;
-    this.#stop.abort();
+    this.#stop.abort(new AsgardError('UNAVAILABLE', "the model's process ended; try again"));
     this.#end.resolve();
   }
 
