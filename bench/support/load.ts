@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { Connection, requestBytes } from './connection.ts';
 import { percentile } from './figures.ts';
 
 /** One request of a load; `body` is JSON. */
@@ -32,25 +33,36 @@ export interface Load {
  * @throws with the answer when one is not 200 with what is expected: a refusal is fast, and no figure
  */
 export async function load({ url, clients, seconds, signal, next }: LoadOptions): Promise<Load> {
-  const pool = new Pool(url, { connections: clients, pipelining: 1 });
+  using stack = new DisposableStack();
+  const abort = () => stack.dispose();
+  signal.addEventListener('abort', abort);
+  stack.defer(() => signal.removeEventListener('abort', abort));
+  const opened = await Promise.all(Array.from({ length: clients }, () => Connection.open(url)));
+  for (const connection of opened) stack.use(connection);
+  const known = new WeakMap<LoadRequest, Buffer>();
+  const bytesOf = (request: LoadRequest) => {
+    const bytes = known.get(request) ?? requestBytes(url, request.path, request.body);
+    known.set(request, bytes);
+    return bytes;
+  };
   const times: number[] = [];
   const startedAt = performance.now();
   const endsAt = startedAt + seconds * 1000;
-  const client = async () => {
-    while (performance.now() < endsAt) {
+  const client = async (connection: Connection) => {
+    for (let now = startedAt; now < endsAt; ) {
       signal.throwIfAborted();
+      const request = next();
+      const bytes = bytesOf(request);
       const sentAt = performance.now();
-      await send(pool, next(), signal);
-      times.push(performance.now() - sentAt);
+      const { status, text } = await connection.ask(bytes);
+      now = performance.now();
+      times.push(now - sentAt);
+      if (status !== 200 || !text.includes(request.expects)) throw notExpected(request, status, text);
     }
   };
-  try {
-    await Promise.all(Array.from({ length: clients }, client));
-    const seconds = (performance.now() - startedAt) / 1000;
-    return { perSecond: times.length / seconds, p50Ms: percentile(times, 50), p99Ms: percentile(times, 99) };
-  } finally {
-    await Promise.race([pool.destroy(), delay(1000)]);
-  }
+  await Promise.all(opened.map(client));
+  const tookSeconds = (performance.now() - startedAt) / 1000;
+  return { perSecond: times.length / tookSeconds, p50Ms: percentile(times, 50), p99Ms: percentile(times, 99) };
 }
 
 /** A server, and what it is asked. */
@@ -89,7 +101,8 @@ export async function latencies(
   }
 }
 
-async function send(pool: Pool, { path, body, expects }: LoadRequest, signal: AbortSignal): Promise<void> {
+async function send(pool: Pool, request: LoadRequest, signal: AbortSignal): Promise<void> {
+  const { path, body, expects } = request;
   const answer = await pool.request({
     path,
     signal,
@@ -98,8 +111,11 @@ async function send(pool: Pool, { path, body, expects }: LoadRequest, signal: Ab
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
   });
   const text = await answer.body.text();
-  if (answer.statusCode !== 200 || !text.includes(expects))
-    throw new Error(`${path} was answered ${answer.statusCode}: ${text.slice(0, 500)}`);
+  if (answer.statusCode !== 200 || !text.includes(expects)) throw notExpected(request, answer.statusCode, text);
+}
+
+function notExpected({ path }: LoadRequest, status: number, text: string): Error {
+  return new Error(`${path} was answered ${status}: ${text.slice(0, 500)}`);
 }
 
 /** Whether a server gives a good answer to a request. */

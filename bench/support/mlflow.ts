@@ -36,7 +36,7 @@ export async function startMlflowServer(
 export function serveModel(
   bench: Bench,
   options: { environmentFolder: string; modelUri: string; trackingUri: string },
-): Promise<MlflowPeer> {
+): Promise<MlflowPeer & AsyncDisposable> {
   const { environmentFolder, modelUri, trackingUri } = options;
   return start(bench, {
     bin: join(environmentFolder, 'bin'),
