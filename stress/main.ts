@@ -15,7 +15,7 @@ ${PROOFS.map(({ name, title }) => `  ${name.padEnd(14)} ${title}`).join('\n')}
   --seed N      the same random choices as a run that printed this seed
   --help        this text
 
-All of it takes some twenty minutes, on Linux. npm run test:full runs the same with small counts. Exit codes: 0 when every count is as it
+All of it takes some thirty minutes, on Linux. npm run test:full runs the same with small counts. Exit codes: 0 when every count is as it
 should be, 1 when one is not or the run was interrupted, 2 for bad arguments.
 `;
 

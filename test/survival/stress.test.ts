@@ -5,11 +5,12 @@ import { proveDisconnects } from '../../stress/disconnects.ts';
 import { proveHostile } from '../../stress/hostile.ts';
 import { proveKills } from '../../stress/kills.ts';
 import { proveRace } from '../../stress/race.ts';
+import { proveServing } from '../../stress/serving.ts';
 import { countLine, type Proven, shortfalls } from '../../stress/support/proof.ts';
 import { Stress } from '../../stress/support/stress.ts';
 
 /** What `npm run stress` does, with small counts. */
-describe.sequential('under stress', { timeout: 300_000 }, () => {
+describe.sequential('under stress', { timeout: 600_000 }, () => {
   test.each<[string, (stress: Stress) => Promise<Proven>]>([
     [
       'followers whose connections break get every line once',
@@ -27,6 +28,10 @@ describe.sequential('under stress', { timeout: 300_000 }, () => {
     [
       'no process is left of hostile scripts that were cancelled',
       (stress) => proveHostile(stress, { scripts: 6, slackSeconds: 5 }),
+    ],
+    [
+      'predictions are right or refused while processes are killed, an alias moves and the platform ends',
+      (stress) => proveServing(stress, { clients: 4, kills: 5, moves: 6, ends: 2 }),
     ],
   ])('%s', async (_what, prove) => {
     const seed = randomInt(2 ** 31);
