@@ -57,7 +57,6 @@ export const inference: Claim = {
       figures.push(...(await measureModel(bench, model, servers)));
     }
     const [rounds, seconds] = sizes(bench);
-    const nodeMib = totalMib((await memoryOf(platforms.onnx.pid)).filter(({ pid }) => pid === platforms.onnx.pid));
     return {
       figures,
       notes: [
@@ -65,7 +64,7 @@ export const inference: Claim = {
         'The load comes from our own generator (`bench/support/connection.ts`): kept connections with one request at a time, written and read as bytes. It takes its share of the same two processors.',
         `The same script with the same seed trained the models for both of Asgard's engines. \`mlflow models serve\` has its defaults. BentoML ${BENTOML.replace(/^.*==/, '')} has its defaults with adaptive batching, serves the scikit-learn model without MLflow's wrapper, and logs no line for a request. All have the same Python and the same libraries.`,
         `Cold: from the first request to its answer for Asgard, whose Python worker is forked from a process that is warm after the training; from the command to the first answer for the peers, where a server is a model's.`,
-        `Memory: proportional set size after the loads; the peers' servers, Asgard's model processes, and for compiled models what the platform's own process (${nodeMib.toFixed(0)} MiB in the end) grew by since before the first request.`,
+        `Memory: proportional set size after the loads; the peers' servers, Asgard's model processes, and for compiled models the whole of the platform's own process, which serves all of them.`,
       ],
     };
   },
@@ -101,9 +100,10 @@ async function loadOnAsgard({ url, pid }: Asgard, engine: Engine, model: ModelTo
   const mibNow = async () => {
     const processes = await memoryOf(pid);
     if (engine === 'onnx') return totalMib(processes.filter((process) => process.pid === pid));
-    return totalMib(processes.filter(({ command }) => command.includes(`models:/${model.name}/`)));
+    return totalMib(processes.filter(({ command }) => command.includes('model_process.py')));
   };
-  const before = engine === 'onnx' ? await mibNow() : 0;
+  // Those of the models before it; a compiled model is in the platform's own process, with all others.
+  const before = engine === 'onnx' ? 0 : await mibNow();
   const startedAt = performance.now();
   const response = await fetch(url + predictor.path, {
     method: 'POST',
