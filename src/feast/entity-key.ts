@@ -1,4 +1,5 @@
 import { invalidInput } from '../platform/errors.ts';
+import { keptDigits } from '../platform/exact-json.ts';
 
 /** Feast's numbers for the types that a join key can have (`feast.types.ValueType.Enum`). */
 const VALUE_TYPES = { BYTES: 1, STRING: 2, INT32: 3, INT64: 4, UNIX_TIMESTAMP: 8 } as const;
@@ -92,7 +93,8 @@ function integerBytes(type: 'INT32' | 'INT64' | 'UNIX_TIMESTAMP', value: unknown
 
 function integerOf(value: unknown): bigint | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : undefined;
-  return typeof value === 'string' && /^-?\d{1,19}$/.test(value) ? BigInt(value) : undefined;
+  const digits = keptDigits(value) ?? value;
+  return typeof digits === 'string' && /^-?\d{1,19}$/.test(digits) ? BigInt(digits) : undefined;
 }
 
 function uint32(number: number): Buffer {

@@ -8,6 +8,7 @@ import type { ModelVersion } from '../mlflow/wire.ts';
 import { AsgardError, hasCode, type InputIssue, invalidInput } from '../platform/errors.ts';
 import type { ServedModel } from './engine.ts';
 import { entityColumns } from './entity-columns.ts';
+import { inputOf } from './online-input.ts';
 import type { WorkerRequest } from './protocol.ts';
 
 const MAX_KEPT = 10_000;
@@ -92,10 +93,16 @@ export class EntityFeatures {
     const { wanted, joinKeys, entities: needed } = entityColumns(columns, request, trained);
     const read = wanted.length === 0 ? [] : await this.#online.readTrained(wanted, needed);
     refuseOld(read, request);
+    const types = new Map(columns.map(({ name, type }) => [name, type]));
+    const found = [
+      ...read.map(({ name, cells }) => [name, cells.map(({ value }) => value)] as const),
+      ...joinKeys.map((name) => [name, entities[name] ?? []] as const),
+    ];
     return {
       inputs: Object.fromEntries([
-        ...read.map(({ name, cells }) => [name, cells.map(({ value }) => value)] as const),
-        ...joinKeys.map((name) => [name, entities[name] ?? []] as const),
+        ...found.map(
+          ([name, values]) => [name, values.map((value) => inputOf(value, types.get(name) ?? null))] as const,
+        ),
         ...Object.entries(inputs),
       ]),
       features: { views: viewsOf(read), missing: missingIn(read) },

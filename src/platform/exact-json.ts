@@ -4,6 +4,7 @@ declare global {
   interface JSON {
     /** What JSON.stringify writes as this text, without quotes around it. */
     rawJSON(text: string): object;
+    isRawJSON(value: unknown): boolean;
   }
 }
 
@@ -24,6 +25,11 @@ export function parseExactJson(text: string): unknown {
   // Whoever wrote the text cannot know it, so that no string of theirs is taken for a number.
   const mark = randomUUID();
   return withDigits(JSON.parse(markIntegers(text, mark)), mark);
+}
+
+/** The digits of a number that `parseExactJson` kept whole; undefined for anything else. */
+export function keptDigits(value: unknown): string | undefined {
+  return JSON.isRawJSON(value) ? JSON.stringify(value) : undefined;
 }
 
 /** Puts the numbers in question into strings. The text is valid JSON. */

@@ -14,6 +14,8 @@ const HOUR_MS = 3_600_000;
 
 /** Customers 1 to 8: the values of 2 are ten days old, those of 3 older than the ttl of their view. */
 const CUSTOMERS = Array.from({ length: 8 }, (_, index) => index + 1);
+/** Beyond the whole numbers that JavaScript has. */
+const FAR = '9007199254740993';
 const hoursOld = (customer: number) => ({ 2: 240, 3: 2400 })[customer] ?? 1;
 
 /** What is said of the rows: customers 1, 2, 3 whose values have expired, and 99 whom nobody knows. */
@@ -84,6 +86,7 @@ let models: { lenient: string; strict: string; nameless: string; plain: string }
 beforeAll(async () => {
   const at = (hours: number) => new Date(Date.now() - hours * HOUR_MS).toISOString();
   const rows = CUSTOMERS.map((id) => `${id},${at(hoursOld(id))},${(id * 3) % 7},${id * 1.5}`);
+  rows.push(`${FAR},${at(1)},5,1`);
   await makeView(customers, 'customer_id', { orders: 'INT64', spend: 'FLOAT64' }, rows, 30);
   await makeView(shops, 'shop_id', { rating: 'FLOAT64' }, [`1,${at(2)},4.5`, `2,${at(2)},2.5`], 0);
   for (const { id } of await features.materialize([customers, shops])) {
@@ -100,9 +103,11 @@ beforeAll(async () => {
   models = { lenient: first.job.modelName, strict, nameless, plain };
 }, JOB_LIMIT_MS);
 
-async function infer(body: object) {
+const infer = (body: object) => post(JSON.stringify(body));
+
+async function post(body: string) {
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(`${url}/mlops/inference`, { method: 'POST', headers, body: JSON.stringify(body) });
+  const answer = await fetch(`${url}/mlops/inference`, { method: 'POST', headers, body });
   return { status: answer.status, timing: answer.headers.get('server-timing') ?? '', body: await answer.json() };
 }
 
@@ -183,7 +188,19 @@ describe('prediction by entity', { timeout: JOB_LIMIT_MS }, () => {
     const ask = { model_name: models.strict, entities: { customer_id: [1, 2, 4] } };
     const { body } = await infer(ask);
     expect(body.predictions).toEqual([4, 8, 9].map((value) => expect.closeTo(value, 6)));
-    expect((await infer({ ...ask, entities: { customer_id: ['1', 2, 4] } })).status).toBe(422);
+    const text = await infer({ ...ask, entities: { customer_id: ['1', 2, 4] } });
+    expect(text.body.predictions).toEqual(body.predictions);
+  });
+
+  test('knows entities by numbers that JavaScript would round, as numbers and as strings of their digits', async () => {
+    const ask = (rest: string) => post(`{"model_name": "${models.strict}", ${rest}}`);
+    const [hand, ...by] = await Promise.all([
+      ask(`"inputs": {"${customers}__orders": [5], "customer_id": [${FAR}]}`),
+      ask(`"entities": {"customer_id": [${FAR}]}`),
+      ask(`"entities": {"customer_id": ["${FAR}"]}`),
+    ]);
+    expect(hand, JSON.stringify(hand.body)).toMatchObject({ status: 200 });
+    for (const each of by) expect(each.body.predictions).toEqual(hand.body.predictions);
   });
 
   test('with a limit to the age of features is refused with the rows that are older', async () => {
