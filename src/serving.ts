@@ -4,13 +4,13 @@ import type { Config } from './config.ts';
 import type { PrismaClient } from './database/generated/client.ts';
 import type { Isolation } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
+import type { StartWarm } from './executors/warm-start.ts';
 import { ServableGate } from './inference/check/servable-gate.ts';
 import { VersionChecks } from './inference/check/version-checks.ts';
 import { Compiler } from './inference/compiled/compiler.ts';
 import { VersionLoader } from './inference/compiled/load-version.ts';
 import { preloadModels } from './inference/preload.ts';
 import { PythonLoader } from './inference/python/load-python.ts';
-import type { StartWarm } from './inference/python/model-process.ts';
 import { ProcessMemory } from './inference/python/process-memory.ts';
 import { ServedModels } from './inference/served-models.ts';
 import type { MlflowClient } from './mlflow/client.ts';
@@ -72,7 +72,16 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
     logger,
   });
   const { modelCheckSeconds: limitSeconds } = config;
-  const checks = new VersionChecks({ database, mlflow, environments, files, executor, limitSeconds, logger });
+  const checks = new VersionChecks({
+    database,
+    mlflow,
+    environments,
+    files,
+    executor,
+    startWarm,
+    limitSeconds,
+    logger,
+  });
   const gate = new ServableGate({ database, checks });
   shutdown.own('model checks', 1200, gate, group);
   const lockPath = join(home, 'models', 'compiling');

@@ -3,13 +3,13 @@
 Runs as a script that is set apart, in the environment that the model was trained in. The report is one JSON object in a
 file that is replaced as the check gets on, so that who finds a process that was ended knows how far it came:
 
-    {"stage": "load" | "predict" | "done", "refusal": "…" | null, "traceback": "…" | null,
+    {"stage": "load" | "predict" | "done", "refusal": "…" | null, "warning": "…" | null, "traceback": "…" | null,
      "example_source": "INPUT_EXAMPLE" | "TRAINING_ROWS" | "SIGNATURE" | "FEATURE_NAMES" | null,
      "load_seconds": 0.1 | null, "p50_ms": 2.5 | null, "peak_memory_bytes": 1,
      "signature": {"inputs": "[…]"} | null, "mlmodel": "…" | null, "pickled_with": "pickle" | "joblib" | null}
 
-`refusal` says why the model cannot be served, in one line. `mlmodel` is the text of an MLmodel for a pickle that has
-none, and `pickled_with` says what wrote that pickle.
+`refusal` says why the model cannot be served, in one line, and `warning` why one that can be has predicted nothing.
+`mlmodel` is the text of an MLmodel for a pickle that has none, and `pickled_with` says what wrote that pickle.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asgard.model_example import Example, examples
+from asgard.model_faults import may_be_the_rows
 from asgard.model_loading import LoadedModel, ModelLoadError, load_folder
 from asgard.model_outputs import to_rows
 from asgard.model_wrapping import wrapped
@@ -34,7 +35,7 @@ _MOST_PREDICTIONS = 9
 _PREDICTING_SECONDS = 0.05  # after the first one, which may be as slow as it likes
 _MOST_TRACEBACK = 20_000
 _FACTS = (
-    *("stage", "refusal", "traceback", "example_source", "load_seconds", "p50_ms", "signature"),
+    *("stage", "refusal", "warning", "traceback", "example_source", "load_seconds", "p50_ms", "signature"),
     *("mlmodel", "pickled_with"),
 )
 
@@ -82,8 +83,7 @@ def check(request: Request) -> None:
                 report.write(mlmodel=text, pickled_with=model.pickled_with)
         report.write(stage="done", signature=_signature_dict(signature))
     except (Exception, SystemExit) as error:
-        trace = "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:]
-        report.write(refusal=_refusal(error, report.stage), traceback=trace, stage="done")
+        report.write(refusal=_refusal(error, report.stage), traceback=_trace(error), stage="done")
 
 
 def _load(path: Path) -> LoadedModel:
@@ -99,18 +99,23 @@ def _load(path: Path) -> LoadedModel:
 
 
 def _first_that_works(model: LoadedModel, data_files: list[str], report: _Report) -> tuple[Example | None, Any]:
-    """The example that the model predicts, and what it says. Raises what it raised for the first when it takes none."""
-    refused: Exception | None = None
+    """The example that the model predicts, and what it says; nothing when it takes none of those that are guesses.
+
+    Raises what it raised for its own example, or what no row would mend.
+    """
+    guesses: list[Exception] = []
     for example in examples(model, data_files):
         report.write(example_source=example.source)
         try:
             started = time.perf_counter()
             output = model.predict(example.rows)
             times = [time.perf_counter() - started]
-            to_rows(output)
         except Exception as error:
-            refused = refused or error
+            if example.source == "INPUT_EXAMPLE" or not may_be_the_rows(error):
+                raise
+            guesses.append(error)
             continue
+        to_rows(output)
         until = time.perf_counter() + _PREDICTING_SECONDS
         while len(times) <= _MOST_PREDICTIONS and time.perf_counter() < until:
             started = time.perf_counter()
@@ -119,17 +124,28 @@ def _first_that_works(model: LoadedModel, data_files: list[str], report: _Report
         # The first one makes things ready that the others find.
         report.write(p50_ms=round(statistics.median(times[1:] or times) * 1000, 4))
         return example, output
-    if refused is not None:
-        raise refused
+    if guesses:
+        first = guesses[0]
+        said = f"it has predicted nothing, as no row that could be made for it is one that it takes ({_said(first)})"
+        advice = "log it by MLflow with an input_example to have it tried"
+        report.write(example_source=None, warning=f"{said}; {advice}", traceback=_trace(first))
     return None, None
 
 
 def _refusal(error: BaseException, stage: str) -> str:
+    what = "cannot be loaded" if stage == "load" else "cannot predict an example"
+    return f"it {what}: {_said(error)}"
+
+
+def _said(error: BaseException) -> str:
     said = str(error)
     if not isinstance(error, ModelLoadError):
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    what = "cannot be loaded" if stage == "load" else "cannot predict an example"
-    return f"it {what}: {' '.join(said.split())}"
+    return " ".join(said.split())
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:]
 
 
 def _signature_dict(signature: Any) -> dict[str, Any] | None:

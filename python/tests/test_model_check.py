@@ -130,11 +130,68 @@ def test_a_model_of_which_no_row_can_be_made_is_only_loaded(tmp_path: Path) -> N
     assert (report["refusal"], report["example_source"], report["p50_ms"]) == (None, None, None)
 
 
-class Raises:
+class OfDates:
+    feature_names_in_ = ("joined",)
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return pd.to_datetime(rows["joined"], format="%d.%m.%Y").dt.year
+
+
+class OfWords:
+    feature_names_in_ = ("word",)
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return [{"a word of its own": 1}[word.lower()] for word in rows["word"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [(OfDates(), "ValueError: time data"), (OfWords(), "AttributeError: 'float' object has no attribute 'lower'")],
+)
+def test_a_model_that_takes_no_made_row_is_served_with_a_warning(tmp_path: Path, model: Any, said: str) -> None:
+    report = report_of(pickled(tmp_path, model))
+    assert (report["refusal"], report["example_source"], report["p50_ms"]) == (None, None, None)
+    assert report["warning"].startswith(
+        f"it has predicted nothing, as no row that could be made for it is one that it takes ({said}"
+    )
+    assert report["warning"].endswith("; log it by MLflow with an input_example to have it tried")
+    assert report["traceback"].startswith("Traceback (most recent call last):")
+
+
+def test_a_model_that_fails_with_its_own_rows_is_refused_whatever_it_raises(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"joined": ["01.02.2025"]})
+    signature = infer_signature(rows, np.ones(1, "int64"))
+    mlflow.pyfunc.save_model(
+        tmp_path / "model", python_model=Years(), signature=signature, input_example=rows, pip_requirements=[]
+    )
+    assert report_of(tmp_path / "model")["refusal"] is None
+    example = tmp_path / "model" / "input_example.json"
+    example.write_text(example.read_text().replace("01.02.2025", "2025-02-01"))
+    assert report_of(tmp_path / "model")["refusal"].startswith("it cannot predict an example: ValueError: time data")
+
+
+class Years(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN201
+        return pd.to_datetime(model_input["joined"], format="%d.%m.%Y").dt.year.to_numpy()
+
+
+class Lacks:
     feature_names_in_ = ("a",)
 
     def predict(self, _rows: Any) -> Any:
-        raise RuntimeError("of two\nlines")
+        try:
+            return self.coefficients
+        except AttributeError as error:
+            raise RuntimeError("of two\nlines") from error
+
+
+class Imports:
+    feature_names_in_ = ("a",)
+
+    def predict(self, _rows: Any) -> Any:
+        import nobody_has_this
+
+        return nobody_has_this
 
 
 class Exits:
@@ -145,14 +202,20 @@ class Exits:
 @pytest.mark.parametrize(
     ("model", "refusal"),
     [
-        (Raises(), "it cannot predict an example: RuntimeError: of two lines"),
+        (Lacks(), "it cannot predict an example: RuntimeError: of two lines"),
+        (Imports(), "it cannot predict an example: ModuleNotFoundError: No module named 'nobody_has_this'"),
+        (
+            make_pipeline(StandardScaler().fit(FEATURES), LogisticRegression()),
+            "it cannot predict an example: NotFittedError: This Pipeline instance is not fitted",
+        ),
         (Exits(), "it cannot be loaded: SystemExit: 3"),
         ({"no": "model"}, "it cannot be loaded: model.pkl holds a dict, which has no predict method"),
     ],
 )
 def test_a_model_that_fails_is_refused_with_a_line_and_a_traceback(tmp_path: Path, model: Any, refusal: str) -> None:
     report = report_of(pickled(tmp_path, model))
-    assert (report["refusal"], report["stage"]) == (refusal, "done")
+    assert report["stage"] == "done"
+    assert report["refusal"].startswith(refusal)
     assert report["traceback"].startswith("Traceback (most recent call last):")
 
 

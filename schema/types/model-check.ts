@@ -8,7 +8,7 @@ const ServableStatusType = builder.enumType('ServableStatus', {
   description: 'Whether a registered model version works.',
   values: {
     CHECKING: { description: 'It is being tried.' },
-    SERVABLE: { description: 'It was loaded and predicted an example: it is served.' },
+    SERVABLE: { description: 'It was loaded, and predicted an example where there was one: it is served.' },
     REFUSED: { description: 'It cannot be served: requests for predictions of it are refused.' },
   } satisfies Record<ServableStatus, object>,
 });
@@ -25,6 +25,7 @@ const ExampleSourceType = builder.enumType('ExampleSource', {
 
 /** What trying a model measured. */
 export interface Measured {
+  readonly warning: string | null;
   readonly exampleSource: ExampleSource | null;
   readonly loadSeconds: number | null;
   readonly p50Ms: number | null;
@@ -34,10 +35,16 @@ export interface Measured {
 export const ModelMeasures = builder.interfaceRef<Measured>('ModelMeasures').implement({
   description: 'What was measured when a model version was tried; null where it did not come that far.',
   fields: (t) => ({
+    warning: t.exposeString('warning', {
+      nullable: true,
+      description:
+        'Why it predicted nothing and is served all the same, in one line: only rows that were made for it could be tried.',
+    }),
     exampleSource: t.expose('exampleSource', {
       type: ExampleSourceType,
       nullable: true,
-      description: 'What it was tried with; null also when no row could be found or made: then it was only loaded.',
+      description:
+        'What it predicted; null also when no row could be found or made that it takes: then it was only loaded.',
     }),
     loadSeconds: t.exposeFloat('loadSeconds', { nullable: true, description: 'How long it took to be loaded.' }),
     p50Ms: t.exposeFloat('p50Ms', {

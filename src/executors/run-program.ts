@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ExitRecord } from '../python/frames.ts';
 import type { RunHandle, RunSpec } from './executor.ts';
 import type { LocalExecutor } from './local.ts';
+import { type StartWarm, submitWarmOrCold } from './warm-start.ts';
 
 const MAX_TAIL = 4_000;
 
@@ -28,17 +29,19 @@ interface ProgramEnd {
 export async function runProgram<T>(options: {
   readonly executor: ProgramExecutor;
   readonly name: string;
+  /** Absent: the executor alone starts it. */
+  readonly startWarm?: StartWarm | undefined;
   readonly spec: (folder: string) => RunSpec;
   readonly conclude: (folder: string, end: ProgramEnd) => Promise<T>;
   readonly signal: AbortSignal;
 }): Promise<T> {
-  const { executor, name, spec, conclude, signal } = options;
+  const { executor, startWarm, name, spec, conclude, signal } = options;
   const handle: RunHandle = { jobId: `${name}-${randomUUID()}`, attempt: 1, place: executor.place };
   try {
     await executor.reserve(handle);
     signal.throwIfAborted();
     const folder = executor.workFolderOf(handle);
-    await executor.submit(handle, spec(folder));
+    await submitWarmOrCold(executor, startWarm, handle, spec(folder));
     return await conclude(folder, await endOf(executor, handle, signal));
   } finally {
     await executor.forget(handle);

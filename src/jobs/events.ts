@@ -75,13 +75,18 @@ export const jobEvent = z.discriminatedUnion('type', [
     runId: z.string().nullable(),
     registeredBy: z.enum(['script', 'platform']),
   }),
-  /** A model version that came out of the job was tried as it would be served. `refusal` is why it cannot be; null: it can. */
+  /**
+   * A model version that came out of the job was tried as it would be served. `refusal` is why it cannot be; null: it can. `warning` is
+   * why it predicted nothing, where it is served all the same.
+   */
   z.object({
     type: z.literal('check'),
     at,
     modelName: z.string(),
     version: z.string(),
     refusal: z.string().nullable(),
+    // Older events have none.
+    warning: z.string().nullable().default(null),
     exampleSource: z.enum(ExampleSource).nullable(),
     loadSeconds: z.number().nullable(),
     p50Ms: z.number().nullable(),

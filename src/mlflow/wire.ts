@@ -43,6 +43,8 @@ export interface Run {
   readonly tags: Readonly<Record<string, string>>;
   /** Ids of the logged models that it made; none on a server before MLflow 3. */
   readonly modelIds: readonly string[];
+  /** Paths of local files that its data sets came from, as the script said. */
+  readonly dataFiles: readonly string[];
 }
 
 /** A model as MLflow 3 logs one: beside the artifacts of the run that made it. */
@@ -153,10 +155,19 @@ export const runWire = z
     data: z
       .object({ params: pairs, metrics: z.array(metricWire).default([]), tags: pairs })
       .default({ params: {}, metrics: [], tags: {} }),
+    inputs: z
+      .object({
+        dataset_inputs: z
+          .array(
+            z.object({ dataset: z.object({ source_type: z.string().default(''), source: z.string().default('') }) }),
+          )
+          .default([]),
+      })
+      .optional(),
     outputs: z.object({ model_outputs: z.array(z.object({ model_id: z.string() })).default([]) }).optional(),
   })
   .transform(
-    ({ info, data, outputs }): Run => ({
+    ({ info, data, inputs, outputs }): Run => ({
       id: info.run_id,
       experimentId: info.experiment_id,
       name: info.run_name,
@@ -169,8 +180,22 @@ export const runWire = z
       metrics: data.metrics,
       tags: data.tags,
       modelIds: outputs?.model_outputs.map(({ model_id }) => model_id) ?? [],
+      dataFiles: inputs?.dataset_inputs.flatMap(({ dataset }) => localPath(dataset) ?? []) ?? [],
     }),
   );
+
+const localSource = z.object({ uri: z.string() });
+
+/** @param dataset `source` is JSON that depends on the type; of a file on the machine `{"uri": "/path"}` */
+function localPath({ source_type: type, source }: { source_type: string; source: string }): string | null {
+  if (type !== 'local') return null;
+  try {
+    const path = localSource.parse(JSON.parse(source)).uri.replace(/^file:\/\/(?=\/)/, '');
+    return path.startsWith('/') ? path : null;
+  } catch {
+    return null;
+  }
+}
 
 export const loggedModelWire = z
   .object({

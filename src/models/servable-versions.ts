@@ -9,9 +9,13 @@ const KEYS_PER_QUERY = 1_000;
 const MAX_REFUSAL = 1_000;
 const MAX_TRACEBACK = 20_000;
 
+/** Gets the name of each model of which a version was tried, once that is known. */
+export const CHECKED_CHANNEL = 'asgard_version_checked';
+
 /** What is known of a version of which nothing is. */
 const UNKNOWN = {
   refusal: null,
+  warning: null,
   traceback: null,
   exampleSource: null,
   loadSeconds: null,
@@ -23,17 +27,19 @@ const UNKNOWN = {
   compileRefusal: null,
   proof: Prisma.DbNull,
   compiledKey: null,
+  leaseHolder: null,
+  leaseUntil: null,
 } as const;
-
-type DatabaseClient = PrismaClient | TransactionClient;
 
 /** A version of that name and number, made at that time: another one may come to have both. */
 export type ServableKey = Pick<ModelVersion, 'name' | 'version' | 'createdAt'>;
 
 /** What came of trying a version. */
 export interface Check {
-  /** Why it is not served, in one line; null: it works. */
+  /** Why it is not served, in one line; null: it is. */
   readonly refusal: string | null;
+  /** Why it is served without having predicted anything, in one line. */
+  readonly warning?: string | null;
   readonly traceback?: string | null;
   readonly exampleSource?: ExampleSource | null;
   readonly loadSeconds?: number | null;
@@ -73,35 +79,34 @@ export async function servableVersion(database: PrismaClient, key: ServableKey):
   return record ?? null;
 }
 
-/** Notes that a version is being tried. What was known of it, or of an older one of its name and number, is forgotten. */
-export async function beginCheck(database: DatabaseClient, key: ServableKey, jobId: string | null): Promise<void> {
-  await write(database, key, { status: 'CHECKING', jobId });
-}
-
-/** Has nothing known of a version that could not be tried. */
-export async function forgetCheck(database: PrismaClient, key: ServableKey): Promise<void> {
+/** Has nothing known of a version that could not be tried by whoever held it for that. */
+export async function forgetCheck(database: PrismaClient, key: ServableKey, leaseHolder: string): Promise<void> {
   const { name, version, createdAt: registeredAt } = key;
-  await database.servableVersion.deleteMany({ where: { name, version, registeredAt, status: 'CHECKING' } });
+  await database.servableVersion.deleteMany({
+    where: { name, version, registeredAt, status: 'CHECKING', leaseHolder },
+  });
 }
 
-/** Notes what came of trying a version. Safe to repeat. */
+/** Notes what came of trying a version, and has every platform know of it once the transaction is done. Safe to repeat. */
 export async function recordCheck(
-  database: DatabaseClient,
+  database: TransactionClient,
   key: ServableKey,
   jobId: string | null,
   check: Check,
 ): Promise<void> {
-  const { refusal, traceback, signature, peakMemoryBytes, ...rest } = check;
+  const { refusal, warning, traceback, signature, peakMemoryBytes, ...rest } = check;
   await write(database, key, {
     ...rest,
     jobId,
     status: refusal === null ? 'SERVABLE' : 'REFUSED',
     refusal: refusal && storable(refusal, MAX_REFUSAL),
+    warning: warning ? storable(warning, MAX_REFUSAL) : null,
     // Its last lines say what was raised.
     traceback: traceback ? storable(traceback.slice(-MAX_TRACEBACK), MAX_TRACEBACK) : null,
     peakMemoryBytes: peakMemoryBytes == null ? null : BigInt(Math.round(peakMemoryBytes)),
     signature: signature ?? Prisma.DbNull,
   });
+  await database.$executeRaw`SELECT pg_notify(${CHECKED_CHANNEL}, ${key.name})`;
 }
 
 /** Notes what came of compiling a version that is served. One that was tried anew meanwhile keeps what that found. */
@@ -130,7 +135,7 @@ export async function recordCompiled(database: PrismaClient, key: ServableKey, c
 
 /** One row for a name and number: the newest registration's. */
 async function write(
-  database: DatabaseClient,
+  database: TransactionClient,
   { name, version, createdAt: registeredAt }: ServableKey,
   columns: Omit<Prisma.ServableVersionUncheckedCreateInput, 'name' | 'version' | 'registeredAt'>,
 ): Promise<void> {

@@ -99,11 +99,12 @@ const COMPILED = { PENDING: 'pending', COMPILED: 'compiled', REFUSED: 'refused' 
 >;
 
 function presentRecord(record: ServableVersion) {
-  const { status, refusal, traceback, loadSeconds, p50Ms, peakMemoryBytes, exampleSource, engine } = record;
+  const { status, refusal, warning, traceback, loadSeconds, p50Ms, peakMemoryBytes, exampleSource, engine } = record;
   const compilation = compilationOf(record);
   return {
     servable: status === 'SERVABLE',
     refusal,
+    warning,
     load_seconds: loadSeconds,
     predict_p50_ms: p50Ms,
     peak_memory_bytes: peakMemoryBytes === null ? null : Number(peakMemoryBytes),

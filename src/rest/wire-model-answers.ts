@@ -45,9 +45,10 @@ export const modelVersion = z
       .boolean()
       .optional()
       .describe(
-        'Whether it was loaded and predicted an example; absent until it was tried, as all up to `engine` are.',
+        'Whether it was loaded, and predicted an example where there was one; absent until it was tried, as all up to `engine` are.',
       ),
     refusal: z.string().nullable().optional().describe('Why it cannot be served, in one line.'),
+    warning: z.string().nullable().optional().describe('Why it is served without having predicted anything.'),
     load_seconds: z.number().nullable().optional().describe('How long it took to be loaded.'),
     predict_p50_ms: z.number().nullable().optional().describe('The median of some predictions of the example.'),
     peak_memory_bytes: z.number().nullable().optional().describe('The most that its process held.'),

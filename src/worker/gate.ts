@@ -74,8 +74,15 @@ async function tryGroup(
 }
 
 function eventOf({ name: modelName, version }: ModelVersion, check: Check) {
-  const { refusal, exampleSource = null, loadSeconds = null, p50Ms = null, peakMemoryBytes = null } = check;
-  const facts = { refusal, exampleSource, loadSeconds, p50Ms, peakMemoryBytes };
+  const {
+    refusal,
+    warning = null,
+    exampleSource = null,
+    loadSeconds = null,
+    p50Ms = null,
+    peakMemoryBytes = null,
+  } = check;
+  const facts = { refusal, warning, exampleSource, loadSeconds, p50Ms, peakMemoryBytes };
   return { type: 'check', at: new Date().toISOString(), modelName, version, ...facts } as const;
 }
 
@@ -91,7 +98,7 @@ function lineOf({ name, version }: ModelVersion, record: ServableVersion): strin
   if (record.status !== 'SERVABLE') return `✗ ${model} is registered, but cannot be served: ${record.refusal}`;
   const loaded = `loaded in ${record.loadSeconds?.toFixed(2)} s`;
   if (record.p50Ms === null || record.exampleSource === null) {
-    return `✓ ${model} can be served: ${loaded}; no row to try it with is known`;
+    return `✓ ${model} can be served: ${loaded}; ${record.warning ?? 'no row to try it with is known'}`;
   }
   return `✓ ${model} can be served: ${loaded}, predicts ${TRIED_WITH[record.exampleSource]} in ${record.p50Ms.toFixed(1)} ms`;
 }

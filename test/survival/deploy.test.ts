@@ -4,32 +4,27 @@ import { DataFolder } from '../support/data-folder.ts';
 import { Gate } from '../support/jobs-for-tests.ts';
 import { constantModel } from '../support/model-pickle.ts';
 import { poll } from '../support/poll.ts';
-import { MLFLOW_REST } from '../support/training-scripts.ts';
+import { savedPickle } from '../support/saved-pickle.ts';
 
 const folder = await DataFolder.make();
 afterAll(() => folder[Symbol.asyncDispose]());
 
 /** From the moment that the script may end to the kill: before its end is seen, while its model is registered, tried, deployed. */
 const KILLED_AFTER_MS = [0, 150, 500, 1200, 2500];
-/** A check that a killed platform was at counts as going on for as long as it may take. */
-const SETTINGS = { ASGARD_MODEL_CHECK_LIMIT: '15' };
 const DEPLOYED_WITHIN_MS = 120_000;
 
 test('an alias names what a completed job registered, whenever the platform is killed in between', {
   timeout: 900_000,
 }, async () => {
   await using gate = await Gate.create();
-  const script = (round: number) => `${MLFLOW_REST}${gate.python}
-run = mlflow_call("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
-path = "/api/2.0/mlflow-artifacts/artifacts/0/" + run + "/artifacts/model/model.pkl"
-mlflow_call(path, ${JSON.stringify(constantModel(7))}.encode(), "PUT")
+  const script = (round: number) => `${savedPickle(constantModel(7))}${gate.python}
 tell("saved ${round}")
 wait("end ${round}")
 `;
   for (const [round, killedAfterMs] of KILLED_AFTER_MS.entries()) {
     let id = '';
     {
-      await using platform = await folder.start(SETTINGS);
+      await using platform = await folder.start();
       await platform.ready();
       const names = { scriptName: 'train.py', experimentName: 'deployed', modelName: 'deployed' };
       ({ id } = await platform.client.registry.deploy({ ...names, script: script(round) }));
@@ -38,7 +33,7 @@ wait("end ${round}")
       await delay(killedAfterMs);
       await platform.end('SIGKILL');
     }
-    await using next = await folder.start(SETTINGS);
+    await using next = await folder.start();
     await next.ready();
     const { registry } = next.client;
     const deployment = await poll(

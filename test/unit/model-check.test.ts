@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { environmentFiles } from '../../src/inference/check/environment-files.ts';
 import { readReport } from '../../src/inference/check/report.ts';
-import { trainingFilesOf } from '../../src/inference/check/training-files.ts';
+import { namedBy, tablesAmong } from '../../src/inference/check/training-files.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -15,6 +15,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const REPORT = {
   stage: 'done',
   refusal: null,
+  warning: null,
   traceback: null,
   example_source: 'SIGNATURE',
   load_seconds: 0.1,
@@ -64,7 +65,7 @@ other = pd.read_parquet(os.environ.get('OTHER', '/data/other.parquet'))
 again = "/data/customers.csv"; text = "it's not a file.csv"; out = "relative.csv"; url = "https://example.org/a.csv"
 `;
   const environmentVars = { DATA_PATH: '/srv/rows.csv.gz', MODE: 'fast' };
-  expect(trainingFilesOf({ script, environmentVars })).toEqual([
+  expect(tablesAmong(namedBy({ script, environmentVars }))).toEqual([
     '/srv/rows.csv.gz',
     '/data/customers.csv',
     '/data/other.parquet',

@@ -11,6 +11,7 @@ const seconds = z.number().nonnegative().nullable();
 const checkReport = z.object({
   stage: z.enum(['load', 'predict', 'done']),
   refusal: z.string().min(1).nullable(),
+  warning: z.string().min(1).nullable(),
   traceback: z.string().nullable(),
   example_source: z.enum(ExampleSource).nullable(),
   load_seconds: seconds,

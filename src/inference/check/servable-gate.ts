@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PrismaClient, ServableVersion } from '../../database/generated/client.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 import { servableVersion } from '../../models/servable-versions.ts';
@@ -7,15 +6,11 @@ import { AsgardError } from '../../platform/errors.ts';
 import { LoadSlots } from '../load-slots.ts';
 import type { VersionChecks } from './version-checks.ts';
 
-/** How often what another worker is trying is looked at. */
-const POLL_MS = 100;
-/** Beyond its limit, for all that is around the process of a check. */
-const MARGIN_MS = 30_000;
 const MAX_KNOWN = 10_000;
 
 export interface ServableGateOptions {
   readonly database: PrismaClient;
-  readonly checks: Pick<VersionChecks, 'check' | 'limitSeconds'>;
+  readonly checks: Pick<VersionChecks, 'check'>;
 }
 
 /**
@@ -58,18 +53,9 @@ export class ServableGate implements AsyncDisposable {
     return trying;
   }
 
-  async #try(version: ModelVersion): Promise<ServableVersion> {
-    const { database, checks } = this.#options;
-    const { signal } = this.#stop;
-    for (;;) {
-      signal.throwIfAborted();
-      const record = await servableVersion(database, version);
-      if (record !== null && record.status !== 'CHECKING') return record;
-      const isTried =
-        record !== null && Date.now() - record.checkedAt.getTime() < checks.limitSeconds * 1000 + MARGIN_MS;
-      if (!isTried) return this.#slots.run(() => checks.check(version, { jobId: null, signal }));
-      await delay(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-    }
+  #try(version: ModelVersion): Promise<ServableVersion> {
+    const inTurn = <T>(work: () => Promise<T>) => this.#slots.run(work);
+    return this.#options.checks.check(version, { jobId: null, signal: this.#stop.signal, inTurn });
   }
 }
 

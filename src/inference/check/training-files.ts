@@ -1,21 +1,51 @@
 import { z } from 'zod';
-import type { TrainingJob } from '../../database/generated/client.ts';
+import type { PrismaClient, TrainingJob } from '../../database/generated/client.ts';
+import type { MlflowClient } from '../../mlflow/client.ts';
+import { orNull } from '../../mlflow/upstream-error.ts';
+import type { ModelVersion, Run } from '../../mlflow/wire.ts';
 
 const MAX_FILES = 8;
 const MAX_PATH = 1_000;
 const TABLE = /\.(csv|tsv|parquet)(\.(gz|bz2|zip|xz|zst))?$/i;
 const QUOTED = /(['"])([^'"\n]{1,1000}?)\1/g;
 
+type Job = Pick<TrainingJob, 'script' | 'environmentVars'>;
+
 /**
- * Paths of tables that a job's script may have read: those that its variables name, and those that are texts in it. Nobody tells
- * us which it did read; what is not there, or has other columns, is of no use to whoever looks.
+ * Paths of tables that a version's training may have read: the sources of the data sets that its run logged, those that its
+ * job's variables name, and those that are texts in its script. Nobody tells us which it did read; what is not there, or has other
+ * columns, is of no use to whoever looks.
+ * @param run of the version, if it has one
  */
-export function trainingFilesOf({
-  script,
-  environmentVars,
-}: Pick<TrainingJob, 'script' | 'environmentVars'>): string[] {
+export async function trainingFiles(
+  database: PrismaClient,
+  { name, version }: Pick<ModelVersion, 'name' | 'version'>,
+  run: Pick<Run, 'id' | 'dataFiles'> | null,
+): Promise<string[]> {
+  const select = { job: { select: { script: true, environmentVars: true } } };
+  const made =
+    (run === null ? null : await database.jobRun.findUnique({ where: { runId: run.id }, select })) ??
+    (await database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select }));
+  return tablesAmong([...(run?.dataFiles ?? []), ...(made === null ? [] : namedBy(made.job))]);
+}
+
+/** The run of a version; null when it has none, or that is gone. */
+export async function runOf(
+  mlflow: MlflowClient,
+  { runId }: Pick<ModelVersion, 'runId'>,
+  signal: AbortSignal,
+): Promise<Run | null> {
+  return runId === null ? null : orNull(mlflow.getRun(runId, signal));
+}
+
+/** What a job names that may be a path. */
+export function namedBy({ script, environmentVars }: Job): string[] {
   const variables = Object.values(z.record(z.string(), z.string()).parse(environmentVars));
-  const texts = [...script.matchAll(QUOTED)].map((match) => match[2] ?? '');
-  const paths = [...variables, ...texts].filter((text) => text.startsWith('/') && TABLE.test(text));
-  return [...new Set(paths)].filter((path) => path.length <= MAX_PATH).slice(0, MAX_FILES);
+  return [...variables, ...[...script.matchAll(QUOTED)].map((match) => match[2] ?? '')];
+}
+
+/** Those that are paths of tables, each once. */
+export function tablesAmong(texts: readonly string[]): string[] {
+  const paths = texts.filter((text) => text.startsWith('/') && text.length <= MAX_PATH && TABLE.test(text));
+  return [...new Set(paths)].slice(0, MAX_FILES);
 }

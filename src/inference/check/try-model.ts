@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { PROJECT_ROOT } from '../../config.ts';
 import type { RunSpec } from '../../executors/executor.ts';
 import { type ProgramExecutor, runProgram } from '../../executors/run-program.ts';
+import type { StartWarm } from '../../executors/warm-start.ts';
 import { AsgardError, messageOf } from '../../platform/errors.ts';
 import { machineMemory } from '../../platform/machine-memory.ts';
 import type { ExitRecord } from '../../python/frames.ts';
@@ -20,6 +21,8 @@ const OUTPUT_LIMIT_BYTES = 256 * 1024;
 
 export interface TryOptions {
   readonly executor: ProgramExecutor;
+  /** Absent: the executor alone starts it. */
+  readonly startWarm?: StartWarm | undefined;
   /** Of the environment that the model was trained in. */
   readonly environmentFolder: string;
   /** The model's files, which it may only read. */
@@ -39,10 +42,11 @@ export interface TryOptions {
  * @throws AsgardError UNAVAILABLE when it could not be tried, for no fault of the model's; the signal's reason
  */
 export async function tryModel(options: TryOptions): Promise<CheckReport> {
-  const { executor, limitSeconds, signal } = options;
+  const { executor, startWarm, limitSeconds, signal } = options;
   try {
     return await runProgram({
       executor,
+      startWarm,
       name: 'check',
       spec: (folder) => runSpecOf(options, join(folder, REPORT_NAME)),
       conclude: async (folder, { exit, tail }) =>
@@ -97,6 +101,7 @@ function concluded(report: CheckReport | null, exit: ExitRecord, tail: string, l
 const NOTHING: CheckReport = {
   stage: 'load',
   refusal: null,
+  warning: null,
   traceback: null,
   example_source: null,
   load_seconds: null,

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { PROJECT_ROOT } from '../../config.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
 import { pathAmong } from '../../mlflow/stored-folder.ts';
-import { orNull } from '../../mlflow/upstream-error.ts';
-import type { ModelVersion } from '../../mlflow/wire.ts';
+import type { ModelVersion, Run } from '../../mlflow/wire.ts';
 
 /** A folder among the artifacts of a run. */
 interface ArtifactFolder {
@@ -24,17 +23,16 @@ const JOBLIB_LOADER = join(PROJECT_ROOT, 'python', 'asgard', 'asgard_joblib.py')
  */
 export async function placeBeside(
   mlflow: MlflowClient,
-  { runId, source }: Pick<ModelVersion, 'runId' | 'source'>,
+  { source }: Pick<ModelVersion, 'source'>,
+  run: Pick<Run, 'id' | 'artifactUri'>,
   signal: AbortSignal,
 ): Promise<ArtifactFolder | null> {
-  if (runId === null || !source.includes(runId)) return null;
-  const run = await orNull(mlflow.getRun(runId, signal));
-  const path = run === null ? null : pathAmong(run.artifactUri, source);
+  const path = pathAmong(run.artifactUri, source);
   if (path === null) return null;
-  const listed = await mlflow.listArtifacts(runId, path === '' ? undefined : path, signal);
+  const listed = await mlflow.listArtifacts(run.id, path === '' ? undefined : path, signal);
   // A file lists nothing.
   if (listed.length === 0) return null;
-  return { runId, path, names: listed.map((each) => each.path.slice(each.path.lastIndexOf('/') + 1)) };
+  return { runId: run.id, path, names: listed.map((each) => each.path.slice(each.path.lastIndexOf('/') + 1)) };
 }
 
 /** The module, beside the MLmodel that names it, by which MLflow loads what joblib wrote. */

@@ -49,7 +49,7 @@ export async function loadCompiled(database: PrismaClient, key: string): Promise
 export async function removeUnused(database: PrismaClient): Promise<void> {
   await database.$executeRaw`
     DELETE FROM compiled_models m
-    WHERE NOT EXISTS (SELECT 1 FROM servable_versions v WHERE v.compiled_key = m.key OR v.compile_lease_until > now())`;
+    WHERE NOT EXISTS (SELECT 1 FROM servable_versions v WHERE v.compiled_key = m.key OR v.lease_until > now())`;
 }
 
 /** The database keeps objects in an order of its own. */

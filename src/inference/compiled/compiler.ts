@@ -6,13 +6,14 @@ import type { ProgramExecutor } from '../../executors/run-program.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 import type { ModelFiles } from '../../models/model-files.ts';
-import { recordCompiled } from '../../models/servable-versions.ts';
+import { recordCompiled, type ServableKey } from '../../models/servable-versions.ts';
+import { VersionLease } from '../../models/version-lease.ts';
 import { AsgardError, hasCode, messageOf } from '../../platform/errors.ts';
 import { FileLock } from '../../platform/file-lock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { Repeated } from '../../platform/repeated.ts';
 import type { PythonEnvironments } from '../../python/environments.ts';
-import { trainingFilesOf } from '../check/training-files.ts';
+import { runOf, trainingFiles } from '../check/training-files.ts';
 import { environmentOfVersion } from '../version-environment.ts';
 import { type CompileResult, compileModel } from './compile-model.ts';
 import { CompiledModel } from './compiled-model.ts';
@@ -21,7 +22,8 @@ import { removeUnused, storeCompiled } from './compiled-store.ts';
 const REQUIREMENTS = join(PROJECT_ROOT, 'python', 'model-compile.in');
 const LOOK_MS = 2_000;
 const CLEAN_MS = 3_600_000;
-const RENEW_MS = 20_000;
+/** A version that could not be compiled for no fault of its own is left alone for so long. */
+const PAUSE_SECONDS = 60;
 
 export interface CompilerOptions {
   readonly database: PrismaClient;
@@ -40,15 +42,9 @@ export async function compileRequirements(): Promise<string[]> {
   return lines.filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-interface Claimed {
-  readonly name: string;
-  readonly version: string;
-  readonly registered_at: Date;
-}
-
 /**
  * Compiles versions that have passed their check, one after the other, beside everything else. A version is claimed by a lease
- * in the database; one whose platform was killed is claimed again when that is over.
+ * in the database; one whose platform was killed is claimed again some seconds later.
  */
 export class Compiler implements AsyncDisposable {
   readonly #options: CompilerOptions;
@@ -80,28 +76,21 @@ export class Compiler implements AsyncDisposable {
     const { database, lockPath } = this.#options;
     using alone = await FileLock.tryAcquire(lockPath, 'exclusive');
     if (alone === null) return;
-    const [claimed] = await database.$queryRaw<Claimed[]>`
-      UPDATE servable_versions SET compile_lease_until = now() + interval '1 minute'
-      WHERE (name, version) IN (
-        SELECT name, version FROM servable_versions
-        WHERE status = 'SERVABLE' AND compile_status = 'PENDING'
-          AND (compile_lease_until IS NULL OR compile_lease_until < now())
-        ORDER BY checked_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-      RETURNING name, version, registered_at`;
-    if (claimed !== undefined) await this.#compileClaimed(claimed);
+    const claimed = await VersionLease.toCompile(database);
+    if (claimed === null) return;
+    await using lease = claimed.lease;
+    try {
+      await this.#compileClaimed(claimed.key);
+    } catch (error) {
+      // Another one comes first meanwhile.
+      if (!this.#stop.signal.aborted) await lease.keepFor(PAUSE_SECONDS);
+      throw error;
+    }
   }
 
-  async #compileClaimed({ name, version, registered_at: createdAt }: Claimed): Promise<void> {
+  async #compileClaimed(key: ServableKey): Promise<void> {
     const { database, mlflow, logger } = this.#options;
-    const key = { name, version, createdAt };
-    const renew = () => database.$executeRaw`
-      UPDATE servable_versions SET compile_lease_until = now() + interval '1 minute'
-      WHERE name = ${name} AND version = ${version} AND registered_at = ${createdAt}`;
-    await using _lease = new Repeated(
-      RENEW_MS,
-      async () => void (await renew().catch(() => {})),
-      async () => {},
-    );
+    const { name, version, createdAt } = key;
     const registered = await mlflow.getModelVersion(name, version).catch((error: unknown) => {
       if (hasCode(error, 'NOT_FOUND')) return null;
       throw error;
@@ -149,11 +138,9 @@ export class Compiler implements AsyncDisposable {
       return { refusal: messageOf(error) };
     }
   }
-  async #trainingFiles({ name, version }: ModelVersion): Promise<string[]> {
-    const { database } = this.#options;
-    const record = await database.servableVersion.findUnique({ where: { name_version: { name, version } } });
-    if (record?.jobId == null) return [];
-    const job = await database.trainingJob.findUnique({ where: { id: record.jobId } });
-    return job === null ? [] : trainingFilesOf(job);
+
+  async #trainingFiles(version: ModelVersion): Promise<string[]> {
+    const { database, mlflow } = this.#options;
+    return trainingFiles(database, version, await runOf(mlflow, version, this.#stop.signal));
   }
 }

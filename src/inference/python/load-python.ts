@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
 import type { PrismaClient } from '../../database/generated/client.ts';
+import type { StartWarm } from '../../executors/warm-start.ts';
 import type { ModelVersion } from '../../mlflow/wire.ts';
 import type { ModelFiles } from '../../models/model-files.ts';
 import type { PythonEnvironments } from '../../python/environments.ts';
 import type { LoadContext, ServedModel } from '../engine.ts';
 import { environmentOfVersion } from '../version-environment.ts';
-import { type ModelExecutor, ModelProcess, type StartWarm } from './model-process.ts';
+import { type ModelExecutor, ModelProcess } from './model-process.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { PythonModel } from './python-model.ts';
 

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Interface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../../config.ts';
 import type { RunHandle, RunSpec } from '../../executors/executor.ts';
 import type { LocalExecutor } from '../../executors/local.ts';
+import { type StartWarm, submitWarmOrCold } from '../../executors/warm-start.ts';
 import { boundedLines } from '../../platform/bounded-lines.ts';
 import { AsgardError } from '../../platform/errors.ts';
 import { parseExactJson } from '../../platform/exact-json.ts';
@@ -26,17 +26,12 @@ const LOAD_LIMIT_MS = 120_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const OUTPUT_LIMIT_BYTES = 1024 * 1024;
 const LAST_WORDS_MS = 5_000;
-/** To fork takes milliseconds; whoever is asked for it may be busy. */
-const WARM_START_MS = 2_000;
 
 /** Where model processes run. */
 export type ModelExecutor = Pick<
   LocalExecutor,
   'place' | 'reserve' | 'submit' | 'frames' | 'forget' | 'workFolderOf' | 'runnerOf'
 >;
-
-/** Starts a reserved execution from a warm process, if there is one. @returns whether it did */
-export type StartWarm = (task: { readonly handle: RunHandle; readonly spec: RunSpec }) => Promise<boolean>;
 
 export interface ModelProcessOptions {
   readonly executor: ModelExecutor;
@@ -110,10 +105,7 @@ export class ModelProcess implements AsyncDisposable {
         isSingleThreaded: true,
         isPartOfPlatform: true,
       };
-      // Should a warm start that took too long come all the same, the spool, which takes one run only, ends the later one.
-      const late = delay(WARM_START_MS, false, { ref: false });
-      const isStarted = startWarm !== undefined && (await Promise.race([startWarm({ handle, spec }), late]));
-      if (!isStarted) await executor.submit(handle, spec);
+      await submitWarmOrCold(executor, startWarm, handle, spec);
       return await load(executor, handle, channel, signal);
     } catch (error) {
       await executor.forget(handle);
