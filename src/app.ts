@@ -28,7 +28,7 @@ import { PlatformMetrics } from './metrics/platform-metrics.ts';
 import { MlflowClient } from './mlflow/client.ts';
 import { mlflowGateway } from './mlflow/gateway.ts';
 import type { ModelVersion } from './mlflow/wire.ts';
-import { type ServableKey, servableVersions } from './models/servable-versions.ts';
+import { CHECKED_CHANNEL, type ServableKey, servableVersions } from './models/servable-versions.ts';
 import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
@@ -206,6 +206,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     onPrediction: metrics.inference.predicted,
     logger,
   });
+  await listener.subscribe(CHECKED_CHANNEL, (modelName) => inference.lookAgain(modelName));
   const platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,
     mlflow,

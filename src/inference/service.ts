@@ -100,6 +100,27 @@ export interface Prediction {
   readonly features: PredictionFeatures | null;
 }
 
+/** What is known of a request that failed, as a `Prediction` has it. */
+export interface FailedPrediction {
+  /** The version that was to answer; null where it is not known. */
+  readonly modelVersion: string | null;
+  /** Null of a model that was not loaded. */
+  readonly engine: EngineName | null;
+  readonly origin: VersionOrigin;
+  /** `queue` is all but the time since the model was asked, which `predict` has: its wait for its turn is in that. */
+  readonly timings: Omit<PredictionTimings, 'predict'> & Partial<PredictionTimings>;
+}
+
+/** How far a request has come. */
+interface Progress {
+  version?: ModelVersion;
+  engine?: EngineName;
+  /** By `performance.now()`. */
+  askedAt?: number;
+}
+
+const UNKNOWN_ORIGIN: VersionOrigin = { runId: null, jobId: null, environmentHash: null };
+
 export interface InferenceOptions {
   readonly models: ModelService;
   readonly served: ServedModels;
@@ -139,24 +160,31 @@ export class InferenceService {
   /**
    * Predicts one value for each row. Which version is meant is asked of MLflow once a second at most (see
    * `VersionLookup`): for that long a model that was changed there may still answer as it was, and where an alias was moved
-   * until the new version is loaded (see `VersionSwitch`).
+   * until the new version is loaded (see `VersionSwitch`). The newest version is the newest as soon as it was tried.
    * @param parseMs what reading the request took whoever calls
+   * @param onFailure is told what is known of a request that failed, before that is thrown
    * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
    * (naming the column and row), UNAVAILABLE, TIMEOUT; and as `EntityFeatures` does
    */
-  async predict(request: PredictionRequest, parseMs = 0): Promise<Prediction> {
+  async predict(
+    request: PredictionRequest,
+    parseMs = 0,
+    onFailure?: (failed: FailedPrediction) => void,
+  ): Promise<Prediction> {
     const startedAt = performance.now();
     const seconds = () => (performance.now() - startedAt) / 1000;
     const { modelName } = request;
     let knownName: string | null = null;
+    const progress: Progress = {};
     try {
       checkRows(request);
       const choice = await this.#versions.find(modelName, request.modelVersion);
       knownName = choice.version.name;
-      const version = this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
+      const version = await this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
+      progress.version = version;
       const [origin, { predictMs, featuresMs, ...answer }] = await Promise.all([
         this.#originOf(version),
-        this.#ask(version, request),
+        this.#ask(version, request, progress),
       ]);
       const took = seconds();
       const inferenceTimeMs = Math.round(took * 1_000_000) / 1000;
@@ -167,7 +195,33 @@ export class InferenceService {
       return { ...answer, modelName: knownName, modelVersion: version.version, inferenceTimeMs, timings, origin };
     } catch (error) {
       this.#onPrediction?.({ modelName: knownName, error, seconds: seconds() });
+      if (onFailure !== undefined) onFailure(await this.#failed(progress, { parseMs, startedAt }));
       throw error;
+    }
+  }
+
+  async #failed(
+    { version, engine, askedAt }: Progress,
+    { parseMs: parse, startedAt }: { parseMs: number; startedAt: number },
+  ): Promise<FailedPrediction> {
+    const now = performance.now();
+    const queue = (askedAt ?? now) - startedAt;
+    const timings = { parse, queue, ...(askedAt !== undefined && { predict: now - askedAt }) };
+    const origin = version === undefined ? UNKNOWN_ORIGIN : await this.#originOf(version);
+    return { modelVersion: version?.version ?? null, engine: engine ?? null, origin, timings };
+  }
+
+  /** Has the newest version of a model be found anew, and be loaded where the one before it is: one was tried. */
+  lookAgain(modelName: string): void {
+    this.#versions.forgetNewest(modelName);
+    for (const version of [undefined, 'latest']) {
+      const key = referenceKey(modelName, version);
+      if (!this.#switch.knows(key)) continue;
+      this.#versions
+        .find(modelName, version)
+        .then((choice) => this.#switch.choose(key, choice))
+        // Whoever asks next is told.
+        .catch(() => {});
     }
   }
 
@@ -178,9 +232,11 @@ export class InferenceService {
   }
 
   /** A model may have ended while nobody asked it, and that is known a moment later: then it is loaded anew, once. */
-  async #ask(version: ModelVersion, request: PredictionRequest) {
+  async #ask(version: ModelVersion, request: PredictionRequest, progress: Progress) {
     await this.#servable?.pass(version);
     const model = await this.#served.get(version);
+    progress.engine = model.engine;
+    progress.askedAt = performance.now();
     try {
       return await this.#askModel(model, version, request);
     } catch (error) {

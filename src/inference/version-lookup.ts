@@ -22,7 +22,7 @@ type Models = Pick<ModelService, 'getVersion' | 'getVersionByAlias' | 'versions'
 /** The version that a request means. */
 export interface VersionChoice {
   readonly version: ModelVersion;
-  /** The newest that is known to work, where `version` is newer and was not tried yet. */
+  /** The newest that is known to work, where the newest was asked for; `version` itself, or one that is older than it. */
   readonly proven: ModelVersion | null;
 }
 
@@ -35,8 +35,9 @@ interface Kept {
 /**
  * Which version a request means, as MLflow has it. A deleted model's name may be given again, and its numbers then start
  * anew, so a version's number alone does not say which model it is. What MLflow answered is kept for a second, so that a
- * burst of predictions asks once: for that long after a change the version before it may still be given. Failures are
- * not kept, but requests that are under way at once share one. While MLflow does not answer, its last answer holds.
+ * burst of predictions asks once: for that long after a change the version before it may still be given, unless `forgetNewest`
+ * is called. Failures are not kept, but requests that are under way at once share one. While MLflow does not answer, its
+ * last answer holds.
  */
 export class VersionLookup {
   readonly #models: Models;
@@ -73,6 +74,11 @@ export class VersionLookup {
       if (this.#kept.get(key) === entry) this.#kept.delete(key);
     });
     return entry.choice;
+  }
+
+  /** Has the newest version of a model be looked for anew, as there may be another one. */
+  forgetNewest(name: string): void {
+    for (const version of [undefined, 'latest']) this.#kept.delete(referenceKey(name, version));
   }
 
   /** A failure is told to whoever asks next. */

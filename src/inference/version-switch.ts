@@ -17,13 +17,14 @@ export interface VersionSwitchOptions {
 
 /**
  * Which version answers where an alias, or `latest`, has come to mean another one: the one before it, for as long as it is loaded,
- * until the new one is. A new one that cannot be loaded, or is refused, changes nothing: it is said in the log, and tried again.
+ * until the new one is. A newest version that is known to work is waited for, as its job may have been seen to be done. A new
+ * one that cannot be loaded, or is refused, changes nothing: it is said in the log, and tried again.
  */
 export class VersionSwitch {
   readonly #options: VersionSwitchOptions;
   /** What answers under each key, in the order of their last change. */
   readonly #current = new Map<string, ModelVersion>();
-  readonly #warming = new Set<string>();
+  readonly #warming = new Map<string, Promise<void>>();
   readonly #retryAt = new Map<string, number>();
 
   constructor(options: VersionSwitchOptions) {
@@ -31,19 +32,35 @@ export class VersionSwitch {
   }
 
   /** @param key of the way in which the version was named */
-  choose(key: string, { version, proven }: VersionChoice): ModelVersion {
+  choose(key: string, choice: VersionChoice): ModelVersion | Promise<ModelVersion> {
+    const { version, proven } = choice;
     const { served } = this.#options;
     const before = this.#current.get(key);
     const current = before !== undefined && served.isLoaded(before) ? before : (proven ?? version);
     if (before !== current) this.#set(key, current);
     if (isSame(current, version)) return version;
-    if (!this.#warming.has(key) && performance.now() >= (this.#retryAt.get(key) ?? 0)) void this.#warm(key, version);
-    return current;
+    const warming = this.#warm(key, version);
+    if (warming === null || proven === null || !isSame(proven, version)) return current;
+    return warming.then(() => this.choose(key, choice));
   }
 
-  async #warm(key: string, version: ModelVersion): Promise<void> {
+  /** Whether something answers under a key. */
+  knows(key: string): boolean {
+    return this.#current.has(key);
+  }
+
+  /** What makes a version ready, or one that meant the same before it; null when that has just failed. */
+  #warm(key: string, version: ModelVersion): Promise<void> | null {
+    const under = this.#warming.get(key);
+    if (under !== undefined) return under;
+    if (performance.now() < (this.#retryAt.get(key) ?? 0)) return null;
+    const warming = this.#makeReady(key, version).finally(() => this.#warming.delete(key));
+    this.#warming.set(key, warming);
+    return warming;
+  }
+
+  async #makeReady(key: string, version: ModelVersion): Promise<void> {
     const { served, pass, logger } = this.#options;
-    this.#warming.add(key);
     const event = { name: version.name, version: version.version };
     try {
       await pass(version);
@@ -54,8 +71,6 @@ export class VersionSwitch {
     } catch (error) {
       this.#retryAt.set(key, performance.now() + RETRY_MS);
       logger?.warn({ ...event, reason: messageOf(error) }, 'model.not_switched');
-    } finally {
-      this.#warming.delete(key);
     }
   }
 

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { PredictionFeatures } from '../inference/entity-features.ts';
-import type { Prediction } from '../inference/service.ts';
+import type { FailedPrediction, Prediction } from '../inference/service.ts';
 import { ONLINE_STATUSES } from './present-online.ts';
 
 /** What a header may say: an id of another registry may be any text. */
 const PRINTABLE = /^[\x21-\x7e]{1,200}$/;
 
-/** Headers of every answer that has predictions, and what they say. */
+/** Headers of every answer to a request for predictions, and what they say. Of one that failed those that are known. */
 export const PREDICTION_HEADERS = {
   'x-asgard-model-version': { type: 'string', description: 'The version that answered.' },
   'x-asgard-run-id': { type: 'string', description: 'The MLflow run that it was trained by; absent when not known.' },
@@ -44,13 +44,14 @@ function presentFeaturesRead({ views, missing }: PredictionFeatures) {
 }
 
 interface Timed {
-  readonly timings: Prediction['timings'];
+  readonly timings: FailedPrediction['timings'];
+  readonly hasFailed: boolean;
   serializedFrom: number;
 }
 
 /**
- * Has answers to predictions say in their headers what answered, and how long it took.
- * @returns to be called with each prediction before it is sent
+ * Has answers to predictions say in their headers what answered, or was to, and how long it took.
+ * @returns to be called with each prediction, and with what is known of each that failed, before that is sent
  */
 export function describePredictions(app: FastifyInstance, onSerialized: (milliseconds: number) => void) {
   const kept = new WeakMap<FastifyReply, Timed>();
@@ -63,25 +64,25 @@ export function describePredictions(app: FastifyInstance, onSerialized: (millise
     const timed = kept.get(reply);
     if (timed === undefined || timed.serializedFrom === 0) return payload;
     const serialize = performance.now() - timed.serializedFrom;
-    onSerialized(serialize);
+    if (!timed.hasFailed) onSerialized(serialize);
     const entries = Object.entries({ ...timed.timings, serialize }).map(
       ([name, milliseconds]) => `${name};dur=${milliseconds.toFixed(3)}`,
     );
     reply.header('server-timing', entries.join(', '));
     return payload;
   });
-  return (reply: FastifyReply, prediction: Prediction): void => {
-    const { timings, origin } = prediction;
+  return (reply: FastifyReply, answer: Prediction | FailedPrediction): void => {
+    const { timings, origin } = answer;
     const headers = {
-      'x-asgard-model-version': prediction.modelVersion,
+      'x-asgard-model-version': answer.modelVersion,
       'x-asgard-run-id': origin.runId,
       'x-asgard-job-id': origin.jobId,
       'x-asgard-environment': origin.environmentHash,
-      'x-asgard-engine': prediction.engine,
+      'x-asgard-engine': answer.engine,
     };
     for (const [name, value] of Object.entries(headers)) {
       if (value !== null && PRINTABLE.test(value)) reply.header(name, value);
     }
-    kept.set(reply, { timings, serializedFrom: 0 });
+    kept.set(reply, { timings, hasFailed: !('predictions' in answer), serializedFrom: 0 });
   };
 }

@@ -75,12 +75,14 @@ export function modelRoutes(
           tags: TAGS,
           operationId: 'predict',
           summary: 'Predict with a registered model',
+          description:
+            'What answered, and how long it took, is in headers; of a request that failed, what is known of it.',
           body: inferenceRequest,
           response: { ...ANY, ...OF_BODY, ...OF_MLFLOW, 200: prediction, 404: httpError, 409: httpError },
         },
       },
       async ({ body }, reply) => {
-        const predicted = await inference.predict(body, reply.elapsedTime);
+        const predicted = await inference.predict(body, reply.elapsedTime, (failed) => describe(reply, failed));
         describe(reply, predicted);
         return {
           ...presentPrediction(predicted, new Date()),
