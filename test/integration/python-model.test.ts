@@ -1,12 +1,17 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ModelProcess } from '../../src/inference/python/model-process.ts';
 import { PythonModel, type PythonModelOptions } from '../../src/inference/python/python-model.ts';
-import { CAN_BE_APART } from '../support/isolation.ts';
+import { CAN_BE_APART, ISOLATION } from '../support/isolation.ts';
 import { modelPickle } from '../support/model-pickle.ts';
-import { type ModelProcesses, modelProcessesIn, TOOLCHAIN_ENVIRONMENT } from '../support/model-processes.ts';
+import {
+  type ModelProcesses,
+  modelProcessesIn,
+  TOOLCHAIN_ENVIRONMENT,
+  WarmProcess,
+} from '../support/model-processes.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 
@@ -45,9 +50,14 @@ model = Model()
 
 let folder: string;
 let processes: ModelProcesses;
+let warm: WarmProcess;
+beforeAll(async () => {
+  warm = await WarmProcess.start();
+});
+afterAll(() => warm?.[Symbol.asyncDispose]());
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'asgard-model-'));
-  processes = modelProcessesIn(folder);
+  processes = modelProcessesIn(folder, ISOLATION, warm.launchers);
 });
 afterEach(async () => {
   await processes[Symbol.asyncDispose]();
