@@ -41,7 +41,7 @@ const services: RestServices = {
   comparisons: { ofJobs: uncalled, ofVersions: uncalled },
   modelChecks: uncalled,
   deployments: { deploy: uncalled, get: uncalled },
-  inference: { predict: uncalled },
+  inference: { predict: uncalled, predictLate: uncalled, describe: uncalled },
   tables: { list: uncalled, get: uncalled, write: uncalled, delete: uncalled, checkSize: uncalled },
   onlineFeatures: { read: uncalled },
   materializations: { start: uncalled, get: uncalled },

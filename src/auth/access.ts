@@ -4,8 +4,11 @@ import { forbidden, type Refusal, unauthorized } from './refusal.ts';
 import { Secret } from './secret.ts';
 import { isSession, issueSession } from './session.ts';
 
-/** What a request is for. `rest` holds whatever is no other face: pages and metrics too. */
-export type Face = 'rest' | 'graphql' | 'mlflow';
+/**
+ * What a request is for. `rest` holds whatever is no other face: pages and metrics too. `open-inference` and `scoring` are predictions by
+ * the protocols of others: the Open Inference Protocol's, and that of MLflow's scoring server.
+ */
+export type Face = 'rest' | 'graphql' | 'mlflow' | 'open-inference' | 'scoring';
 
 /** Who is calling, as far as the credentials tell. */
 export type Caller =

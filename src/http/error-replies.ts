@@ -91,7 +91,10 @@ function bodyOf(face: Face, { code, message }: Failure, requestId: string): obje
     case 'graphql':
       return { errors: [{ message, extensions: { code, isRetryable: RETRYABLE.has(code), requestId } }] };
     case 'mlflow':
+    case 'scoring':
       return { error_code: MLFLOW_CODES[code], message };
+    case 'open-inference':
+      return { error: message };
     case 'rest':
       return { detail: message, request_id: requestId };
     default:

@@ -12,6 +12,7 @@ import type { EntityFeatures, PredictionFeatures } from './entity-features.ts';
 import type { OnPrediction, PredictionTimings } from './prediction-observer.ts';
 import type { PredictedValue, WorkerRequest } from './protocol.ts';
 import type { ServedModels } from './served-models.ts';
+import { type VersionDescription, VersionDescriptions } from './version-description.ts';
 import { type ModelChecks, referenceKey, VersionLookup } from './version-lookup.ts';
 import type { VersionOrigin, VersionOrigins } from './version-origin.ts';
 import { VersionSwitch } from './version-switch.ts';
@@ -85,6 +86,12 @@ function problemOf(value: unknown, depth = 0): string | undefined {
 
 export type PredictionRequest = z.infer<typeof predictionRequest>;
 
+/** A request whose columns depend on the version that answers, such as those that are given by their order. */
+export interface LateRequest extends Pick<PredictionRequest, 'modelName' | 'modelVersion' | 'returnProbabilities'> {
+  /** Called once, when the version is known. What it throws is the prediction's failure. */
+  readonly inputsFor: (description: VersionDescription) => NonNullable<PredictionRequest['inputs']>;
+}
+
 /** `predictions: value[n]` in the order of the rows, `probabilities: number[n][classes]` when they were asked for. */
 export interface Prediction {
   readonly modelName: string;
@@ -119,6 +126,8 @@ interface Progress {
   askedAt?: number;
 }
 
+type OnFailure = (failed: FailedPrediction) => void;
+
 const UNKNOWN_ORIGIN: VersionOrigin = { runId: null, jobId: null, environmentHash: null };
 
 export interface InferenceOptions {
@@ -144,6 +153,7 @@ export class InferenceService {
   readonly #servable: Pick<ServableGate, 'pass'> | undefined;
   readonly #origins: Pick<VersionOrigins, 'of'> | undefined;
   readonly #entityFeatures: Pick<EntityFeatures, 'fill'> | undefined;
+  readonly #descriptions: VersionDescriptions;
   readonly #onPrediction: OnPrediction | undefined;
 
   constructor(options: InferenceOptions) {
@@ -154,6 +164,7 @@ export class InferenceService {
     this.#servable = servable;
     this.#origins = origins;
     this.#entityFeatures = entityFeatures;
+    this.#descriptions = new VersionDescriptions(served, checks);
     this.#onPrediction = onPrediction;
   }
 
@@ -166,10 +177,47 @@ export class InferenceService {
    * @throws AsgardError NOT_FOUND (model or version), CONFLICT (the version is registered and cannot be served), INVALID_INPUT
    * (naming the column and row), UNAVAILABLE, TIMEOUT; and as `EntityFeatures` does
    */
-  async predict(
-    request: PredictionRequest,
+  async predict(request: PredictionRequest, parseMs = 0, onFailure?: OnFailure): Promise<Prediction> {
+    return this.#predict(request, parseMs, onFailure);
+  }
+
+  /**
+   * `predict` with columns that are made for the version that answers. Says what that version takes and gives.
+   * @throws AsgardError as `predict`, and what `inputsFor` throws
+   */
+  async predictLate(
+    request: LateRequest,
     parseMs = 0,
-    onFailure?: (failed: FailedPrediction) => void,
+    onFailure?: OnFailure,
+  ): Promise<{ prediction: Prediction; description: VersionDescription }> {
+    const described = Promise.withResolvers<VersionDescription>();
+    const inputsFor = (description: VersionDescription) => {
+      described.resolve(description);
+      return request.inputsFor(description);
+    };
+    const prediction = await this.#predict({ ...request, inputsFor }, parseMs, onFailure);
+    return { prediction, description: await described.promise };
+  }
+
+  /**
+   * What the version that would answer now takes and gives. One that nobody has tried is tried first, and one without a signature is
+   * loaded.
+   * @throws AsgardError NOT_FOUND, CONFLICT, UNAVAILABLE, as `predict` does
+   */
+  async describe(modelName: string, modelVersion?: string): Promise<VersionDescription> {
+    const choice = await this.#versions.find(modelName, modelVersion);
+    return this.#describe(await this.#switch.choose(referenceKey(modelName, modelVersion), choice));
+  }
+
+  async #describe(version: ModelVersion): Promise<VersionDescription> {
+    await this.#servable?.pass(version);
+    return this.#descriptions.of(version);
+  }
+
+  async #predict(
+    request: PredictionRequest | LateRequest,
+    parseMs: number,
+    onFailure: OnFailure | undefined,
   ): Promise<Prediction> {
     const startedAt = performance.now();
     const seconds = () => (performance.now() - startedAt) / 1000;
@@ -177,14 +225,14 @@ export class InferenceService {
     let knownName: string | null = null;
     const progress: Progress = {};
     try {
-      checkRows(request);
+      if (!('inputsFor' in request)) checkRows(request);
       const choice = await this.#versions.find(modelName, request.modelVersion);
       knownName = choice.version.name;
       const version = await this.#switch.choose(referenceKey(modelName, request.modelVersion), choice);
       progress.version = version;
       const [origin, { predictMs, featuresMs, ...answer }] = await Promise.all([
         this.#originOf(version),
-        this.#ask(version, request, progress),
+        this.#ask(version, 'inputsFor' in request ? await this.#bound(request, version) : request, progress),
       ]);
       const took = seconds();
       const inferenceTimeMs = Math.round(took * 1_000_000) / 1000;
@@ -223,6 +271,12 @@ export class InferenceService {
         // Whoever asks next is told.
         .catch(() => {});
     }
+  }
+
+  async #bound({ inputsFor, ...request }: LateRequest, version: ModelVersion): Promise<PredictionRequest> {
+    const bound = { ...request, inputs: inputsFor(await this.#describe(version)) };
+    checkRows(bound);
+    return bound;
   }
 
   /** While the database is away, models that are loaded go on answering. */

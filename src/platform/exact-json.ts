@@ -32,6 +32,17 @@ export function keptDigits(value: unknown): string | undefined {
   return JSON.isRawJSON(value) ? JSON.stringify(value) : undefined;
 }
 
+/** A whole number as `parseExactJson` has it. */
+export function exactInteger(value: bigint): number | object {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : JSON.rawJSON(String(value));
+}
+
+/** The whole number that a value is, which may be what `parseExactJson` made of it; null of anything else. */
+export function toBigint(value: unknown): bigint | null {
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : null;
+  return JSON.isRawJSON(value) ? BigInt(JSON.stringify(value)) : null;
+}
+
 /** Puts the numbers in question into strings. The text is valid JSON. */
 function markIntegers(text: string, mark: string): string {
   const markAll = (part: string) =>

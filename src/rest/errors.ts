@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { expectedFailure } from '../database/failure.ts';
 import { type AsgardError, ERROR_CODES, type InputIssue, RETRY_AFTER_SECONDS } from '../platform/errors.ts';
 import { DEFAULT_BODY_BYTES } from './json-body.ts';
+import { protocolFailure, type WireIssue } from './protocol-failures.ts';
 import { WIRE_NAMES } from './wire.ts';
 
 /** What FastAPI calls the parts of a request that Fastify found a mistake in; by itself the domain looks at bodies. */
@@ -15,13 +16,6 @@ declare module 'fastify' {
 }
 
 const MAX_SHOWN = 300;
-
-/** One entry of a 422's `detail`, as FastAPI writes it. */
-export interface WireIssue {
-  readonly loc: readonly (string | number)[];
-  readonly msg: string;
-  readonly type: string;
-}
 
 /**
  * Makes `app` answer every failure as FastAPI does: `{"detail": "…"}`, and for a 422 a list of issues; beside it stands
@@ -51,8 +45,13 @@ function shown(part: string | number): string | number {
   return typeof part === 'string' && part.length > MAX_SHOWN ? `${part.slice(0, MAX_SHOWN)}…` : part;
 }
 
-/** Answers a failure in FastAPI's shape, with the id of the request. */
+/** Answers a failure in FastAPI's shape with the id of the request, or as the protocol of the route's face has it. */
 export function sendFailure(reply: FastifyReply, status: number, detail: string | readonly WireIssue[]): FastifyReply {
+  const face = reply.request.routeOptions.config?.face;
+  if (face === 'open-inference' || face === 'scoring') {
+    const { status: said, body } = protocolFailure(face, status, detail);
+    return reply.code(said).send(body);
+  }
   return reply.code(status).send({ detail, request_id: reply.request.id });
 }
 

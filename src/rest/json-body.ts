@@ -9,6 +9,9 @@ import { refuseDubiousJson } from './strict-json.ts';
  */
 export const DEFAULT_BODY_BYTES = 16 * 1024 * 1024;
 
+/** `Content-Type` of JSON. */
+export const JSON_TYPE = /^application\/([\w.+-]+\+)?json\s*(;|$)/i;
+
 /**
  * Makes `app` read JSON bodies, and those alone. An empty body becomes `undefined`.
  *
@@ -18,21 +21,31 @@ export const DEFAULT_BODY_BYTES = 16 * 1024 * 1024;
 export function readJsonBodies(app: FastifyInstance, maxBodyBytes = DEFAULT_BODY_BYTES): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(
-    /^application\/([\w.+-]+\+)?json\s*(;|$)/i,
+    JSON_TYPE,
     { parseAs: 'buffer', bodyLimit: maxBodyBytes },
-    async (_request: unknown, body: Buffer) => {
-      const text = decodeUtf8(body);
-      const value = parseJson(text);
-      refuseDubiousJson(text);
-      return value;
-    },
+    async (_request: unknown, body: Buffer) => parseJsonBody(body),
   );
+}
+
+/**
+ * What the bytes of a body say; undefined of an empty one.
+ * @throws AsgardError INVALID_INPUT of what is not JSON, or JSON that nobody can mean
+ */
+export function parseJsonBody(body: Uint8Array): unknown {
+  return parseStrictJson(decodeUtf8(body));
+}
+
+/** `parseJsonBody` of a text. */
+export function parseStrictJson(text: string): unknown {
+  const value = parseJson(text);
+  refuseDubiousJson(text);
+  return value;
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Node would put a replacement character for what is no UTF-8, and a script would run with it. */
-function decodeUtf8(body: Buffer): string {
+export function decodeUtf8(body: Uint8Array): string {
   try {
     return UTF8.decode(body);
   } catch (cause) {

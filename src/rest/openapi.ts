@@ -1,5 +1,5 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import { z } from 'zod';
 import { STATUS_MEANINGS } from './failures.ts';
 import { components } from './wire-answers.ts';
@@ -14,6 +14,10 @@ the request. Times are UTC. Subscriptions, exact times and everything else are i
 const TAGS = [
   { name: 'training', description: 'Scripts and the jobs that run them' },
   { name: 'models', description: 'The registry and predictions' },
+  {
+    name: 'open inference',
+    description: 'Predictions by the Open Inference Protocol V2, as KServe’s and Triton’s clients speak it',
+  },
   { name: 'tables', description: 'The tables that features are made of' },
   { name: 'platform', description: 'How the platform is' },
   { name: 'feast', description: 'The feature store' },
@@ -45,6 +49,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Of its answers with a status of 200 to 299, for the document. */
     readonly answerHeaders?: Headers;
+    /** What these are, where that is not what their schema says. */
+    readonly answerTypes?: readonly string[];
   }
 }
 
@@ -76,7 +82,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
     convertConstToEnum: false,
-    transform: ({ schema, url, route }) => ({ schema: documented(schema, route.config?.answerHeaders), url }),
+    transform: ({ schema, url, route }) => ({ schema: documented(schema, route.config), url }),
     transformObject: (result) => {
       if (!('openapiObject' in result)) throw new Error('the document is no OpenAPI document');
       const { openapiObject } = result;
@@ -86,7 +92,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
 }
 
 /** A route's declaration with JSON Schema in place of zod; a route without one is none of the API's. */
-function documented(schema: FastifySchema | undefined, ofSuccess?: Headers): FastifySchema {
+function documented(schema: FastifySchema | undefined, config: FastifyContextConfig = {}): FastifySchema {
   if (schema === undefined || schema.hide === true) return { hide: true };
   const { body, querystring, params, headers, response, ...rest } = schema;
   const entries = Object.entries({ body, querystring, params, headers }).filter(([, part]) => part !== undefined);
@@ -97,18 +103,19 @@ function documented(schema: FastifySchema | undefined, ofSuccess?: Headers): Fas
       Object.entries(response ?? {}).map(([status, answer]) => [
         status,
         {
-          ...contentOf(answer),
+          ...contentOf(answer, status.startsWith('2') ? config.answerTypes : undefined),
           description: STATUS_MEANINGS[status],
-          headers: { ...headersOf(status), ...(status.startsWith('2') && ofSuccess) },
+          headers: { ...headersOf(status), ...(status.startsWith('2') && config.answerHeaders) },
         },
       ]),
     ),
   };
 }
 
-/** An answer is JSON unless its schema names another `mediaType`. */
-function contentOf(answer: unknown): object {
+/** An answer is JSON unless its route, or its schema by a `mediaType`, says otherwise. */
+function contentOf(answer: unknown, types?: readonly string[]): object {
   const schema = jsonSchema(answer);
+  if (types !== undefined) return { content: Object.fromEntries(types.map((type) => [type, { schema }])) };
   const mediaType = answer instanceof z.ZodType ? z.globalRegistry.get(answer)?.['mediaType'] : undefined;
   return typeof mediaType === 'string' ? { content: { [mediaType]: { schema } } } : schema;
 }

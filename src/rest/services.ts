@@ -32,7 +32,7 @@ export interface RestServices {
   /** What came of trying the versions, in their order; null of those that were not tried yet. */
   readonly modelChecks: (versions: readonly ServableKey[]) => Promise<(ServableVersion | null)[]>;
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
-  readonly inference: Pick<InferenceService, 'predict'>;
+  readonly inference: Pick<InferenceService, 'predict' | 'predictLate' | 'describe'>;
   readonly servedModels: Pick<ServedModels, 'list' | 'find'>;
   readonly onPredictionSerialized: (milliseconds: number) => void;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;

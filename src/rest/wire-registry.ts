@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VERSION_REFERENCE } from '../inference/service.ts';
 import { aliasName } from '../models/alias.ts';
 import { tags, tagValue } from '../models/naming.ts';
 import { aliasMove, changeableTag, type RegistryChange, registryChange } from '../models/registry-changes.ts';
@@ -25,6 +26,14 @@ export const versionPath = modelPath.extend({
     .string()
     .describe('The number of a version.')
     .meta({ examples: ['1'] }),
+});
+/** What names a version where it is asked to predict. */
+export const referencePath = modelPath.extend({
+  version: z
+    .string()
+    .regex(VERSION_REFERENCE, 'must be the number of a version, "latest", or an alias')
+    .describe('The number of a version, an alias, or `latest`: the newest version that works.')
+    .meta({ examples: ['1', 'champion'] }),
 });
 export const aliasPath = modelPath.extend({
   alias: z

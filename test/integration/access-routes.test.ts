@@ -120,6 +120,21 @@ describe('a refusal has the shape of its face', () => {
     });
   });
 
+  it('the Open Inference Protocol: its error, on every path of its own', async () => {
+    for (const path of ['/v2', '/v2/models/x/infer', '/v2/repository/index']) {
+      const answer = await rawRequest(app.url + path, { method: 'POST' });
+      expect(JSON.parse(answer.text)).toEqual({ error: expect.stringContaining('API key is missing') });
+    }
+  });
+
+  it('MLflow’s scoring server: its code and message', async () => {
+    const answer = await rawRequest(`${app.url}/mlops/models/x/invocations`, { method: 'POST' });
+    expect(JSON.parse(answer.text)).toEqual({
+      error_code: 'UNAUTHENTICATED',
+      message: expect.stringContaining('API key is missing'),
+    });
+  });
+
   it('GraphQL: errors', async () => {
     const answer = await rawRequest(`${app.url}/graphql`, { method: 'POST' });
     expect(JSON.parse(answer.text)).toEqual({

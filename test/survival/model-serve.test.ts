@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { freePort } from '../../src/platform/process.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { DataFolder, TOOLCHAIN } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
@@ -13,15 +13,6 @@ beforeEach(async () => {
   folder = await DataFolder.make();
 });
 afterEach(() => folder[Symbol.asyncDispose]());
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 test("the guide's pickle is served by `mlflow models serve`", { timeout: 300_000 }, async () => {
   await using platform = await folder.start();

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { PROJECT_ROOT } from '../../src/config.ts';
+import * as tensors from '../../src/rest/open-inference/wire.ts';
+import { scoringAnswer, scoringBody } from '../../src/rest/scoring/wire.ts';
 import { inferenceRequest, registrationRequest } from '../../src/rest/wire.ts';
 import * as answers from '../../src/rest/wire-answers.ts';
 import * as features from '../../src/rest/wire-feature-answers.ts';
@@ -61,6 +63,19 @@ test('the document has every path of the API', () => {
       'POST /mlops/deploy',
       'GET /mlops/deployments/{deployment_id}',
       'POST /mlops/inference',
+      'POST /mlops/models/{name}/invocations',
+      'POST /mlops/models/{name}/versions/{version}/invocations',
+      'GET /mlops/models/{name}/ping',
+      'GET /mlops/models/{name}/versions/{version}/ping',
+      'GET /v2',
+      'GET /v2/health/live',
+      'GET /v2/health/ready',
+      'GET /v2/models/{name}',
+      'GET /v2/models/{name}/ready',
+      'POST /v2/models/{name}/infer',
+      'GET /v2/models/{name}/versions/{version}',
+      'GET /v2/models/{name}/versions/{version}/ready',
+      'POST /v2/models/{name}/versions/{version}/infer',
       'GET /mlops/status',
       'GET /feast/features',
       'POST /feast/features',
@@ -97,7 +112,9 @@ describe('every operation', () => {
     const isOpen = name.endsWith('/healthz') || name.endsWith('/readyz');
     expect(statuses).toEqual(expect.arrayContaining(isOpen ? ['403', '500'] : ['401', '403', '429', '500', '503']));
     const takesBody = operation.requestBody !== undefined;
-    if (takesBody) expect(statuses).toEqual(expect.arrayContaining(['400', '413', '415', '422']));
+    // Other protocols say 400 of a request that is not valid.
+    const invalid = / \/v2|\/invocations$/.test(name) ? '400' : '422';
+    if (takesBody) expect(statuses).toEqual(expect.arrayContaining(['400', '413', '415', invalid]));
     for (const { headers } of Object.values(operation.responses))
       expect(Object.keys(headers)).toContain('x-request-id');
   });
@@ -108,6 +125,11 @@ test.each([
   ['DeploymentRequest', deployRequest],
   ['Deployment', models.deployment],
   ['InferenceRequest', inferenceRequest],
+  ['InferRequest', tensors.inferRequest],
+  ['InferAnswer', tensors.inferAnswer],
+  ['InferenceModel', tensors.modelMetadata],
+  ['ScoringRequest', scoringBody],
+  ['ScoringAnswer', scoringAnswer],
   ['RegistrationRequest', registrationRequest],
   ['ModelAliasRequest', aliasRequest],
   ['ModelChange', changeRequest],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { AsgardError } from '../../src/platform/errors.ts';
-import { toWireIssue, type WireIssue } from '../../src/rest/errors.ts';
+import { toWireIssue } from '../../src/rest/errors.ts';
+import type { WireIssue } from '../../src/rest/protocol-failures.ts';
 import { inferenceRequest } from '../../src/rest/wire.ts';
 import { decodeScript, uploadRequest } from '../../src/rest/wire-upload.ts';
 import { parse } from '../../src/rest/zod-routes.ts';

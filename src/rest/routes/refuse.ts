@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { sendFailure } from '../errors.ts';
 
 /**
@@ -9,6 +9,7 @@ export function refuseOtherMethods(
   app: FastifyInstance,
   url: string,
   allowed: readonly ('GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE')[],
+  config: FastifyContextConfig = {},
 ): void {
   // Fastify answers HEAD wherever it answers GET.
   const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
@@ -17,6 +18,7 @@ export function refuseOtherMethods(
       (method) => !allowed.some((each) => each === (method === 'HEAD' ? 'GET' : method)),
     ),
     url,
+    config,
     onRequest: async (_request, reply) => sendFailure(reply.header('allow', allow), 405, 'Method Not Allowed'),
     handler: answeredBefore,
   });

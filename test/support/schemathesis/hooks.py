@@ -25,7 +25,7 @@ _NAME = re.compile(r"[^\s\ufeff\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\uf
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
     """Puts real names in place of valid ones, and a short script in place of a valid one."""
     path, body = case.operation.path, case.body
-    if path.startswith("/mlops/models/{name}"):
+    if path.startswith(("/mlops/models/{name}", "/v2/models/{name}")):
         _name_model(case)
     if not isinstance(body, dict):
         return
