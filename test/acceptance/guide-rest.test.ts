@@ -342,6 +342,7 @@ describe('the churn example', () => {
           updated_at: expect.stringMatching(TIME),
           servable: true,
           refusal: null,
+          warning: null,
           load_seconds: expect.any(Number),
           predict_p50_ms: expect.any(Number),
           peak_memory_bytes: expect.any(Number),

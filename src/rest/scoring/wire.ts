@@ -77,7 +77,7 @@ export const scoringAnswer = z
   .meta({ examples: [{ predictions: [0, 1] }] })
   .register(components, { id: 'ScoringAnswer' });
 
-export const pingAnswer = z.unknown().describe('A line without text.').meta({ wire: {} });
+export const pingAnswer = z.object({}).describe('It works.');
 
 export const scoringError = z
   .object({ error_code: z.string().describe('A code of MLflow’s.'), message: z.string() })
