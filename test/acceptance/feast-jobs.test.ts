@@ -6,7 +6,6 @@ import { askGraphql } from '../support/ask-graphql.ts';
 import { CAN_BE_APART } from '../support/isolation.ts';
 import { type EndedJob, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
-import { processesOf } from '../support/processes.ts';
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
@@ -81,14 +80,6 @@ const VIEW = `{
 
 describe("the guide's feature chapter", { timeout: JOB_LIMIT_MS }, () => {
   let first: EndedJob;
-
-  test('finds Feast imported once there is a view', async () => {
-    await poll(
-      () => processesOf(home).map(({ command }) => command),
-      (commands) => commands.some((command) => command.includes(' asgard.preload_feast')),
-      JOB_LIMIT_MS,
-    );
-  });
 
   test('trains a model as it is written, and what it read is known from every side', async () => {
     first = await jobs.run(GUIDE_SCRIPT);
