@@ -106,9 +106,9 @@ describe.sequential('the client of features', () => {
     await expect(features.deleteTable(name, 'customers')).rejects.toMatchObject({ code: 'CONFLICT' });
     for (const view of [name, offline.name]) await features.deleteView(view);
     expect(await features.deleteTable(name, 'customers')).toMatchObject({ keptFiles: 0 });
-    for (const gone of [features.deleteService(name), features.service(name), features.deleteView(name)]) {
-      await expect(gone).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    }
+    await expect(features.deleteService(name)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(features.service(name)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(features.deleteView(name)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(features.materialization('0000000000000000')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(Array.fromAsync(features.materializationEvents('0000000000000000'))).rejects.toMatchObject({
       code: 'NOT_FOUND',
