@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { AsgardClient } from '../../src/client/client.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
+import { applyCustomersView } from '../support/customers-view.ts';
 import { DataFolder, MAIN, TOOLCHAIN } from '../support/data-folder.ts';
 import { processesOf } from '../support/processes.ts';
 
@@ -43,19 +44,7 @@ print(json.dumps({
 
 /** Makes a table and a view, and gives what a script prints that reads them. */
 async function readBack(client: AsgardClient, url: string, home: string) {
-  const send = async (method: string, path: string, type: string, body: string) => {
-    const answer = await fetch(`${url}${path}`, { method, headers: { 'content-type': type }, body });
-    expect(answer.status, await answer.clone().text()).toBe(201);
-  };
-  const rows = 'customer_id,event_timestamp,spent\n1,2025-10-01T00:00:00Z,1.5\n2,2025-10-01T00:00:00Z,2.5\n';
-  await send('PUT', '/iceberg/tables/gold/customers', 'text/csv', rows);
-  const view = {
-    name: 'customers',
-    entities: ['customer_id'],
-    features: [{ name: 'spent', dtype: 'float64' }],
-    source: { table_name: 'customers', catalog: 'iceberg', schema: 'gold' },
-  };
-  await send('POST', '/feast/features', 'application/json', JSON.stringify(view));
+  await applyCustomersView(url);
   const names = { scriptName: 'script.py', experimentName: 'apart', modelName: 'none' };
   const { id } = await client.submit({ ...names, script: script(home) });
   const events = await Array.fromAsync(client.jobEvents(id, { signal: AbortSignal.timeout(LIMIT_MS) }));

@@ -89,7 +89,7 @@ function ruleOf(type: string): Rule | undefined {
   if (bounds === undefined) return undefined;
   const { least, most } = bounds;
   return (value) => {
-    if (isDigits(value)) return undefined;
+    if (JSON.isRawJSON(value)) return undefined;
     if (typeof value !== 'number' || !Number.isInteger(value)) return 'a whole number';
     if (!Number.isSafeInteger(value)) return undefined;
     return (value >= least && value <= most) || `a whole number from ${least} to ${most}`;
@@ -98,13 +98,8 @@ function ruleOf(type: string): Rule | undefined {
 
 function numberRule(value: unknown): boolean | string | undefined {
   if (typeof value === 'number') return Math.abs(value) <= LARGEST || undefined;
-  if (isDigits(value)) return undefined;
+  if (JSON.isRawJSON(value)) return undefined;
   return value === null || 'a number';
-}
-
-/** Whether it is a whole number that `parseExactJson` has kept the digits of. */
-function isDigits(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'rawJSON' in value;
 }
 
 /** As Python's `_describe` has it; undefined where Python writes a number otherwise. */
@@ -116,7 +111,7 @@ function described(value: unknown): string | undefined {
     return `the text '${value.slice(0, TEXT_SHOWN)}${value.length > TEXT_SHOWN ? '…' : ''}'`;
   }
   if (Array.isArray(value)) return 'a list';
-  if (typeof value !== 'number') return isDigits(value) ? undefined : 'an object';
+  if (typeof value !== 'number') return JSON.isRawJSON(value) ? undefined : 'an object';
   const size = Math.abs(value);
   if (Number.isSafeInteger(value)) return String(value);
   return size >= 1e-3 && size < 1e15 ? String(value) : undefined;
