@@ -26,9 +26,9 @@ interface Waiting {
 }
 
 /**
- * Runs an ONNX file for rows of many requests at once: those that came in one turn of the event loop share a run, as to call
- * onnxruntime costs as much as some ten rows do (0.05 ms for one row of a forest of 100 trees, 0.1 ms for 32). It was proven with
- * many rows at once, and is asked for 64 at a time when one request has more.
+ * Runs an ONNX file for rows of many requests at once: those that came in one turn of the event loop share a run, as each call of
+ * onnxruntime has a cost of its own beside that of its rows. It was proven with many rows at once, and is asked for 64 at a time
+ * when one request has more.
  */
 export class SharedRuns {
   readonly #session: RunSession;
