@@ -128,7 +128,7 @@ describe.sequential('a platform', { timeout: 120_000 }, () => {
     const { promise: isListening, resolve } = Promise.withResolvers<string>();
     await using child = await ChildProcess.start({
       argv: [...BECOME_ORDINARY, process.execPath, MAIN],
-      env: folder.variables({ HOME, ASGARD_HOME: HOME }),
+      env: folder.variables({ HOME, ASGARD_HOME: HOME, FEAST_REPO_PATH: join(HOME, 'feast_repo') }),
       cwd: '/',
       onLine: (_stream, line) => {
         const url = /GraphiQL\s+(http:\S+)\/graphql/.exec(line)?.[1];

@@ -46,7 +46,8 @@ const versionsOf = (kind: Kind) => [kind, `${kind}-mlflow`];
 
 async function run(kind: string, file: string, variables: Record<string, string>) {
   const { id } = await platform.client.submit({
-    scriptName: `${kind}.py`,
+    // A script that is named like a library would import itself in its place.
+    scriptName: `train-${kind}.py`,
     script: await readFile(join(SCRIPTS, file), 'utf8'),
     experimentName: 'real',
     modelName: kind,

@@ -33,7 +33,7 @@ export class TensorMaker {
   columnsOf(inputs: Inputs): (readonly unknown[])[] | null {
     const { columns, has_names: hasNames } = this.#layout;
     const given = Object.values(inputs);
-    if (given.length !== columns.length || (!hasNames && Object.keys(inputs).some(isNumbered))) return null;
+    if (given.length !== columns.length || (!hasNames && !isOrderMeant(Object.keys(inputs)))) return null;
     const ordered = hasNames
       ? columns.flatMap(({ name }) => (Object.hasOwn(inputs, name) ? [inputs[name] ?? []] : []))
       : given;
@@ -89,9 +89,9 @@ export class TensorMaker {
   }
 }
 
-/** JavaScript has put such names first: Python looks whether that is the order that was meant. */
-function isNumbered(name: string): boolean {
-  return /^\d+$/.test(name);
+/** JavaScript has put names that are numbers first. That is the order that was meant where they number all columns. */
+function isOrderMeant(names: readonly string[]): boolean {
+  return names.every((name, at) => name === String(at)) || !names.some((name) => /^\d+$/.test(name));
 }
 
 function convertOf({ type, kind, values }: CompiledColumn): Convert {
