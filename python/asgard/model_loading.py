@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from asgard.model_inputs import Column, InputSpec, InvalidInputError
+from asgard.model_inputs import PLAIN_TYPES, Column, InputSpec, InvalidInputError
 
 _ENDINGS = (".pkl", ".joblib")
 WRAPS = "asgard_wraps"
@@ -89,7 +89,7 @@ def _load_pickle(path: Path) -> LoadedModel:
         flavor="pickle",
         kind=type(model).__name__,
         inputs=_inputs_of_estimator(model),
-        predict=lambda frame: model.predict(_as_trained(model, frame)),
+        predict=_predict_of(model),
         predict_probabilities=_probabilities_of(model),
         raw=model,
         path=path,
@@ -120,7 +120,6 @@ def _unpickle(path: Path) -> tuple[Any, Literal["pickle", "joblib"]]:
 
 def _load_pyfunc(path: Path) -> LoadedModel:
     import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
 
     model = mlflow.pyfunc.load_model(str(path))
     raw: Any = None
@@ -130,14 +129,10 @@ def _load_pyfunc(path: Path) -> LoadedModel:
     schema = model.metadata.get_input_schema()
     inputs = _inputs_of_estimator(raw) if schema is None else _inputs_of_schema(schema)
 
-    def predict(frame: pd.DataFrame) -> Any:
-        try:
-            return model.predict(frame if schema is not None else _as_trained(raw, frame))
-        except MlflowException as error:
-            if str(error).startswith("Failed to enforce schema"):
-                raise InvalidInputError(str(error).rpartition("Error: ")[2], ["inputs"]) from error
-            raise
-
+    if raw is not None and _wrapper_adds_nothing(model.metadata, inputs):
+        predict = _predict_of(raw)
+    else:
+        predict = _predict_by_wrapper(model, raw)
     return LoadedModel(
         flavor="pyfunc",
         kind=type(raw if raw is not None else model).__name__,
@@ -148,6 +143,40 @@ def _load_pyfunc(path: Path) -> LoadedModel:
         path=path,
         metadata=model.metadata,
     )
+
+
+def _wrapper_adds_nothing(metadata: Any, inputs: InputSpec) -> bool:
+    """Whether MLflow's wrapper would only look at each row once more, which takes it as long as a small model's answer.
+
+    So it is with scikit-learn's `predict` and columns all of which `to_frame` gives the signature's own types.
+    """
+    flavor = metadata.flavors.get("python_function", {})
+    if flavor.get("loader_module") != "mlflow.sklearn" or flavor.get("predict_fn", "predict") != "predict":
+        return False
+    schema, columns = metadata.get_input_schema(), inputs.columns
+    if schema is None or schema.is_tensor_spec() or columns is None or metadata.get_params_schema() is not None:
+        return False
+    return all(column.is_required and column.type in PLAIN_TYPES for column in columns)
+
+
+def _predict_of(model: Any) -> Callable[[pd.DataFrame], Any]:
+    return lambda frame: model.predict(_as_trained(model, frame))
+
+
+def _predict_by_wrapper(model: Any, raw: Any) -> Callable[[pd.DataFrame], Any]:
+    from mlflow.exceptions import MlflowException
+
+    has_schema = model.metadata.get_input_schema() is not None
+
+    def predict(frame: pd.DataFrame) -> Any:
+        try:
+            return model.predict(frame if has_schema else _as_trained(raw, frame))
+        except MlflowException as error:
+            if str(error).startswith("Failed to enforce schema"):
+                raise InvalidInputError(str(error).rpartition("Error: ")[2], ["inputs"]) from error
+            raise
+
+    return predict
 
 
 def _probabilities_of(estimator: Any) -> Callable[[pd.DataFrame], Any] | None:

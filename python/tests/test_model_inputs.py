@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -156,3 +157,39 @@ def test_a_time_that_is_none_or_too_far_away_is_told_by_its_row(time: str) -> No
     message, path = refused({"at": ["2025-01-02", time]}, InputSpec(columns=[Column("at", "datetime")]))
     assert path == ["inputs", "at", 1]
     assert time in message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.5, 2.0],
+        [1, 2],
+        [True, False],
+        [1, 2.5],
+        [1, None],
+        [1.5, None],
+        [True, None],
+        [True, 1],
+        ["a", "b"],
+        ["a", None],
+        ["a", 1],
+        [2**63],
+        [-(2**63)],
+        [2**70],
+        [None],
+        [[1, 2], [3]],
+        [{"a": 1}],
+    ],
+)
+def test_values_of_no_known_type_get_the_one_that_pandas_finds(values: list[Any]) -> None:
+    frame = to_frame({"x": values, "y": values}, InputSpec(columns=[Column("x", None), Column("y", None)]))
+    pd.testing.assert_frame_equal(frame, pd.DataFrame({"x": pd.Series(values), "y": pd.Series(values)}))
+
+
+def test_columns_of_one_type_and_of_several_make_the_same_frame() -> None:
+    columns = [Column("x", "double"), Column("y", "double"), Column("z", None)]
+    numbers = {"x": [1, 2.5], "y": [None, -1.0]}
+    alone = to_frame(numbers, InputSpec(columns=columns[:2]))
+    beside = to_frame({**numbers, "z": ["a", "b"]}, InputSpec(columns=columns))
+    pd.testing.assert_frame_equal(alone, beside[["x", "y"]])
+    pd.testing.assert_frame_equal(alone, pd.DataFrame({"x": [1.0, 2.5], "y": [math.nan, -1.0]}))

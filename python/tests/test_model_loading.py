@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
+from asgard.model_inputs import to_frame
 from asgard.model_loading import ModelLoadError, load_folder
 
 FRAME = pd.DataFrame({"age": [1.0, 2, 3, 4] * 5, "visits": [4, 3, 2, 1] * 5})
@@ -78,3 +81,35 @@ def test_a_broken_pickle_fails_with_pickles_own_words(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"junk")
     with pytest.raises(pickle.UnpicklingError):
         load_folder(tmp_path)
+
+
+SIGNED = pd.DataFrame(
+    {
+        "visits": np.array([1, 2, 3, 4] * 5, dtype="int64"),
+        "spend": np.linspace(0.1, 90.5, 20),
+        "plan": ["a", "b", "c", "b"] * 5,
+        "open": [True, False] * 10,
+    }
+)
+CHURNED = np.array([0, 1, 1, 0] * 5)
+
+
+@pytest.mark.parametrize(("predict_fn", "gives_rows"), [("predict", False), ("predict_proba", True)])
+def test_a_model_of_scikit_learn_with_a_signature_answers_as_by_mlflows_wrapper(
+    tmp_path: Path, predict_fn: str, gives_rows: bool
+) -> None:
+    encoded = ColumnTransformer([("plan", OneHotEncoder(), ["plan"])], remainder="passthrough")
+    model = make_pipeline(encoded, RandomForestClassifier(5, random_state=0)).fit(SIGNED, CHURNED)
+    mlflow.sklearn.save_model(
+        model,
+        str(tmp_path / "model"),
+        signature=infer_signature(SIGNED, getattr(model, predict_fn)(SIGNED)),
+        pyfunc_predict_fn=predict_fn,
+        serialization_format="cloudpickle",
+        pip_requirements=["scikit-learn"],
+    )
+    loaded = load_folder(tmp_path / "model")
+    frame = to_frame(SIGNED.to_dict("list"), loaded.inputs)
+    answer = loaded.predict(frame)
+    assert np.array_equal(answer, mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(SIGNED))
+    assert (np.ndim(answer) == 2) is gives_rows

@@ -12,19 +12,41 @@ interface Found {
   readonly residentBytes: number;
 }
 
+/** A process and all that came out of it. */
+export interface TreeMemory {
+  readonly pids: readonly number[];
+  /** What they take of the machine's memory. What several processes share counts for each in part, where the system tells (Linux). */
+  readonly bytes: number;
+  /** What is in memory of each, so that what they share counts several times. */
+  readonly residentBytes: number;
+}
+
 /**
- * What processes and all that came out of them take of the machine's memory, in bytes, in the order given; 0 for one that is
- * gone. What several processes share counts for each of them in part, where the system tells (Linux).
+ * Measures processes with all that came out of them, in the order given; one that is gone has nothing. It takes the system some
+ * milliseconds for each process: see `residentBytesOf`.
  */
-export async function memoryOfTrees(roots: readonly number[]): Promise<number[]> {
+export async function memoryOfTrees(roots: readonly number[]): Promise<TreeMemory[]> {
   if (roots.length === 0) return [];
   const all = process.platform === 'linux' ? await fromProc() : await fromPs();
   return Promise.all(
     roots.map(async (root) => {
-      const sizes = await Promise.all(treeOf(root, all).map(bytesOf));
-      return sizes.reduce((sum, bytes) => sum + bytes, 0);
+      const tree = treeOf(root, all);
+      const bytes = sumOf(await Promise.all(tree.map(bytesOf)));
+      const residentBytes = sumOf(tree.map((each) => each.residentBytes));
+      return { pids: tree.map(({ pid }) => pid), bytes, residentBytes };
     }),
   );
+}
+
+/** What is in memory of each of some processes together, which is cheap to ask for; null where the system does not tell so. */
+export async function residentBytesOf(pids: readonly number[]): Promise<number | null> {
+  if (process.platform !== 'linux') return null;
+  const found = await Promise.all(pids.map(lookAt));
+  return sumOf(found.map((each) => each?.residentBytes ?? 0));
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 function treeOf(root: number, all: readonly Found[]): Found[] {
@@ -42,15 +64,15 @@ async function bytesOf({ pid, residentBytes }: Found): Promise<number> {
 
 async function fromProc(): Promise<Found[]> {
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const looks = names.map(async (name) => {
-    const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields.length <= RESIDENT) return [];
-    return [
-      { pid: Number(name), parent: Number(fields[PARENT]), residentBytes: Number(fields[RESIDENT]) * PAGE_BYTES },
-    ];
-  });
-  return (await Promise.all(looks)).flat();
+  const found = await Promise.all(names.map((name) => lookAt(Number(name))));
+  return found.filter((each) => each !== null);
+}
+
+async function lookAt(pid: number): Promise<Found | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (fields.length <= RESIDENT) return null;
+  return { pid, parent: Number(fields[PARENT]), residentBytes: Number(fields[RESIDENT]) * PAGE_BYTES };
 }
 
 async function fromPs(): Promise<Found[]> {

@@ -1,25 +1,36 @@
-import { memoryOfTrees } from '../../platform/process-memory.ts';
+import { memoryOfTrees, residentBytesOf, type TreeMemory } from '../../platform/process-memory.ts';
 
 const INTERVAL_MS = 5_000;
+/** To measure takes milliseconds from whoever waits for a prediction: a process that looks the same is let be for so long. */
+const MEASURED_ANEW_MS = 60_000;
+/** Of what is in memory; less than that looks the same. */
+const SAME = 1 / 16;
 
-/** What model processes take of the machine's memory, measured every few seconds in one look for all of them. */
+type Measured = TreeMemory & { readonly at: number };
+
+/** What model processes take of the machine's memory, looked at every few seconds and measured where that has changed. */
 export class ProcessMemory implements Disposable {
-  readonly #bytes = new Map<number, number>();
-  readonly #timer = setInterval(() => void this.#measure(), INTERVAL_MS).unref();
+  /** Null: not measured yet. */
+  readonly #measured = new Map<number, Measured | null>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(intervalMs = INTERVAL_MS) {
+    this.#timer = setInterval(() => void this.#measure(), intervalMs).unref();
+  }
 
   /** Follows a process and all that comes out of it. Resolves when it has been measured for the first time. */
   async add(pid: number): Promise<void> {
-    this.#bytes.set(pid, 0);
+    this.#measured.set(pid, null);
     await this.#measure();
   }
 
   remove(pid: number): void {
-    this.#bytes.delete(pid);
+    this.#measured.delete(pid);
   }
 
   /** As last measured; 0 of one that is not followed. */
   bytesOf(pid: number): number {
-    return this.#bytes.get(pid) ?? 0;
+    return this.#measured.get(pid)?.bytes ?? 0;
   }
 
   [Symbol.dispose](): void {
@@ -28,11 +39,20 @@ export class ProcessMemory implements Disposable {
 
   /** Never rejects: what cannot be measured now stays as it was. */
   async #measure(): Promise<void> {
-    const pids = [...this.#bytes.keys()];
-    const sizes = await memoryOfTrees(pids).catch(() => []);
+    const looks = [...this.#measured].map(async ([pid, known]) => ((await isSame(known)) ? [] : [pid]));
+    const pids = (await Promise.all(looks)).flat();
+    const trees = await memoryOfTrees(pids).catch(() => []);
     for (const [index, pid] of pids.entries()) {
-      const bytes = sizes[index] ?? 0;
-      if (bytes > 0 && this.#bytes.has(pid)) this.#bytes.set(pid, bytes);
+      const tree = trees[index];
+      if (tree !== undefined && tree.bytes > 0 && this.#measured.has(pid)) {
+        this.#measured.set(pid, { ...tree, at: performance.now() });
+      }
     }
   }
+}
+
+async function isSame(known: Measured | null): Promise<boolean> {
+  if (known === null || performance.now() - known.at > MEASURED_ANEW_MS) return false;
+  const resident = await residentBytesOf(known.pids);
+  return resident !== null && Math.abs(resident - known.residentBytes) <= known.residentBytes * SAME;
 }
