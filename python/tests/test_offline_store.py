@@ -165,6 +165,22 @@ def test_no_entity_rows_give_no_rows_and_what_cannot_be_joined_says_why(shop: Sh
         ask(entity_df="SELECT 1", features=FEATURES)
 
 
+def test_an_entity_row_without_a_time_gets_nulls_and_keeps_its_place(shop: Shop) -> None:
+    entities = pd.DataFrame(
+        {
+            "customer_id": [2, 39, 1, 2],
+            "region": ["north", "west", "south", "østre"],
+            "event_timestamp": pd.to_datetime(["2025-01-15", None, "2025-01-15", None]),
+        }
+    )
+    ask = shop.store.get_historical_features
+    result = ask(entity_df=entities, features=FEATURES).to_df()
+    assert result[["customer_id", "region"]].equals(entities[["customer_id", "region"]])
+    assert result.total.notna().tolist() == [True, False, True, False]
+    timeless = ask(entity_df=entities.assign(event_timestamp=pd.NaT), features=FEATURES).to_df()
+    assert timeless[["total", "visits"]].isna().all(axis=None)
+
+
 def test_files_of_an_older_schema_are_read_as_the_table_is_now(shop: Shop) -> None:
     rows = pd.DataFrame({"customer_id": [1, 2], "event_timestamp": pd.to_datetime("2025-01-01"), "old": [10, 20]})
     shop.table("evolving", rows.astype({"old": "int32"}))

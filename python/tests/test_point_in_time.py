@@ -72,6 +72,13 @@ def test_times_may_lie_as_far_apart_as_they_can_be_written() -> None:
     assert numbers(join) == [1, 2, 3, 1]
 
 
+@pytest.mark.parametrize("times", [[NEVER, 9, NEVER], [NEVER] * 3])
+def test_the_table_may_have_keys_of_which_all_entity_rows_lack_a_time(times: list[int]) -> None:
+    join = PointInTimeJoin(np.array([1, 0, 2]), np.array(times))
+    join.add(TimedRows(0, np.array([-1, 0, 1, 2]), np.array([5, 6, 7, 8]), None))
+    assert numbers(join) == [None, None if times[1] == NEVER else 1, None]
+
+
 def test_of_equal_rows_the_last_one_counts_though_it_may_come_first() -> None:
     join = PointInTimeJoin(np.array([0]), np.array([5]))
     for first, count in ((0, 2), (7, 1), (5, 2)):

@@ -52,9 +52,11 @@ class PointInTimeJoin:
         """
         self._known_at_the_time = known_at_the_time
         self._entity_times = times
+        # Those of rows without a time, too: the table's rows come with the numbers of all keys.
+        key_count = int(keys.max(initial=-1)) + 1
         rows = np.flatnonzero((keys >= 0) & (times != NEVER)).astype(np.int32)
         keys, times = keys[rows], times[rows]
-        of_key = np.bincount(keys, minlength=int(keys.max(initial=-1)) + 2)
+        of_key = np.bincount(keys, minlength=key_count + 1)
         self._starts = np.cumsum(of_key, dtype=np.int32) - of_key.astype(np.int32)  # by key: its first place
         self._is_asked = of_key > 0  # by key; the last one, which -1 takes, is nobody's
         # The halvings that find a place among a key's; they may look beyond the last place.
