@@ -56,15 +56,33 @@ def _away(error: BaseException) -> str | None:
         if seen is None:
             return None
         if isinstance(seen, OperationalError) or (isinstance(seen, DBAPIError) and seen.connection_invalidated):
-            reason = str(seen.orig).strip().split("\n")[0]
-            return f"the feature store's database does not answer: {reason}"
+            return f"the feature store's database does not answer: {_first_line(seen.orig)}"
         if isinstance(seen, PoolTimeoutError):
             return "the feature store's database is busy: no connection came free in time"
         if isinstance(seen, OSError) and "AWS Error" in str(seen):  # Arrow has no kinds of them
             return f"the feature store's warehouse does not answer: {seen}"
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
             return "the disk that the feature store's warehouse is on is full"
+        if _is_lost_file(seen):
+            return f"the feature store's warehouse cannot be used: {_first_line(seen)}"
         if isinstance(seen, ConnectionError):
             return f"the feature store's catalog or warehouse does not answer: {seen}"
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
+
+
+_LOST = (FileNotFoundError, NotADirectoryError, PermissionError)
+_LOST_CODES = (errno.EIO, errno.ENOTCONN, errno.EROFS, errno.ESTALE)
+"""Of a disk that fails or went read-only, and of a network's that is away."""
+
+
+def _is_lost_file(error: BaseException) -> bool:
+    """Whether a file of a table cannot be read or written: one that pyiceberg opened. Of our own it is our fault."""
+    if not isinstance(error, _LOST) and not (isinstance(error, OSError) and error.errno in _LOST_CODES):
+        return False
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(module.split(".")[0] == "pyiceberg" for module in modules)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().split("\n")[0]

@@ -14,6 +14,7 @@ import pyarrow as pa
 from asgard_feast.errors import BridgeError
 from asgard_feast.tables.names import find
 from asgard_feast.tables.schema import evolve
+from asgard_feast.tables.warehouse import refuse_lost_folder
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -46,9 +47,13 @@ class Target:
     """Whether the last transaction that was begun makes the table."""
 
     def begin(self, table: Table | None) -> Transaction:
-        """A transaction in which the table has the wanted columns. An append leaves its columns as they are."""
+        """A transaction in which the table has the wanted columns. An append leaves its columns as they are.
+
+        Raises BridgeError CONFLICT when it cannot have them, UNAVAILABLE when its files have no place.
+        """
         self.is_new = table is None
         if table is None:
+            refuse_lost_folder(self.catalog)
             _make_namespace(self.catalog, self.identifier[0])
             return self.catalog.create_table_transaction(self.identifier, self.wanted)
         transaction = table.transaction()
