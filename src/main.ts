@@ -48,7 +48,7 @@ usage: npm start            (all settings are environment variables)
   ASGARD_LAUNCHERS     Python environments that are kept warm, some 200 MB
                        each, so that their scripts start at once             2
   ASGARD_LOST_AFTER    seconds that the machine of a running job may be silent
-                       before the job is given up                            86400
+                       before other machines give the job up                 86400
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
   ASGARD_REQUEST_LIMIT MiB of a request in JSON, such as rows to predict, 4 to

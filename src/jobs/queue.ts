@@ -138,17 +138,19 @@ export async function attemptSoFar(
 }
 
 /**
- * Open attempts of which nothing was heard for `seconds` since their lease expired, by the database's clock; of a job that
- * has ended already, those whose lease has expired.
+ * Open attempts of other machines of which nothing was heard for `seconds` since their lease expired, by the database's
+ * clock: what this one runs it goes on with, however long it was away. Of a job that has ended already, those of any machine
+ * whose lease has expired.
  */
 export async function silentAttempts(
   database: PrismaClient,
   seconds: number,
+  { machine }: Pick<Worker, 'machine'>,
 ): Promise<Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'machine' | 'place'>[]> {
   return database.$queryRaw`
     SELECT job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", machine, place
     FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
-    WHERE ended_at IS NULL AND lease_expires_at
+    WHERE ended_at IS NULL AND (completed_at IS NOT NULL OR machine <> ${machine}) AND lease_expires_at
       < now() - make_interval(secs => CASE WHEN completed_at IS NULL THEN ${seconds}::int ELSE 0 END)
     ORDER BY job_attempts.id LIMIT 100`;
 }
@@ -164,10 +166,11 @@ export function isUnreachable(
   return endedAt === null && leaseExpiresAt.getTime() + LEASE_SECONDS * 1000 < now.getTime();
 }
 
-/** Ends an attempt whose job has ended already. */
+/** Ends an attempt if its job has ended already. */
 export async function closeAttempt(database: PrismaClient, attemptId: bigint): Promise<void> {
   await database.$executeRaw`
     UPDATE job_attempts SET ended_at = now(), status = training_jobs.status, error = training_jobs.error,
       last_sequence = training_jobs.last_sequence
-    FROM training_jobs WHERE job_attempts.id = ${attemptId} AND ended_at IS NULL AND training_jobs.id = job_id`;
+    FROM training_jobs WHERE job_attempts.id = ${attemptId} AND ended_at IS NULL AND training_jobs.id = job_id
+      AND completed_at IS NOT NULL`;
 }

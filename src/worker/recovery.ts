@@ -18,8 +18,9 @@ export interface RecoveryOptions {
 }
 
 /**
- * Ends what nobody can go on with: attempts on a machine that has been silent for too long are LOST, and what is left on this
- * machine of attempts that are over is removed, so that no script goes on behind a job that has ended.
+ * Ends what nobody can go on with: attempts on another machine that has been silent for too long are LOST, and what is left on
+ * this machine of attempts that are over is removed, so that no script goes on behind a job that has ended. What else is on
+ * this machine is taken over, however long nobody looked after it: its script may run, or have ended well.
  */
 export class Recovery implements AsyncDisposable {
   readonly #options: RecoveryOptions;
@@ -37,7 +38,7 @@ export class Recovery implements AsyncDisposable {
 
   async #sweep(): Promise<void> {
     const { database, executor, lostAfterSeconds, logger, observer } = this.#options;
-    const attempts = await silentAttempts(database, lostAfterSeconds).catch((error: unknown) => {
+    const attempts = await silentAttempts(database, lostAfterSeconds, executor).catch((error: unknown) => {
       logger.error({ err: error }, 'recovery.sweep_failed');
       return [];
     });
@@ -46,7 +47,8 @@ export class Recovery implements AsyncDisposable {
         if (machine === executor.machine) await executor.forget({ jobId, attempt: number, place });
         const error = `worker ${workerId} fell silent while it ran the job, and did not return`;
         const end = { status: 'LOST', error, isInfrastructure: true } as const;
-        const written = await endAttempt(database, jobId, { id, number }, end);
+        // Its machine may have returned since the look: then the attempt is another worker's.
+        const written = await endAttempt(database, jobId, { id, number, workerId }, end);
         if (written !== null) {
           logger.warn({ jobId, attempt: number, written }, 'job.lost');
           if (written === 'ended') observer?.ended('LOST');

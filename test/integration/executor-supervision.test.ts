@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,7 @@ import { ModelService } from '../../src/models/service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { PythonEnvironments, toolchainPython } from '../../src/python/environments.ts';
 import type { ControlMessage } from '../../src/worker/messages.ts';
+import { Recovery } from '../../src/worker/recovery.ts';
 import { Supervision } from '../../src/worker/supervision.ts';
 import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
@@ -524,6 +525,40 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     expect(outputTexts(events)).toEqual([...numbers(3), 'last']);
     expect(events.at(-1)).toMatchObject({ type: 'end', exitCode: 7, lines: 4 });
   });
+
+  it.each([
+    ['has ended well', '', 'COMPLETED'],
+    ['still runs', 'time.sleep(600)\n', 'RUNNING'],
+  ] as const)(
+    'whose script %s after a downtime longer than machines may be silent is gone on with',
+    async (_how, code, status) => {
+      const first = await supervise(`${COUNTER(3, 0)}time.sleep(0.5)\nprint("last", flush=True)\n${code}`);
+      await printed(first.id, '2');
+      first.control.postMessage({ type: 'release' } satisfies ControlMessage);
+      await first.ended;
+      const spool = join(folder, first.id, '1', 'spool');
+      const sign = status === 'RUNNING' ? 'last' : '"exit"';
+      await poll(
+        () => readFile(spool, 'utf8'),
+        (text) => text.includes(sign),
+        LIMIT_MS,
+      );
+      await test.client.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 48 * 3_600_000) } });
+      // A start looks for what nobody can go on with, too, and may do so first.
+      await new Recovery({ ...context, lostAfterSeconds: 60 })[Symbol.asyncDispose]();
+      const [claim] = await takeOverAttempts(test.client, worker('next'), []);
+      if (claim === undefined) throw new Error('there was nothing to take over');
+      const next = goOn(claim);
+      await printed(first.id, 'last');
+      if (status === 'RUNNING') {
+        expect(await jobs.get(first.id)).toMatchObject({ status });
+        next.control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
+      }
+      const { job, events } = await next.ended;
+      expect(job).toMatchObject({ status: status === 'RUNNING' ? 'CANCELLED' : status });
+      expect(outputTexts(events)).toEqual([...numbers(3), 'last']);
+    },
+  );
 
   it('is not disturbed by its former worker, which lets go of it as soon as it notices', async () => {
     const former = await supervise(COUNTER(200, 0.01));

@@ -318,11 +318,13 @@ describe('a lease', () => {
     expect(await takeOverAttempts(database, next, [])).toMatchObject([{ id: before.id, workerId: 'next' }]);
   });
 
-  it('that has been over for a long time shows its attempt as silent', async () => {
+  it('that has been over for a long time shows its attempt as silent to other machines', async () => {
     await submitMany(1);
     const { id, jobId } = await claimOne();
     await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 120_000) } });
-    expect(await silentAttempts(database, 150)).toEqual([]);
-    expect(await silentAttempts(database, 100)).toMatchObject([{ id, jobId, number: 1, workerId: 'worker' }]);
+    const other = { machine: 'another machine' };
+    expect(await silentAttempts(database, 150, other)).toEqual([]);
+    expect(await silentAttempts(database, 100, WORKER)).toEqual([]);
+    expect(await silentAttempts(database, 100, other)).toMatchObject([{ id, jobId, number: 1, workerId: 'worker' }]);
   });
 });

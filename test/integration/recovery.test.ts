@@ -84,6 +84,9 @@ const LOST_AFTER_SECONDS = 60;
 const expire = (seconds = LOST_AFTER_SECONDS + 1) =>
   database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) } });
 
+/** As if all attempts were on a machine that cannot be seen from here. */
+const moveElsewhere = () => database.jobAttempt.updateMany({ data: { machine: 'another machine' } });
+
 /** One look at the attempts, as a start makes it. */
 async function sweep(ended: (status: string) => void = () => {}): Promise<void> {
   const observer = { ended };
@@ -91,8 +94,9 @@ async function sweep(ended: (status: string) => void = () => {}): Promise<void> 
 }
 
 describe('recovery', () => {
-  it('marks a job LOST of whose worker nothing was heard for too long, ends its script and removes its files', async () => {
+  it('marks a job LOST of whose machine nothing was heard for too long', async () => {
     const { jobId, id } = await runAbandoned();
+    await moveElsewhere();
     await expire();
     await sweep();
     await expect(jobs.get(jobId)).resolves.toMatchObject({
@@ -100,8 +104,6 @@ describe('recovery', () => {
       error: expect.stringContaining('a worker that fell silent'),
       completedAt: expect.any(Date),
     });
-    expect(await processesWith(`${jobId}.py`)).toEqual([]);
-    await expect(stat(join(folder, jobId))).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(database.jobAttempt.findUnique({ where: { id } })).resolves.toMatchObject({
       endedAt: expect.any(Date),
     });
@@ -111,10 +113,43 @@ describe('recovery', () => {
       { type: 'end', status: 'LOST', exitCode: null },
     ]);
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+    await executor.forget({ jobId, attempt: 1, place: folder });
+  });
+
+  it('leaves a job of this machine to be taken over, however long nobody looked after it', async () => {
+    const { jobId, id } = await runAbandoned();
+    await expire(1000 * LOST_AFTER_SECONDS);
+    await sweep();
+    expect(await processesWith(`${jobId}.py`)).not.toEqual([]);
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'RUNNING' });
+    await expect(database.jobAttempt.findUnique({ where: { id } })).resolves.toMatchObject({ endedAt: null });
+    await executor.forget({ jobId, attempt: 1, place: folder });
+  });
+
+  it('leaves alone what was taken over between its look and its end', async () => {
+    const { jobId, id } = await runAbandoned();
+    await moveElsewhere();
+    await expire();
+    // Whoever returns takes it over in the moment after the look.
+    const sql = await test.sql();
+    await sql.query('BEGIN');
+    await sql.query('SELECT FROM job_attempts WHERE id = $1 FOR UPDATE', [id]);
+    const swept = sweep();
+    await poll(
+      () => sql.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+      ({ rowCount }) => rowCount === 1,
+    );
+    await sql.query("UPDATE job_attempts SET worker_id = 'returned', lease_expires_at = now() WHERE id = $1", [id]);
+    await sql.query('COMMIT');
+    await swept;
+    await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'RUNNING' });
+    await expect(database.jobAttempt.findUnique({ where: { id } })).resolves.toMatchObject({ endedAt: null });
+    await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
   it('leaves alone what may still be gone on with, what waits, and what has ended', async () => {
     const { jobId } = await runAbandoned();
+    await moveElsewhere();
     await expire(LOST_AFTER_SECONDS - 10);
     const { id: queued } = await jobs.submit(SUBMISSION);
     const { id: ended } = await jobs.submit(SUBMISSION);
@@ -127,20 +162,22 @@ describe('recovery', () => {
     await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
-  it('puts a job with retries left back into the queue, once its script has ended', async () => {
+  it('puts a job with retries left back into the queue', async () => {
     const { jobId } = await runAbandoned();
+    await moveElsewhere();
     await database.trainingJob.update({ where: { id: jobId }, data: { retries: 1 } });
     await expire();
     const told: string[] = [];
     await sweep((status) => void told.push(status));
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'QUEUED', notBefore: expect.any(Date) });
-    expect(await processesWith(`${jobId}.py`)).toEqual([]);
     await expect(database.jobAttempt.findMany()).resolves.toMatchObject([{ number: 1, status: 'LOST' }]);
     expect(told).toEqual([]);
+    await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
   it('by two platforms at once ends the job once, and one of them tells of it', async () => {
     const { jobId } = await runAbandoned();
+    await moveElsewhere();
     await expire();
     const told: string[] = [];
     const tell = (status: string) => void told.push(status);
@@ -149,6 +186,7 @@ describe('recovery', () => {
     const events = await readEvents(database, jobId, 0, 100);
     expect(events.filter(({ type }) => type === 'end')).toHaveLength(1);
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'LOST' });
+    await executor.forget({ jobId, attempt: 1, place: folder });
   });
 
   it('ends and removes what is left here of a job that was given up while this machine was away', async () => {
