@@ -64,7 +64,7 @@ export const inference: Claim = {
         'The load comes from our own generator (`bench/support/connection.ts`): kept connections with one request at a time, written and read as bytes. It takes its share of the same two processors.',
         `The same script with the same seed trained the models for both of Asgard's engines. \`mlflow models serve\` has its defaults. BentoML ${BENTOML.replace(/^.*==/, '')} has its defaults with adaptive batching, serves the scikit-learn model without MLflow's wrapper, and logs no line for a request. All have the same Python and the same libraries.`,
         `Cold: from the first request to its answer for Asgard, whose Python worker is forked from a process that is warm after the training; from the command to the first answer for the peers, where a server is a model's.`,
-        `Memory: proportional set size after the loads; the peers' servers, Asgard's model processes, and for compiled models the whole of the platform's own process, which serves all of them.`,
+        `Memory: proportional set size after the first ${MODELS[0]?.rows.length} answers: the peers' servers, of which each model has its own; Asgard's model processes; and for a compiled model, what the platform's own process, which has them all, grew by when it was loaded and asked (of which much is the requests').`,
       ],
     };
   },
@@ -102,8 +102,8 @@ async function loadOnAsgard({ url, pid }: Asgard, engine: Engine, model: ModelTo
     if (engine === 'onnx') return totalMib(processes.filter((process) => process.pid === pid));
     return totalMib(processes.filter(({ command }) => command.includes('model_process.py')));
   };
-  // Those of the models before it; a compiled model is in the platform's own process, with all others.
-  const before = engine === 'onnx' ? 0 : await mibNow();
+  // The platform itself, or the processes of the models before it.
+  const before = await mibNow();
   const startedAt = performance.now();
   const response = await fetch(url + predictor.path, {
     method: 'POST',
@@ -137,6 +137,13 @@ async function measureModel(bench: Bench, model: ModelToServe, servers: Servers)
   if (!others.every((each) => isDeepStrictEqual(each, predictions))) {
     throw new Error(`the predictions differ: ${JSON.stringify([predictions, ...others])}`);
   }
+  const values = async (pick: (server: Server) => number | Promise<number>) => ({
+    onnx: await pick(servers.onnx),
+    python: await pick(servers.python),
+    mlflow: await pick(servers.mlflow),
+    bento: await pick(servers.bento),
+  });
+  const mib = await values((server) => server.mib());
   const [rounds, seconds] = sizes(bench);
   const figures: Figure[] = [];
   for (const clients of CLIENTS) {
@@ -148,16 +155,10 @@ async function measureModel(bench: Bench, model: ModelToServe, servers: Servers)
     const [onnx = [], python = [], mlflow = [], bento = []] = await alternately(rounds, loads, signal);
     figures.push(...loadFigures(model, clients, { onnx, python, mlflow, bento }));
   }
-  const values = async (pick: (server: Server) => number | Promise<number>) => ({
-    onnx: await pick(servers.onnx),
-    python: await pick(servers.python),
-    mlflow: await pick(servers.mlflow),
-    bento: await pick(servers.bento),
-  });
   const lower = { unit: 'ms', better: 'lower' } as const;
   figures.push(...beside(`${model.title}, cold`, lower, await values(({ coldMs }) => coldMs)));
   const memory = { unit: 'MiB', better: 'lower' } as const;
-  figures.push(...beside(`${model.title}, memory`, memory, await values(({ mib }) => mib())));
+  figures.push(...beside(`${model.title}, memory`, memory, mib));
   return figures;
 }
 

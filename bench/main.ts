@@ -7,17 +7,18 @@ import { messageOf } from '../src/platform/errors.ts';
 import { CLAIMS } from './claims.ts';
 import { Bench, type Claim } from './support/bench.ts';
 import { type Description, describeMachine, describeVersions } from './support/machine.ts';
-import { figureLines, fillIn, type MeasuredClaim, type Results } from './support/report.ts';
+import { figureLines, fillIn, fillInHighlights, type MeasuredClaim, type Results } from './support/report.ts';
 
 const RESULTS = join(PROJECT_ROOT, 'bench', 'results.json');
 const PAGE = join(PROJECT_ROOT, 'docs', 'benchmarks.md');
+const README = join(PROJECT_ROOT, 'README.md');
 
 const HELP = `usage: npm run bench [-- [NAME…] [--write | --quick]]
 
 Measures Asgard beside its peers on this machine, in one run: ours, the peer's, and how many times better ours is.
 
   NAME      only this claim: ${CLAIMS.map(({ name }) => name).join(', ')}
-  --write   what was measured takes its place in bench/results.json and in the tables of docs/benchmarks.md
+  --write   what was measured takes its place in bench/results.json and in the tables of docs/benchmarks.md and README.md
   --quick   small numbers that only prove that the benchmark works
   --help    this text
 
@@ -79,6 +80,7 @@ async function write(claim: Omit<MeasuredClaim, 'asgard'>, { asgard = '', ...ver
   };
   await writeFile(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
   await writeFile(PAGE, fillIn(await readFile(PAGE, 'utf8'), results));
+  await writeFile(README, fillInHighlights(await readFile(README, 'utf8'), results));
 }
 
 async function withBench<T>(isQuick: boolean, signal: AbortSignal, work: (bench: Bench) => Promise<T>): Promise<T> {

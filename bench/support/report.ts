@@ -1,5 +1,6 @@
 import type { Measured } from './bench.ts';
 import { type Figure, ratioOf } from './figures.ts';
+import { HIGHLIGHTS } from './highlights.ts';
 
 /** What a claim came to when it was measured last. */
 export interface MeasuredClaim extends Measured {
@@ -50,12 +51,32 @@ function settingMarkdown({ machine, versions }: Results): string {
 }
 
 /**
- * A page with what stands between its markers, `<!-- NAME -->` and `<!-- /NAME -->`, made anew: `setting`, and one a claim.
+ * The page of all figures with what stands between its markers, `<!-- NAME -->` and `<!-- /NAME -->`, made anew: `setting`, and one a
+ * claim.
  * @throws Error naming a marker that the page does not have
  */
 export function fillIn(page: string, results: Results): string {
-  const parts = new Map([['setting', settingMarkdown(results)]]);
-  for (const claim of results.claims) parts.set(claim.name, claimMarkdown(claim));
+  const claims = results.claims.map((claim) => [claim.name, claimMarkdown(claim)] as const);
+  return filledIn(page, new Map([['setting', settingMarkdown(results)], ...claims]));
+}
+
+/**
+ * The README with its table of some figures, between `<!-- measured -->` and `<!-- /measured -->`, made anew.
+ * @throws Error naming what was not measured, or when it has no such place
+ */
+export function fillInHighlights(readme: string, { claims }: Results): string {
+  const rows = HIGHLIGHTS.map(({ claim: name, what, peer, title }) => {
+    const figures = claims.find((claim) => claim.name === name)?.figures ?? [];
+    const found = figures.find((figure) => figure.what === what && figure.peer?.name === peer);
+    if (found === undefined) throw new Error(`${name} has no figure "${what}" beside ${peer}`);
+    const [, ours, by, theirs, ratio] = cellsOf(found);
+    return [title, ours, theirs, by, ratio];
+  });
+  const table = [['', 'Asgard', 'peer', '', 'ratio'], ['---', '---:', '---:', '---', '---:'], ...rows];
+  return filledIn(readme, new Map([['measured', table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')]]));
+}
+
+function filledIn(page: string, parts: ReadonlyMap<string, string>): string {
   let filled = page;
   for (const [name, text] of parts) {
     const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];

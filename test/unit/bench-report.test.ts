@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CLAIMS } from '../../bench/claims.ts';
 import { type Figure, median, percentile, ratioOf } from '../../bench/support/figures.ts';
-import { figureLines, fillIn, type Results } from '../../bench/support/report.ts';
+import { figureLines, fillIn, fillInHighlights, type Results } from '../../bench/support/report.ts';
 import { PROJECT_ROOT } from '../../src/config.ts';
 
 const LATENCY: Figure = {
@@ -49,6 +49,18 @@ describe('statistics', () => {
   });
 });
 
+describe('what is in the repository', () => {
+  it('says on both pages what was measured', async () => {
+    const read = (...path: string[]) => readFile(join(PROJECT_ROOT, ...path), 'utf8');
+    const results: Results = JSON.parse(await read('bench', 'results.json'));
+    const [page, readme] = [await read('docs', 'benchmarks.md'), await read('README.md')];
+    // The cells of a table stand one below the other there.
+    const plain = (markdown: string) => markdown.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
+    expect(plain(fillIn(page, results))).toBe(plain(page));
+    expect(plain(fillInHighlights(readme, results))).toBe(plain(readme));
+  });
+});
+
 describe('the page of benchmarks', () => {
   it('takes the figures of every claim between its markers, and nothing else of it changes', async () => {
     const page = await readFile(join(PROJECT_ROOT, 'docs', 'benchmarks.md'), 'utf8');
@@ -81,5 +93,8 @@ describe('the page of benchmarks', () => {
 
   it('is refused without a marker, by name', () => {
     expect(() => fillIn('<!-- setting --> <!-- /setting -->', resultsOf(LATENCY))).toThrow('<!-- guide-table -->');
+    expect(() => fillInHighlights('', resultsOf(LATENCY))).toThrow(
+      /^job-overhead has no figure .+ beside plain subprocess/,
+    );
   });
 });
