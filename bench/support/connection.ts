@@ -13,9 +13,8 @@ interface Asked {
 }
 
 /**
- * A connection that is kept, with one request at a time. It costs some hundredths of a millisecond a request, so that a load from
- * the machine that is measured takes little of it: Node's own clients cost as much as a fast server does. It reads answers
- * that have a `content-length` or come in chunks.
+ * A connection that is kept, with one request at a time. It does less for a request than clients for all purposes, so that a load from
+ * the machine that is measured takes little of it. It reads answers that have a `content-length` or come in chunks.
  */
 export class Connection implements Disposable {
   readonly #socket: Socket;

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { Pool } from 'undici';
 import { Connection, requestBytes } from './connection.ts';
 import { percentile } from './figures.ts';
 
@@ -54,10 +52,9 @@ export async function load({ url, clients, seconds, signal, next }: LoadOptions)
       const request = next();
       const bytes = bytesOf(request);
       const sentAt = performance.now();
-      const { status, text } = await connection.ask(bytes);
+      await askFor(request, connection, bytes);
       now = performance.now();
       times.push(now - sentAt);
-      if (status !== 200 || !text.includes(request.expects)) throw notExpected(request, status, text);
     }
   };
   await Promise.all(opened.map(client));
@@ -81,37 +78,34 @@ export async function latencies(
   subjects: readonly Subject[],
   { blocks, warmUp, requests, signal }: { blocks: number; warmUp: number; requests: number; signal: AbortSignal },
 ): Promise<number[][]> {
-  const pools = subjects.map(({ url }) => new Pool(url, { connections: 1, pipelining: 1 }));
-  const times = subjects.map((): number[] => []);
-  try {
-    for (let block = 0; block < warmUp + blocks; block += 1) {
-      for (const [index, pool] of pools.entries()) {
-        for (let sent = 0; sent < requests; sent += 1) {
-          const request = subjects[index]?.next();
-          if (request === undefined) continue;
-          const sentAt = performance.now();
-          await send(pool, request, signal);
-          if (block >= warmUp) times[index]?.push(performance.now() - sentAt);
-        }
+  using stack = new DisposableStack();
+  const servers = await Promise.all(
+    subjects.map(async ({ url, next }) => ({
+      url,
+      next,
+      connection: await Connection.open(url),
+      times: [] as number[],
+    })),
+  );
+  for (const { connection } of servers) stack.use(connection);
+  for (let block = 0; block < warmUp + blocks; block += 1) {
+    for (const { url, next, connection, times } of servers) {
+      for (let sent = 0; sent < requests; sent += 1) {
+        signal.throwIfAborted();
+        const request = next();
+        const bytes = requestBytes(url, request.path, request.body);
+        const sentAt = performance.now();
+        await askFor(request, connection, bytes);
+        if (block >= warmUp) times.push(performance.now() - sentAt);
       }
     }
-    return times;
-  } finally {
-    await Promise.race([Promise.all(pools.map((pool) => pool.destroy())), delay(1000)]);
   }
+  return servers.map(({ times }) => times);
 }
 
-async function send(pool: Pool, request: LoadRequest, signal: AbortSignal): Promise<void> {
-  const { path, body, expects } = request;
-  const answer = await pool.request({
-    path,
-    signal,
-    ...(body === undefined
-      ? { method: 'GET' }
-      : { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
-  });
-  const text = await answer.body.text();
-  if (answer.statusCode !== 200 || !text.includes(expects)) throw notExpected(request, answer.statusCode, text);
+async function askFor(request: LoadRequest, connection: Connection, bytes: Buffer): Promise<void> {
+  const { status, text } = await connection.ask(bytes);
+  if (status !== 200 || !text.includes(request.expects)) throw notExpected(request, status, text);
 }
 
 function notExpected({ path }: LoadRequest, status: number, text: string): Error {
@@ -120,14 +114,12 @@ function notExpected({ path }: LoadRequest, status: number, text: string): Error
 
 /** Whether a server gives a good answer to a request. */
 export async function isAnswered(url: string, request: LoadRequest, signal: AbortSignal): Promise<boolean> {
-  const pool = new Pool(url);
   try {
-    await send(pool, request, signal);
+    using connection = await Connection.open(url);
+    await askFor(request, connection, requestBytes(url, request.path, request.body));
     return true;
   } catch {
     signal.throwIfAborted();
     return false;
-  } finally {
-    await pool.destroy();
   }
 }

@@ -46,7 +46,7 @@ export function siteRefusal({ method, headers, host }: Sender, rules: SiteRules)
   return isPage ? undefined : forbidden('a page of another site may not load this');
 }
 
-/** What most clients send; to read a URL costs a hundred times as much as to see that it is one of these. */
+/** What most clients send; to read a URL costs much more than to see that it is one of these. */
 const USUAL_HOST = /^(localhost|127\.0\.0\.1)(:\d{1,5})?$/;
 
 function namesThisMachine(host: string): boolean {
