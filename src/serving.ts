@@ -102,7 +102,7 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   );
   const begin = (startWarm: StartWarm) => {
     forking = startWarm;
-    void preloadModels({ models: serving.preload, served, mlflow, logger, signal: stop.signal });
+    void preloadModels({ models: serving.preload, served, gate, mlflow, logger, signal: stop.signal });
   };
   return { served, gate, filesFolder, begin };
 }

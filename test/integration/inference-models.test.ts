@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ServableGate } from '../../src/inference/check/servable-gate.ts';
 import type { LoadModel } from '../../src/inference/engine.ts';
 import { preloadModels } from '../../src/inference/preload.ts';
 import { PythonLoader } from '../../src/inference/python/load-python.ts';
@@ -10,6 +11,7 @@ import { ServedModels } from '../../src/inference/served-models.ts';
 import { InferenceService } from '../../src/inference/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelFiles } from '../../src/models/model-files.ts';
+import { recordCheck, type ServableKey, servableVersions } from '../../src/models/servable-versions.ts';
 import { ModelService } from '../../src/models/service.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import type { PythonEnvironments } from '../../src/python/environments.ts';
@@ -65,6 +67,13 @@ function servedWith(prepare: PythonEnvironments['prepare'], memoryBytes = 2 ** 4
 }
 
 const ready = async () => TOOLCHAIN_ENVIRONMENT;
+
+/** A logger, and what it was told. */
+function logOf() {
+  const lines: Record<string, unknown>[] = [];
+  const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  return { logger, lines };
+}
 
 /** Registers a pickle, as the artifact of a run, as a version of a model. */
 async function register(name: string, pickle: string) {
@@ -163,6 +172,62 @@ describe('predictions', () => {
   });
 });
 
+describe('versions', () => {
+  test('that were refused are passed over by whoever asks for the newest', async () => {
+    const name = uniqueName('model');
+    const [first, second] = [await register(name, constantModel(1)), await register(name, constantModel(2))];
+    const third = await register(name, 'no pickle');
+    await recordCheck(database.client, first, null, { refusal: null });
+    await recordCheck(database.client, third, null, { refusal: 'it cannot be loaded' });
+    await using served = servedWith(ready);
+    const check = () => Promise.reject(new Error('all were tried'));
+    await using servable = new ServableGate({ database: database.client, checks: { check } });
+    const checks = (versions: readonly ServableKey[]) => servableVersions(database.client, versions);
+    const service = () => new InferenceService({ models, served, servable, checks });
+    const answered = async (version?: string) => {
+      const { modelVersion, predictions } = await service().predict(asking(name, version));
+      return [modelVersion, predictions];
+    };
+    // The second was not tried yet: until it was, the first is the newest that is known to work.
+    for (const version of [undefined, 'latest']) expect(await answered(version)).toEqual(['1', [1]]);
+    await recordCheck(database.client, second, null, { refusal: null });
+    for (const version of [undefined, 'latest']) expect(await answered(version)).toEqual(['2', [2]]);
+    await expect(answered('3')).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+
+  test('that an alias is moved to and that do not load cost no request: the one before goes on, until one loads', async () => {
+    const name = uniqueName('model');
+    for (const pickle of [constantModel(1), 'no pickle', constantModel(3)]) await register(name, pickle);
+    const move = (version: string) => call('POST', 'registered-models/alias', { name, alias: 'champion', version });
+    await move('1');
+    await using served = servedWith(ready);
+    const log = logOf();
+    const service = new InferenceService({ models, served, logger: log.logger });
+    const value = async () => (await service.predict(asking(`${name}@champion`))).predictions[0];
+    expect(await value()).toBe(1);
+    await move('2');
+    const failed = () => log.lines.filter(({ msg }) => msg === 'model.not_switched');
+    // It is tried again, and again in vain.
+    const answers = new Set<unknown>();
+    await poll(
+      async () => answers.add(await value()) && failed().length,
+      (count) => count === 2,
+      30_000,
+    );
+    expect([...answers]).toEqual([1]);
+    expect(failed()[0]).toMatchObject({ name, version: '2', reason: expect.stringContaining('could not be loaded') });
+    await move('3');
+    await poll(
+      async () => answers.add(await value()) && log.lines,
+      (lines) => lines.some(({ msg }) => msg === 'model.switched'),
+      30_000,
+    );
+    expect(await value()).toBe(3);
+    answers.delete(3);
+    expect([...answers]).toEqual([1]);
+  });
+});
+
 describe('loading a model', () => {
   test('that fails leaves no file, is shared by those who ask meanwhile, and is tried again', async () => {
     const version = await register(uniqueName('model'), 'no pickle');
@@ -258,8 +323,25 @@ describe('loading a model', () => {
       { name, alias: 'champion' },
     ];
     const { signal } = new AbortController();
-    await preloadModels({ models, served, mlflow: client, logger: pino({ level: 'silent' }), signal });
+    const gate = { pass: async () => {} };
+    await preloadModels({ models, served, gate, mlflow: client, logger: pino({ level: 'silent' }), signal });
     expect(served.list().length).toBe(1);
+  });
+
+  test('before anybody asks leaves out what was refused', async () => {
+    const name = uniqueName('model');
+    const refused = await register(name, constantModel(1));
+    await recordCheck(database.client, refused, null, { refusal: 'it raises' });
+    await call('POST', 'registered-models/alias', { name, alias: 'champion', version: '1' });
+    await using served = servedWith(ready);
+    const check = () => Promise.reject(new Error('it was tried already'));
+    await using gate = new ServableGate({ database: database.client, checks: { check } });
+    const log = logOf();
+    const models = [{ name, alias: 'champion' }];
+    const { signal } = new AbortController();
+    await preloadModels({ models, served, gate, mlflow: client, logger: log.logger, signal });
+    expect(served.list()).toEqual([]);
+    expect(log.lines).toMatchObject([{ msg: 'model.not_preloaded', reason: expect.stringContaining('it raises') }]);
   });
 
   test('ends the one that was used least recently when there is no room for both, but none with requests', async () => {

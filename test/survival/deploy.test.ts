@@ -13,7 +13,7 @@ afterAll(() => folder[Symbol.asyncDispose]());
 const KILLED_AFTER_MS = [0, 150, 500, 1200, 2500];
 const DEPLOYED_WITHIN_MS = 120_000;
 
-test('an alias names what a completed job registered, whenever the platform is killed in between', {
+test('an alias names what a completed job registered, whenever the platform is killed in between, and preloads it', {
   timeout: 900_000,
 }, async () => {
   await using gate = await Gate.create();
@@ -24,8 +24,17 @@ wait("end ${round}")
   for (const [round, killedAfterMs] of KILLED_AFTER_MS.entries()) {
     let id = '';
     {
-      await using platform = await folder.start();
+      await using platform = await folder.start({ ASGARD_PRELOAD_MODELS: 'deployed@champion' });
       await platform.ready();
+      // What the round before deployed is there though nobody has asked for it.
+      if (round > 0) {
+        const [served] = await poll(
+          () => platform.client.servedModels(),
+          (models) => models.length > 0,
+          DEPLOYED_WITHIN_MS,
+        );
+        expect(served).toMatchObject({ name: 'deployed', version: String(round) });
+      }
       const names = { scriptName: 'train.py', experimentName: 'deployed', modelName: 'deployed' };
       ({ id } = await platform.client.registry.deploy({ ...names, script: script(round) }));
       await gate.told(`saved ${round}`);

@@ -30,18 +30,29 @@ export async function storeCompiled(database: PrismaClient, { file, description 
   return key;
 }
 
-/** What was kept under a key; null when it is not there. @throws Error when it is not what was kept */
+/** What the database has under a key is not what was kept: reading it again gives nothing else. */
+export class DamagedError extends Error {
+  constructor(key: string, cause?: unknown) {
+    super(`compiled model ${key} is damaged`, { cause });
+    this.name = 'DamagedError';
+  }
+}
+
+/** What was kept under a key; null when it is not there. @throws DamagedError; whatever the database does */
 export async function loadCompiled(database: PrismaClient, key: string): Promise<CompiledFile | null> {
   const found = await database.compiledModel.findUnique({ where: { key } });
   if (found === null) return null;
+  const damaged = (cause: unknown) => Promise.reject(new DamagedError(key, cause));
   const parts: Buffer[] = [];
   for (let part = 0; part * PART_BYTES < MAX_FILE_BYTES; part += 1) {
     const row = await database.compiledModelPart.findUnique({ where: { key_part: { key, part } } });
     if (row === null) break;
-    parts.push(await decompress(row.content, { maxOutputLength: PART_BYTES }));
+    parts.push(await decompress(row.content, { maxOutputLength: PART_BYTES }).catch(damaged));
   }
-  const compiled = { file: Buffer.concat(parts), description: compiledDescription.parse(found.description) };
-  if (keyOf(compiled.file, compiled.description) !== key) throw new Error(`compiled model ${key} is damaged`);
+  const { data: description, error } = compiledDescription.safeParse(found.description);
+  if (description === undefined) throw new DamagedError(key, error);
+  const compiled = { file: Buffer.concat(parts), description };
+  if (keyOf(compiled.file, compiled.description) !== key) throw new DamagedError(key);
   return compiled;
 }
 

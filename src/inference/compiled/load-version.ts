@@ -4,7 +4,7 @@ import { servableVersion } from '../../models/servable-versions.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { LoadContext, LoadModel, ServedModel } from '../engine.ts';
 import { CompiledModel } from './compiled-model.ts';
-import { loadCompiled } from './compiled-store.ts';
+import { type CompiledFile, DamagedError, loadCompiled } from './compiled-store.ts';
 import { VersionModel } from './version-model.ts';
 
 export interface VersionLoaderOptions {
@@ -32,18 +32,30 @@ export class VersionLoader {
     return VersionModel.load(options, signal);
   }
 
-  /** Whatever is wrong with a compiled model, Python serves the version. */
+  /** Whatever is wrong with a compiled model, Python serves the version; for good only what does not pass keeps it there. */
   async #findCompiled(version: ModelVersion): Promise<CompiledModel | 'pending' | null> {
-    const { database, logger } = this.#options;
+    const { logger } = this.#options;
+    const event = { name: version.name, version: version.version };
+    let found: CompiledFile | 'pending' | null;
     try {
-      const record = await servableVersion(database, version);
-      if (record === null || record.compileStatus === 'PENDING') return 'pending';
-      if (record.compiledKey === null) return null;
-      const compiled = await loadCompiled(database, record.compiledKey);
-      return compiled === null ? null : await CompiledModel.load(compiled.file, compiled.description);
+      found = await this.#readCompiled(version);
     } catch (error) {
-      logger.warn({ name: version.name, version: version.version, err: error }, 'model.compiled_not_loaded');
+      logger.warn({ ...event, err: error }, 'model.compiled_not_read');
+      return error instanceof DamagedError ? null : 'pending';
+    }
+    if (found === null || found === 'pending') return found;
+    try {
+      return await CompiledModel.load(found.file, found.description);
+    } catch (error) {
+      logger.warn({ ...event, err: error }, 'model.compiled_not_loaded');
       return null;
     }
+  }
+
+  async #readCompiled(version: ModelVersion): Promise<CompiledFile | 'pending' | null> {
+    const { database } = this.#options;
+    const record = await servableVersion(database, version);
+    if (record === null || record.compileStatus === 'PENDING') return 'pending';
+    return record.compiledKey === null ? null : loadCompiled(database, record.compiledKey);
   }
 }
