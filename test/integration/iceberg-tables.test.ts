@@ -114,6 +114,22 @@ describe('a table', () => {
     expect(listed).toContainEqual({ schema: 'gold', name: table });
   });
 
+  test('is replaced by a file with its columns in another order and of other types, each under its own name', async () => {
+    const table = uniqueName('turned').replaceAll('-', '_');
+    await send('PUT', table, 'a,b,c\n1,2,x\n');
+    expect(await send('PUT', table, 'c,b,a\ny,3,4\n')).toMatchObject({ status: 200 });
+    expect((await get(table)).body.rows).toEqual([{ a: 4, b: 3, c: 'y' }]);
+    expect(await send('PUT', table, 'a,b,c\n5,0.5,z\n')).toMatchObject({ status: 200 });
+    expect((await get(table)).body).toMatchObject({
+      columns: [
+        { name: 'a', type: 'long' },
+        { name: 'c', type: 'string' },
+        { name: 'b', type: 'double' },
+      ],
+      rows: [{ a: 5, b: 0.5, c: 'z' }],
+    });
+  });
+
   test('is written from Parquet, with types that are given', async () => {
     const table = uniqueName('parquet').replaceAll('-', '_');
     const path = join(features.folder, 'two.parquet');

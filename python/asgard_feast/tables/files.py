@@ -82,7 +82,7 @@ class DataFiles:
                 if (values := batch.column(name)).null_count > 0:
                     row = first + values.is_null().index(True).as_py()
                     raise refused([cell_issue(row, name, "is empty, and the table requires a value")])
-            yield batch.cast(self._schema)
+            yield batch.select(self._schema.names).cast(self._schema)  # the file's columns may be in another order
             first += batch.num_rows
 
 
