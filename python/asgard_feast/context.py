@@ -80,6 +80,10 @@ class Context:
         """A pyiceberg catalog. Raises BridgeError NOT_FOUND when there is none of this name."""
         return self._shared.catalogs.get(name)
 
+    def wait_for_feast(self) -> None:
+        """Returns once Feast is imported: what imports it meanwhile finds it half-made."""
+        self._shared.wait_for_feast()
+
     @property
     def store(self) -> FeatureStore:
         """Feast's store, shared by all requests: who writes takes a lock of its own."""

@@ -6,11 +6,13 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from asgard_feast.context import Context
 from asgard_feast.errors import BridgeError
 from asgard_feast.tables.names import find
 from asgard_feast.tables.schema import evolve
@@ -38,13 +40,18 @@ class OutdatedError(Exception):
 class Target:
     """What a write is to do to which table."""
 
-    catalog: Catalog
+    context: Context
     identifier: tuple[str, str]
     wanted: pa.Schema
     is_append: bool
     write_id: str
     is_new: bool = field(default=False, init=False)
     """Whether the last transaction that was begun makes the table."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that the table is in."""
+        return self.context.catalog()
 
     def begin(self, table: Table | None) -> Transaction:
         """A transaction in which the table has the wanted columns. An append leaves its columns as they are.
@@ -71,8 +78,8 @@ class Target:
 def commit(target: Target, schema: Schema, files: list[DataFile]) -> tuple[Table, Snapshot]:
     """Makes the files a snapshot of the table: all that it has, or added to what it has.
 
-    Raises OutdatedError when they are not for the columns that it has by now. Whatever else is raised but BridgeError
-    leaves open whether it was done.
+    Raises OutdatedError when they are not for the columns that it has by now, BridgeError CONFLICT when feature views
+    need a column that they take away. Whatever else is raised leaves open whether it was done.
     """
     from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationException
 
@@ -85,8 +92,9 @@ def commit(target: Target, schema: Schema, files: list[DataFile]) -> tuple[Table
             if transaction.table_metadata.schema() != schema:
                 raise OutdatedError
             try:
-                snapshot_id = _stage(target, transaction, table, files)
-                done = transaction.commit_transaction()
+                with _changing_columns(target, table, schema):
+                    snapshot_id = _stage(target, transaction, table, files)
+                    done = transaction.commit_transaction()
                 return done, _found(done, snapshot_id)
             except (CommitFailedException, TableAlreadyExistsError, ValidationException):
                 # Of another process.
@@ -100,6 +108,18 @@ def earlier(table: Table, write_id: str) -> Snapshot | None:
         if snapshot.summary is not None and snapshot.summary.additional_properties.get(WRITE_ID) == write_id:
             return snapshot
     return None
+
+
+def _changing_columns(target: Target, table: Table | None, after: Schema) -> AbstractContextManager[None]:
+    """To be held for the commit. It costs nothing where all columns stay: no view can miss any then."""
+    there = {field.field_id for field in after.fields}
+    gone = [] if table is None else [field.name for field in table.schema().fields if field.field_id not in there]
+    if not gone:
+        return nullcontext()
+    target.context.wait_for_feast()
+    from asgard_feast.tables.columns_in_use import taking_columns
+
+    return taking_columns(target.context, *target.identifier, gone, after)
 
 
 def _stage(target: Target, transaction: Transaction, table: Table | None, files: list[DataFile]) -> int:

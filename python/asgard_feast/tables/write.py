@@ -33,7 +33,8 @@ def write(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     told again.
 
     Gives `{"created", "columns", "snapshot"}`. Raises BridgeError INVALID_INPUT that leads to the row and column which
-    cannot be taken, NOT_FOUND when there is nothing to append to, CONFLICT when others kept changing the table.
+    cannot be taken, NOT_FOUND when there is nothing to append to, CONFLICT when feature views need a column that it
+    would take away, or others kept changing the table.
     """
     identifier = new_identifier(params)
     for _ in range(MAX_TRIES):
@@ -59,7 +60,7 @@ def _write(context: Context, identifier: tuple[str, str], params: dict[str, Any]
             )
     source = open_input(Path(params["path"]), params["media_type"])
     wanted = _columns(source, params, table)
-    target = Target(catalog, identifier, wanted, is_append=is_append, write_id=params["write_id"])
+    target = Target(context, identifier, wanted, is_append=is_append, write_id=params["write_id"])
     transaction = target.begin(table)
     files = DataFiles(transaction)
     written = files.write(_watched(context, source.batches(wanted)))

@@ -157,19 +157,20 @@ def _timestamp_issues(
     column = columns.get(name)
     if column is None:
         yield _no_column(["source", field], definition, name, columns)
-    elif not _is_timestamp(column):
+    elif not is_timestamp(column.field_type):
         possible = _timestamps(columns)
         instead = f"{definition.table_name} has {', '.join(possible[:20]) or 'no such column'}"
         message = f'the column "{name}" is {column.field_type}, and must be timestamp or timestamptz; {instead}'
         yield _issue(["source", field], message, "type_error")
 
 
-def _is_timestamp(column: NestedField) -> bool:
-    return isinstance(column.field_type, (TimestampType, TimestamptzType))
+def is_timestamp(column: IcebergType) -> bool:
+    """Whether a column of this type can be the time of a row."""
+    return isinstance(column, (TimestampType, TimestamptzType))
 
 
 def _timestamps(columns: dict[str, NestedField]) -> list[str]:
-    return [name for name, column in columns.items() if _is_timestamp(column)]
+    return [name for name, column in columns.items() if is_timestamp(column.field_type)]
 
 
 def _no_column(path: list[str | int], definition: Definition, name: str, columns: dict[str, NestedField]) -> Issue:

@@ -59,9 +59,9 @@ _HELD: dict[str, dict[type[IcebergType], Limits | None]] = {
 
 
 def holds(dtype: str, column: IcebergType) -> bool:
-    """Whether a column of this type can be declared so, its values permitting."""
+    """Whether a column of this type can be declared so, its values permitting. Of a type that is none of ours: no."""
     element, element_type = _element(dtype, column)
-    return element_type is not None and type(element_type) in _HELD[element]
+    return element_type is not None and type(element_type) in _HELD.get(element, {})
 
 
 def limits(dtype: str, column: IcebergType) -> Limits | None:

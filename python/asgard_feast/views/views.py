@@ -22,6 +22,8 @@ from asgard_feast.views.sample import sample
 from asgard_feast.views.source_table import find_table
 from asgard_feast.views.write import delete_unused, write_view
 
+MAX_TRIES = 5
+
 
 def plan(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     """What applying a definition would do, and what the table's first rows say of it. Writes nothing.
@@ -46,10 +48,21 @@ def plan(context: Context, params: dict[str, Any]) -> dict[str, Any]:
 def apply(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Makes a view what a definition says: `{"action": "created"|"changed"|"unchanged", "changes", "view"}`.
 
-    Raises BridgeError INVALID_INPUT with every mistake, CONFLICT when a service stands in the way; nothing is written
-    then.
+    Raises BridgeError INVALID_INPUT with every mistake, CONFLICT when a service stands in the way or others kept
+    changing the table; nothing is written then.
     """
-    definition, _, entities = _check_against_table(context, Definition.of(params))
+    definition = Definition.of(params)
+    for _ in range(MAX_TRIES):
+        context.raise_if_cancelled()
+        done = _apply(context, definition)
+        if done is not None:
+            return done
+    raise BridgeError("CONFLICT", f"others keep changing {definition.table_name}: try again when they are done")
+
+
+def _apply(context: Context, asked: Definition) -> dict[str, Any] | None:
+    """None: the table is gone or has got other columns since they were checked, and nothing was written."""
+    definition, table, entities = _check_against_table(context, asked)
     with registry_change(context.store) as change:
         state = _check_against_registry(change.connection, change.project, definition, entities)
         before = state.record(definition.name)
@@ -58,9 +71,10 @@ def apply(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         found = changes(before, record_of(view))
         action = _action(before, record_of(view))
         if action != "unchanged":
-            # Whoever deletes a table holds the same lock.
-            if isinstance(gone := find_table(context, definition), dict):
-                raise _refusal(definition, [gone])
+            # Whoever deletes a table, or takes columns off it, holds the same lock.
+            now = find_table(context, definition)
+            if isinstance(now, dict) or now.schema() != table.schema():
+                return None
             write_view(change, state, view, members, found)
         stored = record_of(change.registry.get_feature_view(view.name, change.project))
     return {"action": action, "changes": found, "view": stored}

@@ -72,7 +72,7 @@ export function icebergRoutes({ tables }: Pick<RestServices, 'tables'>): Fastify
           ...WRITE,
           operationId: 'replaceTable',
           summary: 'Make a table, or replace its content',
-          description: `The rows become all that the table has. Its columns become the file’s; one that it had before keeps its type where all values fit. ${FILE_RULES}`,
+          description: `The rows become all that the table has. Its columns become the file’s; one that it had before keeps its type where all values fit. Refused where it would take a column from a feature view. ${FILE_RULES}`,
           response: { ...FAILURES, 200: tableWriteAnswer, 201: tableWriteAnswer },
         },
       },
