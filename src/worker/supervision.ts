@@ -60,6 +60,7 @@ export class Supervision {
   #exit: ExitRecord | undefined;
   #scriptEnd: ScriptEnd | undefined;
   #claimedAt: Date | null = null;
+  #logged: Promise<unknown> | undefined;
 
   constructor(context: SupervisorContext, claim: Claim, control: MessagePort) {
     this.#context = context;
@@ -90,9 +91,7 @@ export class Supervision {
       // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
       if (this.#exit === undefined && (await this.#isHeld())) await this.#forget();
       const runId = end.runId ?? (await retry(() => this.#lastRunId(), WRITTEN_END));
-      if (runId !== null) {
-        await Promise.all([logLock(this.#context, this.#claim, runId), logFeatureReads(this.#context, this.#claim)]);
-      }
+      if (runId !== null) await this.#logToRun(runId);
       const written = await retry(() => this.#writeEnd({ ...end, runId }), WRITTEN_END);
       const { status, error } = end;
       logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');
@@ -139,6 +138,7 @@ export class Supervision {
     const registered = await end;
     // And not the check of what was registered, which has a limit of its own: the job has done its work.
     deadline[Symbol.dispose]();
+    if (registered.runId != null) void this.#logToRun(registered.runId); // waited for at the end
     const tried = await passGate(this.#context, job, this.#claim, registered, this.#interruption.signal);
     return await withDeployment(this.#context, job, tried);
   }
@@ -245,6 +245,15 @@ export class Supervision {
     const where = { jobId, attemptId };
     const run = await this.#context.database.jobRun.findFirst({ where, orderBy: { id: 'desc' } });
     return run?.runId ?? null;
+  }
+
+  /** What the platform knows of the run's making. Never rejects. */
+  #logToRun(runId: string): Promise<unknown> {
+    this.#logged ??= Promise.all([
+      logLock(this.#context, this.#claim, runId),
+      logFeatureReads(this.#context, this.#claim),
+    ]);
+    return this.#logged;
   }
 
   #writeEnd(end: JobEnd): Promise<'ended' | 'retried' | null> {

@@ -10,13 +10,13 @@ import { type Check, forgetCheck, recordCheck, servableVersion } from '../../mod
 import { VersionLease } from '../../models/version-lease.ts';
 import { AsgardError, hasCode } from '../../platform/errors.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { PythonEnvironments } from '../../python/environments.ts';
+import type { PythonEnvironment, PythonEnvironments } from '../../python/environments.ts';
 import { environmentOfVersion } from '../version-environment.ts';
 import { environmentFiles } from './environment-files.ts';
 import type { CheckReport } from './report.ts';
 import { runOf, trainingFiles } from './training-files.ts';
 import { tryModel } from './try-model.ts';
-import { joblibLoader, placeBeside, writeBeside } from './wrapping.ts';
+import { type ArtifactFolder, joblibLoader, placeBeside, writeBeside } from './wrapping.ts';
 
 /** How often what another worker is trying is looked at. */
 const POLL_MS = 100;
@@ -67,7 +67,7 @@ export class VersionChecks {
       const known = await this.#known(version);
       if (known !== null && known.status !== 'CHECKING') {
         // Somebody asked for it before the job that made it came to that.
-        if (known.jobId === null && context.jobId !== null) await this.#record(version, checkIn(known), context);
+        if (known.jobId === null && context.jobId !== null) await this.#keep(version, checkIn(known), context);
         return known;
       }
       await using lease = await VersionLease.toCheck(database, version, context.jobId);
@@ -80,7 +80,7 @@ export class VersionChecks {
   async copy(known: ServableVersion, version: ModelVersion, context: CheckContext): Promise<void> {
     const existing = await servableVersion(this.#options.database, version);
     if (existing !== null && existing.status !== 'CHECKING') return;
-    await this.#record(version, checkIn(known), context);
+    await this.#keep(version, checkIn(known), context);
   }
 
   async #checkHeld(version: ModelVersion, context: CheckContext, { holder }: VersionLease): Promise<ServableVersion> {
@@ -106,6 +106,12 @@ export class VersionChecks {
     return age === 0 ? known : null;
   }
 
+  async #keep(version: ModelVersion, check: Check, context: CheckContext): Promise<void> {
+    await this.#tag(version, check);
+    await this.#record(version, check, context);
+  }
+
+  /** Comes last: what has a record is never tried again, and so has all that belongs to it. */
   async #record(version: ModelVersion, check: Check, { jobId, onRecord }: CheckContext): Promise<void> {
     const { database, logger } = this.#options;
     await database.$transaction(async (transaction) => {
@@ -114,11 +120,11 @@ export class VersionChecks {
     });
     const { name, version: number } = version;
     logger.info({ name, version: number, refusal: check.refusal, seconds: check.loadSeconds }, 'model.checked');
-    await this.#tag(version, check);
   }
 
+  /** Its tags are set, and the files of a whole MLflow model are put beside a pickle, by the time that this resolves. */
   async #try(version: ModelVersion, { signal }: CheckContext): Promise<Check> {
-    const { database, mlflow, environments, files, executor, startWarm, limitSeconds } = this.#options;
+    const { database, environments, files, executor, startWarm, limitSeconds } = this.#options;
     using stack = new DisposableStack();
     // All are waited for: what one of them holds is let go of when another fails.
     const [made, fetched, found] = await Promise.allSettled([
@@ -129,7 +135,11 @@ export class VersionChecks {
     if (made.status === 'fulfilled') stack.use(made.value);
     if (fetched.status === 'fulfilled') stack.use(fetched.value);
     if (made.status === 'rejected') throw made.reason;
-    if (fetched.status === 'rejected') return refusedFor(fetched.reason);
+    if (fetched.status === 'rejected') {
+      const check = refusedFor(fetched.reason);
+      await this.#tag(version, check);
+      return check;
+    }
     if (found.status === 'rejected') throw found.reason;
     const [environment, { run, place }] = [made.value, found.value];
     const report = await tryModel({
@@ -142,13 +152,21 @@ export class VersionChecks {
       limitSeconds,
       signal,
     });
-    if (place !== null && report.mlmodel !== null) {
-      const { lock, pythonVersion } = environment;
-      const loader = report.pickled_with === 'joblib' ? await joblibLoader() : {};
-      const files = { ...environmentFiles(lock, pythonVersion), ...loader, MLmodel: report.mlmodel };
-      await writeBeside(mlflow, place, files, signal);
-    }
-    return checkOf(report);
+    const check = checkOf(report);
+    await Promise.all([this.#tag(version, check), place && this.#wrap(place, report, environment, signal)]);
+    return check;
+  }
+
+  async #wrap(
+    place: ArtifactFolder,
+    { mlmodel, pickled_with: by }: CheckReport,
+    { lock, pythonVersion }: PythonEnvironment,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (mlmodel === null) return;
+    const loader = by === 'joblib' ? await joblibLoader() : {};
+    const files = { ...environmentFiles(lock, pythonVersion), ...loader, MLmodel: mlmodel };
+    await writeBeside(this.#options.mlflow, place, files, signal);
   }
 
   /** The run of a version, and where its files lie among that's artifacts. */

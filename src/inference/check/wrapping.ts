@@ -6,7 +6,7 @@ import { pathAmong } from '../../mlflow/stored-folder.ts';
 import type { ModelVersion, Run } from '../../mlflow/wire.ts';
 
 /** A folder among the artifacts of a run. */
-interface ArtifactFolder {
+export interface ArtifactFolder {
   readonly runId: string;
   /** From the root of the run's artifacts; empty: that root. */
   readonly path: string;
