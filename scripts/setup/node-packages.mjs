@@ -26,7 +26,9 @@ export async function setUpNodePackages(root, progress) {
 async function install(root, onStart) {
   // Dependencies for development are part of the set-up; the project's own Node comes by an install script.
   const args = ['ci', '--include=dev', '--ignore-scripts=false', '--loglevel=error', '--no-audit', '--no-fund'];
-  const { ok, tail } = await runTool([...npmCommand(root), ...args], { cwd: root, onStart });
+  // No downloads from outside the registry: its package carries what runs on the CPU.
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  const { ok, tail } = await runTool([...npmCommand(root), ...args], { cwd: root, env, onStart });
   // Its own help follows the message.
   if (!ok) throw new SetupError(1, `npm ci failed:\n${tail.split(/^npm error Clean install a project/m)[0].trim()}`);
 }
