@@ -10,6 +10,7 @@ import { findIsolation, isolationTrouble } from './executors/isolation.ts';
 import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
 import { ScriptRoles } from './feast/script-role.ts';
+import { warehouseFolder } from './feast/settings.ts';
 import { buildFeatureStore } from './feature-store.ts';
 import { featureServicesOn } from './features/services.ts';
 import { TableService } from './features/tables.ts';
@@ -266,6 +267,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   await keepPorts(home, { port, mlflowPort });
 
   const jobsFolder = join(home, 'jobs');
+  const warehouse = warehouseFolder(features.settings);
   const executor = new LocalExecutor({ folder: jobsFolder, python });
   const settings = {
     databaseUrl,
@@ -276,7 +278,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     isolation: isolation.level,
     hiddenFolder: home,
     // Where a user puts files that jobs shall read, and the files of tables.
-    readableFolders: [join(home, 'data'), ...(config.features.s3 === undefined ? [config.features.warehouse] : [])],
+    readableFolders: [join(home, 'data'), ...(warehouse === undefined ? [] : [warehouse])],
     launchersFolder,
     launchers: config.launchers,
     environmentsFolder: config.environments,

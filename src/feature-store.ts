@@ -5,7 +5,13 @@ import { FeastBridge } from './feast/bridge.ts';
 import { FeastByHand } from './feast/by-hand.ts';
 import { FeaturesDatabase } from './feast/database.ts';
 import { FeatureStoreHealth } from './feast/health.ts';
-import { type FeatureStoreSettings, featureStoreSettings, hasOwnCatalog, readKeyTrouble } from './feast/settings.ts';
+import {
+  type FeatureStoreSettings,
+  featureStoreSettings,
+  hasOwnCatalog,
+  readKeyTrouble,
+  warehouseFolder,
+} from './feast/settings.ts';
 import { Warehouse } from './feast/warehouse.ts';
 import type { Logger } from './platform/logger.ts';
 import { toolchainPython } from './python/environments.ts';
@@ -56,7 +62,7 @@ export function buildFeatureStore(options: FeatureStoreOptions): FeatureStore {
   shutdown.own('feast bridge', 500, bridge, group);
   const health = new FeatureStoreHealth({
     database,
-    warehouse: new Warehouse(config.features),
+    warehouse: new Warehouse({ folder: warehouseFolder(settings), s3: config.features.s3 }),
     bridge,
     standingTrouble: readKeyTrouble(settings),
     checkCatalog: hasOwnCatalog(settings)

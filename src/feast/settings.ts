@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import type { S3Settings } from '../config.ts';
 import { type FeaturesConfig, isS3 } from '../config-features.ts';
 import type { Yaml } from './yaml.ts';
@@ -69,6 +70,15 @@ export function readKeyTrouble({ warehouse, readerFiles }: FeatureStoreSettings)
 /** Whether the catalog is the one in the database. */
 export function hasOwnCatalog({ catalog }: FeatureStoreSettings): boolean {
   return catalog['type'] === undefined && catalog['uri'] === undefined;
+}
+
+/**
+ * The folder that the catalog puts tables' files into; undefined when they go to a bucket, or to where the server of another
+ * catalog has them, for which a warehouse is a name.
+ */
+export function warehouseFolder(settings: FeatureStoreSettings): string | undefined {
+  const folder = catalogProperties(settings)['warehouse']?.replace(/^file:\/\//, '');
+  return folder !== undefined && isAbsolute(folder) ? folder : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import type { FeaturesConfig } from '../config-features.ts';
+import type { S3Settings } from '../config.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import { makeFolder } from '../platform/folder.ts';
 import { S3Bucket } from '../storage/s3.ts';
@@ -10,16 +10,17 @@ const MODE = process.getuid?.() === 0 ? 0o755 : 0o700;
 
 /** Where tables' files lie. */
 export class Warehouse {
-  readonly #folder: string;
-  readonly #s3: FeaturesConfig['s3'];
+  readonly #folder: string | undefined;
+  readonly #s3: S3Settings | undefined;
 
-  constructor({ warehouse, s3 }: Pick<FeaturesConfig, 'warehouse' | 's3'>) {
-    this.#folder = warehouse;
+  /** Neither: where they lie is known to the catalog alone. */
+  constructor({ folder, s3 }: { readonly folder?: string | undefined; readonly s3?: S3Settings | undefined }) {
+    this.#folder = folder;
     this.#s3 = s3;
   }
 
   /**
-   * Whether it can be read and written. A folder that is not there yet is made, unless there are tables, whose files are
+   * Whether it can be read and written, as far as that is known. A folder that is not there yet is made, unless there are tables, whose files are
    * then elsewhere: on a disk that is not mounted, perhaps.
    * @throws AsgardError UNAVAILABLE, S3Error saying what is wrong; the signal's reason
    */
@@ -30,6 +31,7 @@ export class Warehouse {
       return await bucket.check(signal);
     }
     const folder = this.#folder;
+    if (folder === undefined) return;
     try {
       if (!hasTables) await makeFolder(folder, MODE);
       if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder');

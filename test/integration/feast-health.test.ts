@@ -1,9 +1,13 @@
-import { chmod, rename, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { FeaturesDatabase } from '../../src/feast/database.ts';
-import { FeatureStoreHealth, type FeatureStoreState } from '../../src/feast/health.ts';
+import { FeatureStoreHealth, type FeatureStoreHealthOptions, type FeatureStoreState } from '../../src/feast/health.ts';
+import { warehouseFolder } from '../../src/feast/settings.ts';
 import { Warehouse } from '../../src/feast/warehouse.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { freePort } from '../../src/platform/process.ts';
@@ -37,17 +41,24 @@ interface Watched {
 }
 
 /** Of a store whose database is behind the proxy, unless another is named. */
-function watch(changes: { url?: string; warehouse?: Warehouse; bridge?: FeaturesForTests['bridge'] } = {}): Watched {
+function watch(
+  changes: {
+    url?: string;
+    warehouse?: Warehouse;
+    bridge?: FeaturesForTests['bridge'];
+    checkCatalog?: FeatureStoreHealthOptions['checkCatalog'];
+  } = {},
+): Watched {
   const url = new URL(features.settings.databaseUrl);
   url.port = new URL(proxy.url).port;
   const database = new FeaturesDatabase(changes.url ?? url.href);
   const troubles: (string | null)[] = [];
   const health = new FeatureStoreHealth({
     database,
-    warehouse: changes.warehouse ?? new Warehouse({ warehouse: features.settings.warehouse, s3: undefined }),
+    warehouse: changes.warehouse ?? new Warehouse({ folder: features.settings.warehouse }),
     bridge: changes.bridge ?? features.bridge,
     standingTrouble: null,
-    checkCatalog: undefined,
+    checkCatalog: changes.checkCatalog,
     logger: createLogger('silent', false),
     onTrouble: (trouble) => void troubles.push(trouble),
   });
@@ -121,10 +132,37 @@ describe('is not available soon after a part is away, and available again soon a
 test('an S3 server that is away is told of in time', async () => {
   const endpoint = `http://127.0.0.1:${await freePort()}`;
   const s3 = { bucket: 'lake', prefix: '', region: 'us-east-1', endpoint, isPathStyle: true };
-  const { health } = watch({ warehouse: new Warehouse({ warehouse: 's3://lake', s3 }) });
+  const { health } = watch({ warehouse: new Warehouse({ s3 }) });
   const asked = performance.now();
   await expect(health.current()).resolves.toMatchObject({ isAvailable: false, trouble: expect.any(String) });
   expect(performance.now() - asked).toBeLessThan(SOON_MS);
+});
+
+test('of a catalog behind a server no folder is looked at, but whether the server answers', async () => {
+  let isAway = false;
+  /** As much of Iceberg's REST catalog as is asked for: its settings, and namespaces, of which there are none. */
+  const fakeRestCatalog = createServer((request, response) => {
+    response.writeHead(isAway ? 500 : 200, { 'content-type': 'application/json' });
+    const isSettings = request.url?.startsWith('/v1/config');
+    response.end(JSON.stringify(isSettings ? { defaults: {}, overrides: {} } : { namespaces: [] }));
+  });
+  await once(fakeRestCatalog.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void fakeRestCatalog.close());
+  const { port } = fakeRestCatalog.address() as AddressInfo; // a server that listens on TCP has one
+  const catalog = { type: 'rest', uri: `http://127.0.0.1:${port}`, warehouse: 'lake' };
+  const settings = { ...features.settings, warehouse: join(features.folder, 'never'), catalog };
+  const bridge = features.otherBridge({ settings });
+  const { becomes } = watch({
+    bridge,
+    warehouse: new Warehouse({ folder: warehouseFolder(settings) }),
+    checkCatalog: async (signal) => void (await bridge.request('catalog.check', {}, z.null(), { signal })),
+  });
+  await becomes(true);
+  isAway = true;
+  await becomes(false);
+  isAway = false;
+  await becomes(true);
+  await expect(stat(settings.warehouse)).rejects.toThrow('ENOENT');
 });
 
 test('where there are tables the bridge starts by itself, and a folder that is gone is not made anew', async () => {

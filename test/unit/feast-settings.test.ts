@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import type { FeaturesConfig } from '../../src/config-features.ts';
-import { featureStoreSettings, featureStoreYaml, readersSettings } from '../../src/feast/settings.ts';
+import { featureStoreSettings, featureStoreYaml, readersSettings, warehouseFolder } from '../../src/feast/settings.ts';
 import { yamlText } from '../../src/feast/yaml.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from '../support/data-folder.ts';
@@ -69,6 +69,25 @@ test('scripts are told of the same store, and of no secret of the platform’s',
   const rest = readersSettings(featureStoreSettings({ ...config, catalog }, OWNER), READER);
   expect(rest.catalog).toEqual({ type: 'rest', uri: 'https://catalog.example/v1', prefix: 'lake' });
   expect(featureStoreYaml(rest)).toMatchObject({ offline_store: { catalogs: { iceberg: rest.catalog } } });
+});
+
+test('the folder of tables’ files is the one that the catalog has, and none where the catalog’s server decides', () => {
+  const rest = { type: 'rest', uri: 'https://catalog.example' };
+  const cases: [changes: Partial<FeaturesConfig>, folder: string | undefined][] = [
+    [{}, '/data/ware house'],
+    [{ warehouse: 's3://lake/gold', s3: S3 }, undefined],
+    [{ catalog: { pool_size: '3' } }, '/data/ware house'],
+    [{ catalog: { warehouse: 'file:///lake' } }, '/lake'],
+    [{ catalog: { type: 'sql', uri: 'sqlite:////x.db', warehouse: '/lake' } }, '/lake'],
+    [{ catalog: rest }, undefined],
+    [{ catalog: { ...rest, warehouse: 'lake' } }, undefined],
+    [{ catalog: { ...rest, warehouse: 's3://lake' } }, undefined],
+  ];
+  for (const [changes, folder] of cases) {
+    expect(warehouseFolder(featureStoreSettings({ ...config, ...changes }, OWNER)), JSON.stringify(changes)).toBe(
+      folder,
+    );
+  }
 });
 
 test('what Feast reads of the file is what was written, dollar signs, words and quotes included', () => {
