@@ -17,7 +17,6 @@ import type { OnlineViewCache } from './online-views.ts';
 const MAX_AT_ONCE = 2;
 const RUN_LIMIT_MS = 2 * 3_600_000;
 const RENEW_EVERY_MS = 5_000;
-const PROGRESS_EVERY_MS = 500;
 
 const outcome = z.object({
   mode: z.enum(MaterializationMode),
@@ -187,11 +186,9 @@ export class MaterializationService implements AsyncDisposable {
   async #run(row: Materialization, signal: AbortSignal): Promise<void> {
     const { bridge, logger } = this.#options;
     const { id, featureView: view } = row;
-    let toldAt = 0;
     const onProgress = (message: unknown) => {
       const told = progress.safeParse(message);
-      if (!told.success || performance.now() - toldAt < PROGRESS_EVERY_MS) return;
-      toldAt = performance.now();
+      if (!told.success) return;
       const { rows_read: rowsRead, entities } = told.data;
       this.#store.write(id, { rowsRead, entities }).catch(() => undefined); // the next one tells more
     };

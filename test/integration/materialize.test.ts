@@ -416,6 +416,22 @@ test('a view is materialized once at a time, whichever platform is asked; both t
   expect(list.body.data.materializations).toEqual([{ id, mode: 'FULL', entities: 1 }]);
 });
 
+test('while a run goes on, events tell how much it has read', async () => {
+  const view = await makeView([row(1, 2, 11), row(1, 1, 12), row(2, 1, 20)]);
+  const held = await heldUp(view);
+  const id = await start(here, view);
+  const events = 'subscription ($id: ID!) { materializationEvents(id: $id) { status rowsRead entities } }';
+  const seen: { status: string; rowsRead: number; entities: number }[] = [];
+  for await (const { data } of overSocket(there.url, events, { id })) {
+    const event = data.materializationEvents;
+    seen.push(event);
+    // It has read all, and waits to bring it in.
+    if (event.status === 'RUNNING' && event.rowsRead > 0) await held[Symbol.asyncDispose]();
+  }
+  expect(seen).toContainEqual({ status: 'RUNNING', rowsRead: 3, entities: 2 });
+  expect(seen.at(-1)).toEqual({ status: 'COMPLETED', rowsRead: 3, entities: 2 });
+});
+
 test('a bridge that is killed in the middle changes nothing, and the next run does it all', async () => {
   const view = await makeView([row(1, 2, 11)]);
   await materialize(view);

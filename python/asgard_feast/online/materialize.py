@@ -34,8 +34,9 @@ _PROGRESS_SECONDS = 0.5
 def materialize(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     """`{"view": name}`: brings one view's online values up to its table's current snapshot and to now.
 
-    Progress is `{"rows_read", "entities"}`. Answers `{"mode": "UNCHANGED" | "INCREMENTAL" | "FULL", "rows_read",
-    "rows_skipped", "values_written", "entities_deleted", "entities", "snapshot_id"}`. CONFLICT: the view is being
+    Progress is `{"rows_read", "entities"}`, each half a second and when all is read. Answers `{"mode": "UNCHANGED" |
+    "INCREMENTAL" | "FULL", "rows_read", "rows_skipped", "values_written", "entities_deleted", "entities",
+    "snapshot_id"}`. CONFLICT: the view is being
     materialized elsewhere, is not online, or its table does not fit it.
     """
     feast_view = feature_view(context, params["view"])
@@ -89,7 +90,7 @@ class _Run:
         self._end = end
         self._state = state
         self._entities = 0
-        self._told_at = 0.0
+        self._told_at = time.monotonic()
         snapshot = table.current_snapshot()
         self.snapshot_id = None if snapshot is None else snapshot.snapshot_id
         self.counts = ScanCounts()
@@ -111,6 +112,7 @@ class _Run:
             return Merged(values_written=0, entities_deleted=0), self._state.entities
         features = [name for name, _ in self._view.features]
         target.stage(self._staged_rows(), features)
+        self._tell()  # all is read: bringing it in may take as long, or wait for others
         return target.merge(features, is_whole=self.mode == "FULL"), target.count_entities(features[0])
 
     def next_event_at(self) -> datetime | None:
@@ -141,8 +143,10 @@ class _Run:
 
     def _between(self) -> None:
         self._context.raise_if_cancelled()
-        if time.monotonic() - self._told_at < _PROGRESS_SECONDS:
-            return
+        if time.monotonic() - self._told_at >= _PROGRESS_SECONDS:
+            self._tell()
+
+    def _tell(self) -> None:
         self._told_at = time.monotonic()
         self._context.progress({"rows_read": self.counts.rows, "entities": self._entities})
 
