@@ -15,6 +15,7 @@ import { migrate } from '../../src/database/migrate.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { ExperimentService } from '../../src/experiments/service.ts';
 import type { FeastBridge } from '../../src/feast/bridge.ts';
+import type { FeatureStoreHealth } from '../../src/feast/health.ts';
 import { OnlineStore } from '../../src/feast/online-store.ts';
 import { changesNoticed } from '../../src/features/changes-noticed.ts';
 import { MaterializationService } from '../../src/features/materialization.ts';
@@ -70,12 +71,14 @@ export const UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024;
  * @param sharedDatabaseUrl the database of another one, of which this becomes a replica; absent: a PostgreSQL of its own
  * @param bridge to a feature store; absent: there is none
  * @param featuresUrl the database of that store, for who reads online values
+ * @param health of that store
  */
 export async function startGraphql(
   mlflowUrl?: string,
   sharedDatabaseUrl?: string,
   bridge: Pick<FeastBridge, 'request'> = BRIDGE_AWAY,
   featuresUrl?: string,
+  health: Pick<FeatureStoreHealth, 'current'> = FEATURES_AWAY,
 ): Promise<GraphqlForTests> {
   await using stack = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'asgard-graphql-'));
@@ -107,7 +110,7 @@ export async function startGraphql(
     experiments,
     models,
     jobs,
-    features: FEATURES_AWAY,
+    features: health,
     readiness: new Readiness(),
     isolation: 'namespaces',
   });
