@@ -47,14 +47,24 @@ def examples(model: LoadedModel, data_files: list[str]) -> Iterator[Example]:
     if own is not None:
         yield Example("INPUT_EXAMPLE", own)
         return
-    names = [column.name for column in model.inputs.columns or []]
-    if names:
-        for file in data_files:
-            table = read_table(file)
-            if table is not None and set(names) <= set(table.columns):
-                yield Example("TRAINING_ROWS", table[names].head(_ROWS), table)
-                break
+    table = training_table(model, data_files)
+    if table is not None:
+        names = [column.name for column in model.inputs.columns or []]
+        yield Example("TRAINING_ROWS", table[names].head(_ROWS), table)
     yield from _made(model)
+
+
+def training_table(model: LoadedModel, data_files: list[str]) -> pd.DataFrame | None:
+    """The first rows of the first of the files that has all of the model's columns, by name, with its other columns.
+
+    None when there is no such file, or the model knows no names.
+    """
+    names = {column.name for column in model.inputs.columns or []}
+    for file in data_files if names else []:
+        table = read_table(file)
+        if table is not None and names <= set(table.columns):
+            return table
+    return None
 
 
 def read_table(path: str) -> pd.DataFrame | None:

@@ -10,6 +10,8 @@ from asgard.model_inputs import InputSpec
 from asgard_compile.ensemble import RefusedError
 
 Kind = Literal["number", "text"]
+Rows = dict[str, list[Any]]
+"""A request's columns, `{column: [values]}`."""
 
 _NUMBERS = {
     "boolean",
@@ -87,7 +89,7 @@ def front_of(estimator: Any) -> Any:
     return estimator
 
 
-def feeds(layout: Layout, rows: dict[str, list[Any]]) -> dict[str, np.ndarray]:
+def feeds(layout: Layout, rows: Rows) -> dict[str, np.ndarray]:
     """The inputs of the ONNX file for the columns of a request, as the platform makes them."""
     given = list(rows.values())
     columns = [rows[column.name] if layout.has_names else given[at] for at, column in enumerate(layout.columns)]

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from asgard_compile.knowledge import Knowledge
-from asgard_compile.layout import GivenColumn, Layout
-
-Rows = dict[str, list[Any]]
+from asgard_compile.layout import GivenColumn, Layout, Rows
 
 _INTEGERS = {"integer", "long", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 _OTHER_WORDS = [

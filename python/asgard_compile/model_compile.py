@@ -26,22 +26,26 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from asgard.model_example import examples
+from asgard.model_example import examples, training_table
 from asgard.model_inputs import to_frame
 from asgard.model_loading import LoadedModel, load_folder
 from asgard.model_outputs import to_json, to_rows
 from asgard_compile.convert import convert
 from asgard_compile.ensemble import RefusedError
+from asgard_compile.inner_ensembles import inner_ensembles
 from asgard_compile.knowledge import Knowledge, knowledge_of
-from asgard_compile.layout import Layout, feeds, layout_of
-from asgard_compile.made_rows import Rows, can_be_made, made_rows
+from asgard_compile.layout import GivenColumn, Layout, Rows, feeds, layout_of
+from asgard_compile.made_rows import can_be_made, made_rows
 from asgard_compile.proof import RELATIVE, Answer, Proof
-from asgard_compile.split_rows import note_thresholds, split_rows
+from asgard_compile.split_rows import count_splits, note_thresholds, split_rows
+from asgard_compile.split_steps import SMALLEST, fit_in, is_flag, is_single
+from asgard_compile.split_through import Transform
 
 _MADE_ROWS = 2_000
 _MOST_TRAINING_ROWS = 5_000
 _SAMPLE = 32
-_TINY = 1e-30
+# With what is left of the time that the platform gives, all of it is written down.
+_MOST_SECONDS = 480
 
 
 class Request(NamedTuple):
@@ -89,7 +93,8 @@ def _compile(request: Request, started: float) -> dict[str, Any]:
     names = names or [f"column {number}" for number in range(model.inputs.count or 0)]
     known = knowledge_of(estimator, names)
     layout = layout_of(estimator, model.inputs, known.categories, known.texts)
-    note_thresholds(estimator, layout, known)
+    trees = inner_ensembles(estimator)
+    note_thresholds(trees, layout, known)
     example, training = _seen(model, request.data_files, known)
     unknown = can_be_made(layout, known)
     if unknown is not None:
@@ -111,9 +116,13 @@ def _compile(request: Request, started: float) -> dict[str, Any]:
             proof.compare(source, usable)
     proof.compare("generated", made_rows(layout, known, _MADE_ROWS, 2, is_whole=False))
     proof.compare("generated", made_rows(layout, known, _MADE_ROWS // 2, 4, is_whole=True))
-    splits = split_rows(estimator, layout, known, _features(model))
-    if splits.tested > 0:
-        proof.compare("splits", _without_tiny(splits.rows))
+    splits = count_splits(trees)
+    tested = 0
+    for rows, count in split_rows(trees, layout, known, lambda before: _features(model, before)):
+        proof.compare("splits", _without_tiny(rows))
+        tested += count
+        if time.perf_counter() - started > _MOST_SECONDS and tested < splits:
+            raise RefusedError(f"within {_MOST_SECONDS} s rows beside {tested} of its {splits} splits were compared")
     predictions, probabilities = _original(model, sample)
     proof.compare("generated", sample)
     Path(request.folder, "model.onnx").write_bytes(data)
@@ -132,8 +141,8 @@ def _compile(request: Request, started: float) -> dict[str, Any]:
         },
         "proof": {
             "rows": proof.counts,
-            "splits": splits.splits,
-            "splits_tested": splits.tested,
+            "splits": splits,
+            "splits_tested": tested,
             "largest_difference": proof.largest_difference,
             "tolerance": RELATIVE,
             "versions": {name: version(name) for name in ("onnx", "onnxruntime", "skl2onnx", "scikit-learn")},
@@ -191,11 +200,11 @@ def _seen(
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     """The example, and rows that it was trained on, where they are tables; what they hold is noted."""
     example = next(examples(model, data_files), None)
-    if example is None:
-        return None, None
-    own = example.rows if isinstance(example.rows, pd.DataFrame) else None
-    training = None if example.training is None else example.training.head(_MOST_TRAINING_ROWS)
-    for table in (own if example.source == "INPUT_EXAMPLE" else None, training):
+    own = example.rows if example is not None and isinstance(example.rows, pd.DataFrame) else None
+    training = training_table(model, data_files)
+    training = None if training is None else training.head(_MOST_TRAINING_ROWS)
+    is_given = example is not None and example.source == "INPUT_EXAMPLE"
+    for table in (own if is_given else None, training):
         if table is not None:
             known.see(table)
     return own, training
@@ -215,24 +224,26 @@ def _as_request(layout: Layout, table: pd.DataFrame) -> Rows | None:
     return {name: [values[row] for row in kept] for name, values in rows.items()} if kept else None
 
 
-def _fits(value: Any, column: Any) -> bool:
+def _fits(value: Any, column: GivenColumn) -> bool:
     if column.values is not None and value not in column.values:
         return False
     if column.kind == "text":
         return isinstance(value, str) and (value.isascii() or column.values is not None)
-    return isinstance(value, (int, float))
+    if is_flag(column):
+        return isinstance(value, bool)
+    if not isinstance(value, (int, float)) or (isinstance(value, bool) and column.type is not None):
+        return False
+    return is_single(column) or float(fit_in(np.asarray(value), column)) == value
 
 
-def _features(model: LoadedModel) -> Any:
-    """What a pipeline hands to its last step, for a request; None when the model is no pipeline."""
-    steps = getattr(model.raw, "steps", None)
-    if not isinstance(steps, list) or len(steps) < 2:
-        return None
-    front = model.raw[:-1]
+def _features(model: LoadedModel, before: list[Any]) -> Transform:
+    """What these steps make of a request."""
 
     def transform(rows: Rows) -> np.ndarray:
         frame = to_frame(rows, model.inputs)
-        made = front.transform(frame if hasattr(front, "feature_names_in_") else frame.to_numpy())
+        made: Any = frame if hasattr(before[0], "feature_names_in_") else frame.to_numpy()
+        for step in before:
+            made = step.transform(made)
         return np.asarray(made.toarray() if hasattr(made, "toarray") else made, dtype=np.float64)
 
     return transform
@@ -244,7 +255,7 @@ def _without_tiny(rows: Rows) -> Rows:
     kept = [
         row
         for row in range(count)
-        if not any(isinstance(values[row], float) and 0 < abs(values[row]) < _TINY for values in rows.values())
+        if not any(isinstance(values[row], float) and 0 < abs(values[row]) < SMALLEST for values in rows.values())
     ]
     return {name: [values[row] for row in kept] for name, values in rows.items()}
 

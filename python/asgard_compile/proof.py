@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from asgard_compile.ensemble import RefusedError
-from asgard_compile.made_rows import Rows
+from asgard_compile.layout import Rows
 
 RELATIVE = 1e-5
-# A number far smaller than the largest beside it (of the row for probabilities, else of all) counts as this part of
-# that: what libraries do in single precision resolves no more.
-_SMALLEST = 0.025
+# A probability far smaller than the largest of its row counts as this part of that: what libraries do in single
+# precision resolves no more of what is left to 1.
+_SMALLEST_PROBABILITY = 0.025
+# Another number counts as at least this part of the largest beside it. So 1e-12 of that are let pass next to zero,
+# where the rounding of terms in double precision, added in another order, is all that is left of their sum.
+_SMALLEST_NUMBER = 1e-7
 _BATCH = 2_000
 
 Answer = tuple[list[Any], np.ndarray | None]
@@ -57,12 +60,15 @@ class Proof:
             raise RefusedError(f"a {what} is no finite number, or missing ({source})")
         difference = np.abs(one - other)
         size = np.maximum(np.abs(one), np.abs(other))
-        largest = size.max(axis=1, keepdims=True) if what == "probability" else size.max()
-        relative = difference / np.maximum(np.maximum(size, _SMALLEST * largest), 1e-300)
+        if what == "probability":
+            least = _SMALLEST_PROBABILITY * size.max(axis=1, keepdims=True)
+        else:
+            least = _SMALLEST_NUMBER * size.max()
+        relative = difference / np.maximum(np.maximum(size, least), 1e-300)
         is_same = relative <= RELATIVE
         if not is_same.all():
             row, column = (int(at) for at in np.argwhere(~is_same)[0])
-            numbers = f"{one[row, column]!r}, compiled {other[row, column]!r}"
+            numbers = f"{float(one[row, column])!r}, compiled {float(other[row, column])!r}"
             raise RefusedError(f"a {what} is {numbers}, for {_shown(rows, row)} ({source})")
         self.largest_difference = max(self.largest_difference, float(relative.max(initial=0.0)))
 

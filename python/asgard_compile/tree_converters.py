@@ -54,12 +54,22 @@ def register() -> None:
 
 def ensemble_of(estimator: Any) -> Ensemble | None:
     """The trees of an estimator; None when it is no tree ensemble."""
+    source = _source_of(estimator)
+    return None if source is None else source(estimator)
+
+
+def is_tree_ensemble(estimator: Any) -> bool:
+    """Whether it is one, fitted or not."""
+    return _source_of(estimator) is not None
+
+
+def _source_of(estimator: Any) -> Callable[[Any], Ensemble] | None:
     kind = type(estimator)
     root = kind.__module__.partition(".")[0]
     for path, source in _SOURCES.items():
         module, _, name = path.partition(":")
         if name == kind.__name__ and module.partition(".")[0] == root:
-            return source(estimator)
+            return source
     return None
 
 

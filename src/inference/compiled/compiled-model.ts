@@ -10,7 +10,8 @@ import { TensorMaker } from './tensors.ts';
 
 /** As `python/asgard_compile/proof.py` has them. */
 const RELATIVE = 1e-5;
-const SMALLEST = 0.025;
+const SMALLEST_PROBABILITY = 0.025;
+const SMALLEST_NUMBER = 1e-7;
 /** The file, what onnxruntime makes of it, and what a run takes. */
 const MEMORY_FACTOR = 4;
 const MEMORY_BYTES = 4 * 2 ** 20;
@@ -100,7 +101,7 @@ export class CompiledModel implements AsyncDisposable {
     if (answer === null) throw new Error('the compiled model cannot answer its sample');
     const isSame =
       answer.predictions.length === predictions.length &&
-      answer.predictions.every((value, row) => isSamePrediction(value, predictions[row])) &&
+      areSame(answer.predictions, predictions) &&
       (probabilities === null || areClose(answer.probabilities ?? [], probabilities));
     if (!isSame) throw new Error('the compiled model answers its sample differently here');
   }
@@ -134,19 +135,21 @@ function rowsOf({ results, start, end, count }: RunPart, output: string): number
   return made;
 }
 
-function isSamePrediction(one: unknown, other: unknown): boolean {
-  if (typeof one === 'number' && typeof other === 'number' && !Number.isInteger(other)) return isClose(one, other, 0);
-  return one === other || (typeof one === 'number' && typeof other === 'number' && isClose(one, other, 0));
+function areSame(some: readonly PredictedValue[], others: readonly unknown[]): boolean {
+  const least = SMALLEST_NUMBER * Math.max(...others.map((other) => (typeof other === 'number' ? Math.abs(other) : 0)));
+  return some.every((one, row) => {
+    const other = others[row];
+    return one === other || (typeof one === 'number' && typeof other === 'number' && isClose(one, other, least));
+  });
 }
 
 function areClose(some: readonly (readonly (number | null)[])[], others: readonly (readonly number[])[]): boolean {
   return others.every((row, at) => {
-    const largest = Math.max(...row.map(Math.abs));
-    return row.every((value, column) => isClose(some[at]?.[column] ?? Number.NaN, value, largest));
+    const least = SMALLEST_PROBABILITY * Math.max(...row.map(Math.abs));
+    return row.every((value, column) => isClose(some[at]?.[column] ?? Number.NaN, value, least));
   });
 }
 
-function isClose(one: number, other: number, largest: number): boolean {
-  const size = Math.max(Math.abs(one), Math.abs(other), SMALLEST * largest);
-  return Math.abs(one - other) <= RELATIVE * size;
+function isClose(one: number, other: number, least: number): boolean {
+  return Math.abs(one - other) <= RELATIVE * Math.max(Math.abs(one), Math.abs(other), least);
 }
