@@ -64,8 +64,13 @@ export interface Executor {
    * @throws RunnerLostError when the runner is gone without an exit frame
    */
   frames(handle: RunHandle, after: number, signal: AbortSignal): AsyncIterable<Frame[]>;
-  /** Asks for the end of the script and all that it started. The exit frame tells when it is done. Safe to repeat. */
-  cancel(handle: RunHandle): Promise<void>;
+  /**
+   * Asks for the end of the script and all that it started. The exit frame tells when it is done. Safe to repeat.
+   * @param reason kept with the execution, before anything is asked: for a caller that may be unable to tell it elsewhere
+   */
+  cancel(handle: RunHandle, reason?: string): Promise<void>;
+  /** The reason that a `cancel` gave; null when none did. */
+  cancelReason(handle: RunHandle): Promise<string | null>;
   /** Removes what the execution left, once its frames are stored. Ends it first when it still runs. */
   forget(handle: RunHandle): Promise<void>;
 }

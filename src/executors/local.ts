@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../config.ts';
+import { isSystemError } from '../platform/errors.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
 import { environmentLockPath } from '../python/environment-holds.ts';
 import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
@@ -202,9 +203,20 @@ export class LocalExecutor implements Executor {
     throw new RunnerLostError(handle);
   }
 
-  async cancel(handle: RunHandle): Promise<void> {
+  async cancel(handle: RunHandle, reason?: string): Promise<void> {
+    if (reason !== undefined) {
+      await mkdir(folderOf(handle), { recursive: true, mode: 0o700 });
+      await writeFile(cancelPathOf(handle), reason, { mode: 0o600 });
+    }
     const pid = await this.runnerOf(handle);
     if (pid !== null) askToEnd(pid);
+  }
+
+  async cancelReason(handle: RunHandle): Promise<string | null> {
+    return readFile(cancelPathOf(handle), 'utf8').catch((error: unknown) => {
+      if (isSystemError(error, 'ENOENT')) return null;
+      throw error;
+    });
   }
 
   async forget(handle: RunHandle): Promise<void> {
@@ -242,6 +254,10 @@ function ownRecord(): StartRecord {
 
 function folderOf(handle: RunHandle): string {
   return join(handle.place, handle.jobId, String(handle.attempt));
+}
+
+function cancelPathOf(handle: RunHandle): string {
+  return join(folderOf(handle), 'cancelled');
 }
 
 function spoolOf(handle: RunHandle): string {

@@ -33,7 +33,7 @@ export async function endOfScript(
     case 'timed_out':
       return { status: 'TIMED_OUT', error: timeoutMessage(job) };
     case 'cancelled':
-      return endOfAskedRunner(context, job.id);
+      return endOfAskedRunner(context, claim);
     case 'start_failed': {
       const error = `the script could not be started: ${exit.message ?? ''}`;
       return { status: 'FAILED', error, isInfrastructure: true };
@@ -53,10 +53,21 @@ export async function endOfScript(
   }
 }
 
+/** Why an attempt's job is to be cancelled; null: it is not. A platform that ended without its database left word with the run. */
+export async function cancelReasonOf(
+  { executor }: Pick<SupervisorContext, 'executor'>,
+  { cancelRequestedAt, cancelReason }: Pick<TrainingJob, 'cancelRequestedAt' | 'cancelReason'>,
+  { jobId, number: attempt, place }: Pick<Claim, 'jobId' | 'number' | 'place'>,
+): Promise<string | null> {
+  if (cancelRequestedAt !== null) return cancelReason ?? 'cancelled on request';
+  return executor.cancelReason({ jobId, attempt, place });
+}
+
 /** Its runner got SIGTERM: from us when a cancel was asked for, else from whoever shuts the machine or its service down. */
-async function endOfAskedRunner({ database }: SupervisorContext, id: string): Promise<JobEnd> {
-  const { cancelRequestedAt, cancelReason } = await database.trainingJob.findUniqueOrThrow({ where: { id } });
-  if (cancelRequestedAt !== null) return { status: 'CANCELLED', error: cancelReason ?? 'cancelled on request' };
+async function endOfAskedRunner(context: SupervisorContext, claim: Claim): Promise<JobEnd> {
+  const job = await context.database.trainingJob.findUniqueOrThrow({ where: { id: claim.jobId } });
+  const reason = await cancelReasonOf(context, job, claim);
+  if (reason !== null) return { status: 'CANCELLED', error: reason };
   const error = 'its runner was asked to end, and not by the platform: the machine or its service was shut down';
   return { status: 'LOST', error, isInfrastructure: true };
 }

@@ -80,13 +80,17 @@ export class JobWork implements AsyncDisposable {
     const jobs = new JobService(database);
     const cancel = async ({ jobId, number: attempt, place }: Claim) => {
       const handle = { jobId, attempt, place };
-      await jobs.cancel(jobId, reason).catch((error: unknown) => {
+      // Not one after the other: the database may be closed by now, or take its time to fail. The run bears the reason too.
+      const stored = jobs.cancel(jobId, reason).catch((error: unknown) => {
         logger.warn({ jobId, err: error }, 'job.cancel_not_stored');
       });
-      await executor.cancel(handle);
+      await executor.cancel(handle, reason).catch((error: unknown) => {
+        logger.error({ jobId, err: error }, 'job.cancel_failed');
+      });
       const frames = executor.frames(handle, 0, AbortSignal.timeout(CANCEL_LIMIT_MS));
       // Its exit is the last frame; one that was not started has none.
-      await Array.fromAsync(frames).catch(() => {});
+      const ended = Array.fromAsync(frames).catch(() => {});
+      await Promise.all([ended, Promise.race([stored, delay(CANCEL_LIMIT_MS, undefined, { ref: false })])]);
     };
     this.#cancelling ??= Promise.all(this.#claims.map(cancel)).then(() => {});
     return this.#cancelling;

@@ -13,7 +13,7 @@ import { retry } from '../platform/retry.ts';
 import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { usesFeast } from '../python/script-imports.ts';
-import { endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
+import { cancelReasonOf, endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
 import { withDeployment } from './deployment-line.ts';
 import { featureAccess } from './feature-access.ts';
 import { logFeatureReads } from './feature-read-inputs.ts';
@@ -114,7 +114,8 @@ export class Supervision {
     this.#graceSeconds = job.graceSeconds;
     this.#usesFeast = usesFeast(job.script);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
-    if (job.cancelRequestedAt !== null) this.#interrupt('CANCELLED', job.cancelReason ?? 'cancelled on request');
+    const cancelReason = await cancelReasonOf(this.#context, job, this.#claim);
+    if (cancelReason !== null) this.#interrupt('CANCELLED', cancelReason);
     const state = job.status === 'RUNNING' ? await executor.stateOf(this.#handle) : null;
     if (state === 'gone') throw new Interruption('LOST', `nothing is left of its run on ${executor.machine}`);
     const remainingMs = (job.timeoutSeconds - ageSeconds) * 1000;

@@ -592,6 +592,32 @@ describe('an attempt that is taken over', { timeout: LIMIT_MS }, () => {
     expect(await processesWith(`${id}.py`)).toEqual([]);
   });
 
+  it('whose run bears a cancel that the database does not know of ends as CANCELLED, and is not tried again', async () => {
+    const { id, claim, control, ended } = await supervise(STUBBORN, { retries: 1 });
+    await printed(id, 'ready');
+    control.postMessage({ type: 'release' } satisfies ControlMessage);
+    await ended;
+    await executor.cancel({ jobId: id, attempt: 1, place: claim.place }, 'shut down');
+    const [next] = await takeOverAttempts(test.client, worker('next'), []);
+    if (next === undefined) throw new Error('there was nothing to take over');
+    expect((await goOn(next).ended).job).toMatchObject({ status: 'CANCELLED', error: 'shut down' });
+    expect(await processesWith(`${id}.py`)).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('whose script was not started yet when its run was cancelled never starts it', async () => {
+    const { id } = await jobs.submit({ ...SUBMISSION, script: 'print("never")\n' });
+    const [claim] = await claimJobs(test.client, worker(), 1);
+    if (claim === undefined) throw new Error('nothing was claimed');
+    await executor.cancel({ jobId: id, attempt: 1, place: claim.place }, 'shut down');
+    const [next] = await takeOverAttempts(test.client, worker('next'), []);
+    if (next === undefined) throw new Error('there was nothing to take over');
+    const { job, events } = await goOn(next).ended;
+    expect(job).toMatchObject({ status: 'CANCELLED', error: 'shut down' });
+    expect(statusesOf(events)).toEqual(['QUEUED', 'PREPARING', 'CANCELLED']);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   it('before its script was started starts it, once', async () => {
     const { id } = await jobs.submit({ ...SUBMISSION, script: 'print("only once")\n' });
     const [claim] = await claimJobs(test.client, worker(), 1);

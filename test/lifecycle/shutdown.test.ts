@@ -129,6 +129,39 @@ test('a platform that is stopped once lets the scripts of running jobs go on, sa
   expect(metrics).toEqual(Array.from({ length: 60 }, (_item, index) => index));
 }, 120_000);
 
+test('a second Ctrl-C that comes when the database cannot be told any more cancels all the same, and nothing runs again', async () => {
+  await using folder = await DataFolder.make();
+  let job: string;
+  {
+    await using platform = await folder.start();
+    await platform.ready();
+    const input = { scriptName: 'script.py', script: STUBBORN_SCRIPT, experimentName: 'late', modelName: 'unused' };
+    job = (await platform.client.submit({ ...input, graceSeconds: 1, retries: 1 })).id;
+    for await (const line of platform.client.jobLog(job)) if (line.text === 'tick 3') break;
+    const pidOf = (program: string) => folder.processes().find(({ command }) => command.includes(program))?.pid ?? 0;
+    // MLflow, which ends behind the platform's clients of the database and before that, takes its time.
+    process.kill(pidOf('mlflow_server.py'), 'SIGSTOP');
+    process.kill(platform.pid, 'SIGINT');
+    await poll(
+      () => folder.processes().map(({ command }) => command),
+      (commands) => !commands.some((command) => /^postgres: .* asgard /.test(command)),
+    );
+    process.kill(pidOf('postgres -D'), 'SIGKILL');
+    await poll(
+      () => pidOf('postgres -D'),
+      (pid) => pid === 0,
+    );
+    const { code } = await platform.end('SIGINT');
+    expect(code).toBe(0);
+    expect(platform.log).toContainEqual(expect.stringContaining('job.cancel_not_stored'));
+  }
+  await using next = await folder.start();
+  const events = await eventsOf(next.client, job);
+  expect(await next.client.job(job)).toMatchObject({ status: 'CANCELLED', error: REASON });
+  const statuses = events.flatMap((event) => (event.__typename === 'StatusChanged' ? [event.status] : []));
+  expect(statuses).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'CANCELLED']);
+}, 120_000);
+
 describe.sequential('a platform that is still starting, for the first time', { timeout: 60_000 }, () => {
   let folder: DataFolder;
   beforeAll(async () => {
