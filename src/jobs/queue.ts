@@ -79,18 +79,20 @@ export async function endPauses(database: PrismaClient): Promise<number | null> 
  *
  * `FOR UPDATE SKIP LOCKED`: of several workers that look at once, each gets others, and none waits.
  * @param held the jobs that the worker has in hand: a lease of its own that expired while the database was away is renewed
+ * @param takesPreparing whether also attempts whose environment was being prepared
  */
 export async function takeOverAttempts(
   database: PrismaClient,
   worker: Worker,
   held: readonly string[],
+  takesPreparing = true,
 ): Promise<Claim[]> {
   return database.$queryRaw<Claim[]>`
     WITH abandoned AS (
       SELECT job_attempts.id, training_jobs.status AS job_status FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
       WHERE ended_at IS NULL AND completed_at IS NULL AND NOT job_id = ANY(${held})
         AND (lease_expires_at < now() OR (machine = ${worker.machine} AND place = ${worker.place}))
-        AND (machine = ${worker.machine} OR training_jobs.status = 'PREPARING')
+        AND CASE training_jobs.status WHEN 'PREPARING' THEN ${takesPreparing} ELSE machine = ${worker.machine} END
       ORDER BY job_attempts.id LIMIT ${MAX_TAKEN_OVER}::int FOR UPDATE OF job_attempts SKIP LOCKED
     )
     UPDATE job_attempts SET worker_id = ${worker.id}, lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int),

@@ -9,7 +9,14 @@ import type { JobObserver } from '../jobs/job-observer.ts';
 import { type Claim, claimJobs, endPauses, takeOverAttempts, type Worker } from '../jobs/queue.ts';
 import { CANCEL_CHANNEL } from '../jobs/service.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { ControlMessage, SuperviseTask, SupervisorSettings, WarmStartTask, WrittenEnd } from './messages.ts';
+import type {
+  ControlMessage,
+  SuperviseTask,
+  SupervisorSettings,
+  WarmStartTask,
+  WarmUpTask,
+  WrittenEnd,
+} from './messages.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
@@ -42,13 +49,15 @@ export class Claimer implements AsyncDisposable {
   readonly #running = new Map<string, { claim: Claim; control: MessagePort; ended: Promise<void> }>();
   readonly #poll: NodeJS.Timeout;
   #subscriptions: (() => void)[] = [];
+  /** Whether jobs can be begun: until then it only goes on with those whose scripts run. */
+  #isOpen = false;
   #isStopping = false;
   #claiming: Promise<void> | undefined;
   #wasWoken = false;
   /** Wakes when the pause of a job before its next attempt is over. */
   #alarm: NodeJS.Timeout | undefined;
 
-  /** Begins to claim. */
+  /** Begins to take over attempts whose scripts may have been started. What else there is to do waits for `open`. */
   static async start(options: ClaimerOptions): Promise<Claimer> {
     const claimer = new Claimer(options);
     claimer.#subscriptions = [
@@ -76,6 +85,22 @@ export class Claimer implements AsyncDisposable {
       concurrentTasksPerWorker: Math.ceil(options.slots / threads) + STARTS_PER_THREAD,
     });
     this.#poll = setInterval(() => this.wake(), POLL_MS);
+  }
+
+  /**
+   * Begins to claim jobs too, and to take over attempts whose environment was being made.
+   * @param environmentFolder the environment that most of them use: launchers of it are started
+   */
+  open(environmentFolder: string): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.wake();
+    // Handed in together, each goes to the thread that has the least to do: one to each, but by chance.
+    for (let threads = 0; threads < this.#pool.threads.length; threads += 1) {
+      this.#pool.run({ environmentFolder } satisfies WarmUpTask, { name: 'warm' }).catch((error: unknown) => {
+        if (!this.#isStopping) this.#options.logger.warn({ err: error }, 'launcher.not_warmed_up');
+      });
+    }
   }
 
   /** Looks for queued jobs, at once or after the look that is under way. */
@@ -115,14 +140,14 @@ export class Claimer implements AsyncDisposable {
       this.#wasWoken = false;
       try {
         const [abandoned, pauseSeconds] = await Promise.all([
-          takeOverAttempts(database, this.#worker, [...this.#running.keys()]),
+          takeOverAttempts(database, this.#worker, [...this.#running.keys()], this.#isOpen),
           endPauses(database),
         ]);
         this.#wakeIn(pauseSeconds);
         for (const claim of abandoned) this.#supervise(claim);
         const free = slots - this.#running.size;
         // What was taken over runs already, and may be more than there are slots.
-        if (free <= 0) continue;
+        if (!this.#isOpen || free <= 0) continue;
         for (const { queuedSeconds, ...claim } of await claimJobs(database, this.#worker, free)) {
           observer.claimed(queuedSeconds);
           this.#supervise(claim);

@@ -24,8 +24,8 @@ export interface JobWorkOptions extends ClaimerOptions, Omit<RecoveryOptions, 'o
 }
 
 /**
- * Everything that works on jobs. Makes the base environment first, when it is not there yet: jobs wait for it in the
- * queue rather than each in an attempt whose time runs.
+ * Everything that works on jobs. Goes on with the scripts that run, and makes the base environment, when it is not there yet,
+ * before it begins others: those wait for it in the queue rather than each in an attempt whose time runs.
  */
 export class JobWork implements AsyncDisposable {
   readonly #options: JobWorkOptions;
@@ -108,6 +108,7 @@ export class JobWork implements AsyncDisposable {
     });
     while (!signal.aborted) {
       try {
+        this.#claimer ??= await Claimer.start(this.#options);
         const onLine = (line: string) => {
           logger.info({ line }, 'environment.base');
           // One line for each package would hide what is being done.
@@ -115,8 +116,7 @@ export class JobWork implements AsyncDisposable {
         };
         this.#base ??= await environments.prepare({ requirements: [], signal, onLine });
         readiness.clear(BASE_ENVIRONMENT);
-        const settings = { ...this.#options.settings, baseEnvironmentFolder: this.#base.folder };
-        this.#claimer = await Claimer.start({ ...this.#options, settings });
+        this.#claimer.open(this.#base.folder);
         this.#refreshing = this.#refresh();
         return;
       } catch (error) {

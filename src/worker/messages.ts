@@ -24,8 +24,6 @@ export interface SupervisorSettings {
   readonly launchers: number;
   readonly environmentsFolder: string;
   readonly environmentsLimitBytes: number;
-  /** Of jobs that name no requirement; absent: not known. */
-  readonly baseEnvironmentFolder?: string;
   readonly toolchain: string;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
@@ -52,6 +50,12 @@ export interface SuperviseTask {
 export interface WarmStartTask {
   readonly handle: RunHandle;
   readonly spec: RunSpec;
+}
+
+/** What a supervising thread is to start launchers of, before a job needs them. */
+export interface WarmUpTask {
+  /** Of the environment that most jobs use. */
+  readonly environmentFolder: string;
 }
 
 /**

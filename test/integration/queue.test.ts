@@ -304,6 +304,7 @@ describe('a lease', () => {
     await moveJob(database, running.jobId, 'RUNNING', running);
     await expire();
     const elsewhere = workerNamed('elsewhere', { machine: 'another machine' });
+    expect(await takeOverAttempts(database, elsewhere, [], false)).toEqual([]);
     const taken = await takeOverAttempts(database, elsewhere, []);
     expect(taken).toMatchObject([{ jobId: preparing.jobId, place: elsewhere.place }]);
     const here = workerNamed('here');
