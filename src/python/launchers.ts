@@ -51,19 +51,28 @@ export class Launchers implements AsyncDisposable {
   readonly #preloads = new Map<string, Preloads>();
   readonly #quietMs: number;
   readonly #holds = new EnvironmentHolds();
+  readonly #idleMs: number;
   readonly #idle: NodeJS.Timeout;
 
   /**
    * @param options.limit 0: every run is started cold
    * @param options.apart absent: they are not set apart from the platform, as scripts are not
    * @param options.quietMs a launcher that lacks what scripts import is replaced when it had nothing to do for so long
+   * @param options.idleMs one that nobody used for so long ends
    */
-  constructor(options: { folder: string; limit: number; apart?: Apart | undefined; quietMs?: number }) {
+  constructor(options: {
+    folder: string;
+    limit: number;
+    apart?: Apart | undefined;
+    quietMs?: number;
+    idleMs?: number;
+  }) {
     this.#quietMs = options.quietMs ?? QUIET_MS;
+    this.#idleMs = options.idleMs ?? IDLE_MS;
     this.#folder = options.folder;
     this.#limit = options.limit;
     this.#apart = options.apart;
-    this.#idle = setInterval(() => this.#endIdle(), IDLE_MS / 10).unref();
+    this.#idle = setInterval(() => this.#endIdle(), this.#idleMs / 10).unref();
   }
 
   /**
@@ -170,7 +179,8 @@ export class Launchers implements AsyncDisposable {
   }
 
   #endIdle(): void {
-    for (const [folder, { usedAt }] of this.#entries) if (performance.now() - usedAt > IDLE_MS) this.#end(folder);
+    const before = performance.now() - this.#idleMs;
+    for (const [folder, { usedAt }] of this.#entries) if (usedAt < before) this.#end(folder);
   }
 
   #end(environmentFolder: string): void {

@@ -17,11 +17,10 @@ import type {
   WarmUpTask,
   WrittenEnd,
 } from './messages.ts';
+import { threadShares } from './thread-shares.ts';
 
 /** A lost notification delays a job by this much at most. */
 const POLL_MS = 5000;
-/** Supervisions that one thread carries before another is started. */
-const JOBS_PER_THREAD = 64;
 /** What a line leaves behind is done with at once; V8 would let each thread keep some 50 MiB of that. */
 const YOUNG_GENERATION_MIB = 12;
 /** Beside them: starts of models, which take milliseconds. */
@@ -73,16 +72,17 @@ export class Claimer implements AsyncDisposable {
     this.#options = options;
     const { machine, place } = options.executor;
     this.#worker = { id: `${machine}:${process.pid}:${randomBytes(4).toString('hex')}`, machine, place };
-    const threads = Math.ceil(options.slots / JOBS_PER_THREAD);
+    const { slots, settings } = options;
+    const { threads, slotsEach, launchersEach } = threadShares({ slots, launchers: settings.launchers });
     this.#pool = new Piscina({
       filename: new URL('./supervise-job.ts', import.meta.url).href,
-      workerData: options.settings,
+      workerData: { ...settings, launchers: launchersEach } satisfies SupervisorSettings,
       // Otherwise a thread without a job stands still: its launchers are to be started, replaced and ended then too.
       atomics: 'disabled',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       minThreads: threads,
       maxThreads: threads,
-      concurrentTasksPerWorker: Math.ceil(options.slots / threads) + STARTS_PER_THREAD,
+      concurrentTasksPerWorker: slotsEach + STARTS_PER_THREAD,
     });
     this.#poll = setInterval(() => this.wake(), POLL_MS);
   }

@@ -20,7 +20,7 @@ export interface SupervisorSettings {
   /** What they see of it all the same, and only read. */
   readonly readableFolders: readonly string[];
   readonly launchersFolder: string;
-  /** Warm Python processes that a thread may hold. */
+  /** Warm Python processes that may be held: all threads together, and each as it is told. */
   readonly launchers: number;
   readonly environmentsFolder: string;
   readonly environmentsLimitBytes: number;

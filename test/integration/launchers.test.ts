@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function start(isolation: Isolation['level']): void {
+function start(isolation: Isolation['level'], changes: { idleMs?: number } = {}): void {
   count += 1;
   const python = toolchainPython(toolchain);
   const hidden = [folder];
@@ -41,6 +41,7 @@ function start(isolation: Isolation['level']): void {
     folder: join(folder, `launchers ${count}`),
     limit: 1,
     quietMs: 50,
+    ...changes,
     apart: starter === undefined ? undefined : { starter, hidden },
   });
   executor = new LocalExecutor({ folder: join(folder, 'jobs'), python, launchers, starter, isolation, hidden });
@@ -72,6 +73,13 @@ async function run(
   const frames = (await Array.fromAsync(executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS)))).flat();
   await executor.forget(handle);
   return frames.flatMap((frame) => ('text' in frame ? [frame.text] : []));
+}
+
+/** @returns the folder of a new environment without any package */
+async function emptyEnvironment(): Promise<string> {
+  const own = join(folder, uniqueName('own'));
+  await promisify(execFile)(toolchainPython(toolchain), ['-m', 'venv', '--without-pip', own]);
+  return own;
 }
 
 /** Whether numpy was there before the script imported anything. */
@@ -167,8 +175,7 @@ describe.each(levels)('a run with isolation %s', { timeout: 2 * LIMIT_MS }, (lev
     ['starts a thread', 'import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()'],
     ['ends the process', 'import os\nos._exit(3) if "launcher" in open("/proc/self/cmdline").read() else None'],
   ])('is warm again where a module that scripts import %s', async (_, text) => {
-    const own = join(folder, uniqueName('own'));
-    await promisify(execFile)(toolchainPython(toolchain), ['-m', 'venv', '--without-pip', own]);
+    const own = await emptyEnvironment();
     const [version = ''] = await readdir(join(own, 'lib'));
     const packages = join(own, 'lib', version, 'site-packages');
     // Every launcher imports it, where there is one.
@@ -192,6 +199,38 @@ describe.each(levels)('a run with isolation %s', { timeout: 2 * LIMIT_MS }, (lev
     );
     await launchers.warmUp(BASE);
     expect(launcherPids()).toHaveLength(1);
+  });
+
+  it('of one environment more than there may be launchers takes the place of the one that was not used for the longest time', async () => {
+    await run(WARM);
+    await warm();
+    const first = launcherPids();
+    expect(first).toHaveLength(1);
+    const other = await emptyEnvironment();
+    expect(await run(WARM, {}, other)).toEqual(['False']);
+    await poll(
+      () => ({ pids: launcherPids(), isWarm: launchers.isWarm(other) }),
+      ({ pids, isWarm }) => isWarm && pids.length === 1 && pids[0] !== first[0],
+      LIMIT_MS,
+    );
+    expect(launchers.isWarm(BASE)).toBe(false);
+    expect(await run(WARM)).toEqual(['False']);
+  });
+
+  it('finds no launcher that nobody used for a while, and starts one anew', async () => {
+    await launchers[Symbol.asyncDispose]();
+    await starter?.[Symbol.asyncDispose]();
+    start(level, { idleMs: 2_000 });
+    await warm();
+    const first = launcherPids();
+    await poll(
+      () => ({ pids: launcherPids(), folders: readdirSync(join(folder, `launchers ${count}`)) }),
+      ({ pids, folders }) => pids.length === 0 && folders.length === 0,
+      LIMIT_MS,
+    );
+    expect(await run(WARM)).toEqual(['False']);
+    await warm();
+    expect(launcherPids()).not.toEqual(first);
   });
 
   it('finds no launcher where there shall be none', async () => {
