@@ -205,6 +205,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     origins: new VersionOrigins(database),
     entityFeatures: new EntityFeatures(database, online.services.onlineFeatures),
     onPrediction: metrics.inference.predicted,
+    limitMs: config.serving.predictionLimitMs,
     logger,
   });
   await listener.subscribe(CHECKED_CHANNEL, (modelName) => inference.lookAgain(modelName));

@@ -21,6 +21,8 @@ export interface ServingConfig {
   readonly preload: readonly ModelAlias[];
   /** The largest body of a request in JSON. */
   readonly requestLimitBytes: number;
+  /** How long a prediction may take once its model is loaded. */
+  readonly predictionLimitMs: number;
   /** Whether versions are compiled here; those that are compiled are served so in any case. */
   readonly compiles: boolean;
 }
@@ -30,12 +32,15 @@ const SMALLEST_LIMIT = 4;
 const LARGEST_LIMIT = 256;
 const limitRule = `must be a whole number from ${SMALLEST_LIMIT} to ${LARGEST_LIMIT}`;
 
+const LONGEST_PREDICTION_SECONDS = 3600;
+const predictionRule = `must be a whole number from 1 to ${LONGEST_PREDICTION_SECONDS}`;
+
 const amount = z
   .string()
   .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
   .transform(Number);
 
-/** The variables of serving. Memory is in MiB, disk in GiB. */
+/** The variables of serving. Memory is in MiB, disk in GiB, time in seconds. */
 export const servingVariables = {
   ASGARD_MODEL_MEMORY: amount.optional(),
   ASGARD_MODEL_FILES_LIMIT: amount.default(20),
@@ -45,6 +50,12 @@ export const servingVariables = {
     .transform(Number)
     .refine((value) => value >= SMALLEST_LIMIT && value <= LARGEST_LIMIT, limitRule)
     .default(16),
+  ASGARD_PREDICT_TIMEOUT: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, predictionRule)
+    .transform(Number)
+    .refine((value) => value <= LONGEST_PREDICTION_SECONDS, predictionRule)
+    .default(30),
   ASGARD_COMPILE: z.enum(['0', '1']).default('1'),
   ASGARD_PRELOAD_MODELS: z
     .string()
@@ -64,6 +75,7 @@ export function servingConfig(value: z.output<z.ZodObject<typeof servingVariable
     memoryBytes: memory === undefined ? Math.floor(machineMemory() / 2) : memory * MEBIBYTE,
     filesLimitBytes: value.ASGARD_MODEL_FILES_LIMIT * GIBIBYTE,
     requestLimitBytes: value.ASGARD_REQUEST_LIMIT * MEBIBYTE,
+    predictionLimitMs: value.ASGARD_PREDICT_TIMEOUT * 1000,
     compiles: value.ASGARD_COMPILE === '1',
     preload: value.ASGARD_PRELOAD_MODELS.map((text) => {
       const [name = '', alias = ''] = text.split('@');

@@ -53,6 +53,9 @@ usage: npm start            (all settings are environment variables)
                        first half and the end                                64
   ASGARD_REQUEST_LIMIT MiB of a request in JSON, such as rows to predict, 4 to
                        256; a larger one is refused (413)                    16
+  ASGARD_PREDICT_TIMEOUT
+                       seconds that a prediction may take once its model is
+                       loaded, the wait for its turn included                30
   ASGARD_UPLOAD_LIMIT  MiB of a file that a table is written from            1024
   ASGARD_MODEL_CHECK_LIMIT
                        seconds that a registered model gets to be tried      120

@@ -60,7 +60,10 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   const memory = new ProcessMemory();
   let forking: StartWarm | undefined;
   const startWarm: StartWarm = async (task) => (await forking?.(task)) ?? false;
-  const python = new PythonLoader({ database, environments, files, executor, startWarm, memory });
+  const python = new PythonLoader({
+    ...{ database, environments, files, executor, startWarm, memory },
+    requestLimitMs: serving.predictionLimitMs,
+  });
   const versions = new VersionLoader({
     database,
     loadPython: (version, context) => python.load(version, context),

@@ -1,5 +1,6 @@
 import type { PredictionTimings } from '../../src/inference/prediction-observer.ts';
-import { type Prediction, type PredictionRequest, predictionRequest } from '../../src/inference/service.ts';
+import { type PredictionRequest, predictionRequest } from '../../src/inference/prediction-request.ts';
+import type { Prediction } from '../../src/inference/service.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { failures, invalidInputOf, withFailures } from '../errors.ts';
@@ -147,11 +148,11 @@ builder.mutationField('predict', (t) =>
     },
     description: 'Asks a model version for predictions.',
     args: { input: t.arg({ type: PredictInput, required: true, description: 'The rows and the model.' }) },
-    resolve: (_root, { input }, { inference }) =>
+    resolve: (_root, { input }, { inference, signal }) =>
       withFailures(() => {
         const startedAt = performance.now();
         const request = parse(input);
-        return inference.predict(request, performance.now() - startedAt);
+        return inference.predict(request, { parseMs: performance.now() - startedAt, signal });
       }),
   }),
 );

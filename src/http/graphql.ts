@@ -5,6 +5,7 @@ import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { type Context, createContext, type Services } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
+import { departureOf } from '../platform/departure.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { parseExactJson } from '../platform/exact-json.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -140,15 +141,11 @@ function fetchRequest(
   { method, url, headers, body }: FastifyRequest,
   reply: FastifyReply,
 ) {
-  const departure = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) departure.abort();
-  });
   const pairs = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]);
   const made = new fetchAPI.Request(new URL(url, 'http://localhost').href, {
     method,
     headers: pairs,
-    signal: departure.signal,
+    signal: departureOf(reply.raw),
     ...(typeof body === 'string' ? { body } : {}),
   });
   return typeof body === 'string' ? Object.defineProperty(made, 'json', { value: async () => parseBody(body) }) : made;

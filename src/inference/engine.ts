@@ -18,10 +18,19 @@ export interface ModelColumn {
 export interface ModelAnswer {
   readonly predictions: readonly PredictedValue[];
   readonly probabilities: readonly (readonly (number | null)[])[] | null;
-  /** How long it waited for its turn; absent: not at all. */
-  readonly queueMs?: number;
-  /** What gave it, where that is not always the model's `engine`. */
-  readonly engine?: EngineName;
+}
+
+/**
+ * Told what is to answer a request, and since when, by `performance.now()`, that has been at it; null: it waits for its turn. More
+ * than once, as a compiled model may leave a request to Python, and a process may end with it.
+ */
+export type OnTurn = (engine: EngineName, begunAt: number | null) => void;
+
+/** What a model is asked with. */
+export interface Asking {
+  /** Aborts when nobody waits for the answer any more. Absent: it is waited for however long that takes. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onTurn?: OnTurn | undefined;
 }
 
 /** A model version in memory, ready to answer. Disposing ends it; requests that have no answer yet are told UNAVAILABLE. */
@@ -41,11 +50,8 @@ export interface ServedModel extends AsyncDisposable {
   readonly isLost: boolean;
   /** Resolves when it cannot answer any more, for whatever reason. */
   readonly ended: Promise<void>;
-  /**
-   * @param signal aborts when nobody waits for the answer any more
-   * @throws AsgardError INVALID_INPUT naming the column or row; UNAVAILABLE or TIMEOUT when it may be asked again
-   */
-  predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer>;
+  /** @throws AsgardError INVALID_INPUT naming the column or row; UNAVAILABLE when it may be asked again; the signal's reason */
+  predict(request: WorkerRequest, asking?: Asking): Promise<ModelAnswer>;
 }
 
 /** What a load is given beside the version. */

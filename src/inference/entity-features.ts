@@ -51,8 +51,6 @@ export interface PredictionFeatures {
 export interface FilledInputs {
   readonly inputs: WorkerRequest['inputs'];
   readonly features: PredictionFeatures;
-  /** How long that took, the look-up of which features the version was trained on included. */
-  readonly readMs: number;
   /** Says of a failure of the model which feature it is about. */
   readonly explained: (error: unknown) => unknown;
 }
@@ -78,7 +76,6 @@ export class EntityFeatures {
     { columns }: Pick<ServedModel, 'columns'>,
     request: EntityRequest,
   ): Promise<FilledInputs> {
-    const startedAt = performance.now();
     const { inputs, entities } = request;
     const trained = await this.#trainedFeatures(version);
     const of = `version ${version.version} of model ${version.name}`;
@@ -106,7 +103,6 @@ export class EntityFeatures {
         ...Object.entries(inputs),
       ]),
       features: { views: viewsOf(read), missing: missingIn(read) },
-      readMs: performance.now() - startedAt,
       explained: (error) => explained(error, read),
     };
   }

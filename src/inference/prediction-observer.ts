@@ -4,6 +4,8 @@ export interface PredictionOutcome {
   readonly modelName: string | null;
   /** What was thrown; absent when it was answered. */
   readonly error?: unknown;
+  /** Whoever asked went away before the answer. */
+  readonly hasLeft?: boolean;
   /** From the parsed request to its end; loading a model that was not warm included. */
   readonly seconds: number;
   /** Of one that was answered. */
@@ -17,7 +19,7 @@ export type OnPrediction = (outcome: PredictionOutcome) => void;
 export interface PredictionTimings {
   /** Reading the request; as whoever took it says. */
   readonly parse: number;
-  /** Until the model took it in hand; a look-up of the version, a load and the requests before it are in it. */
+  /** Until the model took it in hand; a look-up of the version, a load, also that of Python for a compiled model, and the requests before it are in it. */
   readonly queue: number;
   /** Reading the features of entities, where some were asked for. */
   readonly features?: number;

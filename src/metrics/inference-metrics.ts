@@ -27,7 +27,7 @@ export class InferenceMetrics {
     const registers = [registry];
     this.#requests = new Counter({
       name: 'mlops_inference_requests_total',
-      help: "Requests for predictions, by model and by what became of them: ok, client_error (the request's fault), error.",
+      help: "Requests for predictions, by model and by what became of them: ok, client_error (the request's fault, or its caller left), error.",
       labelNames: ['model', 'status'],
       registers,
     });
@@ -67,9 +67,9 @@ export class InferenceMetrics {
   }
 
   /** Counts one request, and measures the parts of its answer. */
-  readonly predicted = ({ modelName, error, seconds, timings }: PredictionOutcome): void => {
+  readonly predicted = ({ modelName, error, hasLeft, seconds, timings }: PredictionOutcome): void => {
     const model = modelName === null ? UNKNOWN_MODEL : this.#models.of(modelName);
-    this.#requests.inc({ model, status: statusOf(error) });
+    this.#requests.inc({ model, status: hasLeft === true ? 'client_error' : statusOf(error) });
     if (error === undefined) this.#latencies.observe({ model }, seconds);
     for (const [phase, milliseconds] of Object.entries(timings ?? {}))
       this.#phases.observe({ phase }, milliseconds / 1000);

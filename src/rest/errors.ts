@@ -73,6 +73,10 @@ async function replyToError(
     request.log.debug({ requestId: request.id }, 'http.caller_gone');
     return sendFailure(reply, 400, 'the request ended before its body did');
   }
+  if (reply.raw.destroyed) {
+    request.log.debug({ requestId: request.id }, 'http.caller_gone');
+    return sendFailure(reply, 400, 'the caller went away');
+  }
   request.log.error({ err: error, requestId: request.id }, 'rest.fault');
   return sendFailure(reply, 500, 'Internal Server Error');
 }

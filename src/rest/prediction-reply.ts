@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { PredictionFeatures } from '../inference/entity-features.ts';
-import type { FailedPrediction, Prediction } from '../inference/service.ts';
+import type { Caller, FailedPrediction, Prediction } from '../inference/service.ts';
+import { departureOf } from '../platform/departure.ts';
 import { ONLINE_STATUSES } from './present-online.ts';
 
 /** What a header may say: an id of another registry may be any text. */
@@ -51,7 +52,7 @@ interface Timed {
 
 /**
  * Has answers to predictions say in their headers what answered, or was to, and how long it took.
- * @returns to be called with each prediction, and with what is known of each that failed, before that is sent
+ * @returns `callerOf` a reply, for the service, and `describe`, to be called with each prediction before that is sent
  */
 export function describePredictions(app: FastifyInstance, onSerialized: (milliseconds: number) => void) {
   const kept = new WeakMap<FastifyReply, Timed>();
@@ -71,7 +72,7 @@ export function describePredictions(app: FastifyInstance, onSerialized: (millise
     reply.header('server-timing', entries.join(', '));
     return payload;
   });
-  return (reply: FastifyReply, answer: Prediction | FailedPrediction): void => {
+  const describe = (reply: FastifyReply, answer: Prediction | FailedPrediction): void => {
     const { timings, origin } = answer;
     const headers = {
       'x-asgard-model-version': answer.modelVersion,
@@ -85,4 +86,10 @@ export function describePredictions(app: FastifyInstance, onSerialized: (millise
     }
     kept.set(reply, { timings, hasFailed: !('predictions' in answer), serializedFrom: 0 });
   };
+  const callerOf = (reply: FastifyReply): Caller => ({
+    parseMs: reply.elapsedTime,
+    signal: departureOf(reply.raw),
+    onFailure: (failed) => describe(reply, failed),
+  });
+  return { callerOf, describe };
 }

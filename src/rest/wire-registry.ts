@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { VERSION_REFERENCE } from '../inference/service.ts';
+import { VERSION_REFERENCE } from '../inference/prediction-request.ts';
 import { aliasName } from '../models/alias.ts';
 import { tags, tagValue } from '../models/naming.ts';
 import { aliasMove, changeableTag, type RegistryChange, registryChange } from '../models/registry-changes.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type PredictionRequest, predictionRequest, VERSION_REFERENCE } from '../inference/service.ts';
+import { type PredictionRequest, predictionRequest, VERSION_REFERENCE } from '../inference/prediction-request.ts';
 import { type RegistryRequest, registryRequest } from '../models/registry-request.ts';
 import { components } from './wire-answers.ts';
 

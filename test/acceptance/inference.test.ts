@@ -18,6 +18,8 @@ const { url } = inject('platform');
 /** Its name holds what means something to a URL, a shell or a filter somewhere on the way. */
 const pickle = uniqueName("it's 50%41 ünï ✅ #1 & co");
 const classifier = uniqueName('classifier');
+/** What `Server-Timing` says of a request that a model had in hand. */
+const ALL_PHASES = /^parse;dur=[0-9.]+, queue;dur=[0-9.]+, predict;dur=[0-9.]+, serialize;dur=[0-9.]+$/;
 /** The classifier's rows: one who stays, one who leaves. */
 const people = { age: [22, 66], visits: [1, 9] };
 
@@ -81,7 +83,7 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
       'x-asgard-job-id': job?.id,
       'x-asgard-environment': expect.stringMatching(/^[0-9a-f]{16,}$/),
       'x-asgard-engine': expect.stringMatching(/^(python|onnx)$/),
-      'server-timing': expect.stringMatching(/^(parse|, queue|, predict|, serialize);dur=[0-9.]+/),
+      'server-timing': expect.stringMatching(ALL_PHASES),
     });
     expect(await plain.json()).not.toHaveProperty('metadata');
     const told = await (await ask({ include_metadata: true })).json();
@@ -111,9 +113,7 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
       'x-asgard-run-id': runId,
       'x-asgard-job-id': job?.id,
       'x-asgard-engine': expect.stringMatching(/^(python|onnx)$/),
-      'server-timing': expect.stringMatching(
-        /^parse;dur=[0-9.]+, queue;dur=[0-9.]+, predict;dur=[0-9.]+, serialize;dur=[0-9.]+$/,
-      ),
+      'server-timing': expect.stringMatching(ALL_PHASES),
     });
     const missing = await ask({ model_version: '77' });
     expect(missing.status).toBe(404);

@@ -231,6 +231,35 @@ describe('where ours is stricter', { timeout: 60_000 }, () => {
   });
 });
 
+test('an answer says in its headers what gave it and where its time went; a body beyond the limit is refused with that', async () => {
+  const ask = (body: string) =>
+    fetch(`${url}/mlops/models/${mixed}/invocations`, { method: 'POST', headers: { 'content-type': JSON_TYPE }, body });
+  const { version, runId, job } = await jobs.client.modelVersion(mixed, '1');
+  const timing = (phases: string[]) =>
+    expect.stringMatching(new RegExp(`^${phases.map((phase) => `${phase};dur=[0-9.]+`).join(', ')}$`));
+  const headers = {
+    'x-asgard-model-version': version,
+    'x-asgard-run-id': runId,
+    'x-asgard-job-id': job?.id,
+    'x-asgard-environment': expect.stringMatching(/^[0-9a-f]{16,}$/),
+    'x-asgard-engine': expect.stringMatching(/^(python|onnx)$/),
+    'server-timing': timing(['parse', 'queue', 'predict', 'serialize']),
+  };
+  const answered = await ask(JSON.stringify({ dataframe_records: records }));
+  expect(answered.status).toBe(200);
+  expect(Object.fromEntries(answered.headers)).toMatchObject(headers);
+  const refused = await ask(JSON.stringify({ dataframe_records: [{ age: 'old' }] }));
+  expect(refused.status).toBe(400);
+  expect(Object.fromEntries(refused.headers)).toMatchObject({ 'x-asgard-model-version': version });
+
+  const large = await ask(JSON.stringify({ dataframe_records: records }) + ' '.repeat(16 * 2 ** 20));
+  expect(large.status).toBe(413);
+  expect(await large.json()).toMatchObject({
+    error_code: expect.any(String),
+    message: expect.stringMatching(/larger than 16777216 bytes.*ASGARD_REQUEST_LIMIT/),
+  });
+});
+
 describe('any model and version', { timeout: 60_000 }, () => {
   const invoke = (path: string, body: object) =>
     post(`${url}/mlops/models/${path}/invocations`, JSON.stringify(body), JSON_TYPE);

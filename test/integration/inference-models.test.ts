@@ -5,10 +5,11 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ServableGate } from '../../src/inference/check/servable-gate.ts';
 import type { LoadModel } from '../../src/inference/engine.ts';
+import type { PredictionOutcome } from '../../src/inference/prediction-observer.ts';
 import { preloadModels } from '../../src/inference/preload.ts';
 import { PythonLoader } from '../../src/inference/python/load-python.ts';
 import { ServedModels } from '../../src/inference/served-models.ts';
-import { InferenceService } from '../../src/inference/service.ts';
+import { type FailedPrediction, InferenceService } from '../../src/inference/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelFiles } from '../../src/models/model-files.ts';
 import { recordCheck, type ServableKey, servableVersions } from '../../src/models/servable-versions.ts';
@@ -160,6 +161,57 @@ describe('predictions', () => {
     const service = new InferenceService({ models, served });
     await register(name, modelPickle('import os, types\nmodel = types.SimpleNamespace(predict=lambda _: os._exit(3))'));
     await expect(service.predict(asking(name))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('that take longer than they may end with the work for them, and say so', async () => {
+    const name = uniqueName('model');
+    await using served = servedWith(ready);
+    const service = new InferenceService({ models, served, limitMs: 6_000 });
+    const source = `
+import time, types
+def predict(frame):
+    if (frame["x"] == 13).any():
+        time.sleep(600)
+    return [1] * len(frame)
+model = types.SimpleNamespace(predict=predict)`;
+    const version = await register(name, modelPickle(source));
+    await service.predict(asking(name));
+    const before = processesOf(folder).map(({ pid }) => pid);
+    const failed: FailedPrediction[] = [];
+    const hangs = service.predict(
+      { ...asking(name), inputs: { x: [13] } },
+      { onFailure: (told) => void failed.push(told) },
+    );
+    await expect(hangs).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'the model did not answer within 6 s; try again',
+    });
+    expect(failed).toMatchObject([{ modelVersion: '1', engine: 'python', timings: { predict: expect.any(Number) } }]);
+    await poll(
+      () => processesOf(folder).filter(({ pid }) => before.includes(pid)),
+      (still) => still.length < before.length && served.find(version)?.waiting === 0,
+    );
+    await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [1] });
+  });
+
+  test('whose caller leaves while the model is loaded are given up; it goes on loading', async () => {
+    const name = uniqueName('model');
+    const release = Promise.withResolvers<void>();
+    await using served = servedWith(async () => {
+      await release.promise;
+      return TOOLCHAIN_ENVIRONMENT;
+    });
+    const outcomes: unknown[] = [];
+    const onPrediction = ({ hasLeft }: PredictionOutcome) => void outcomes.push(hasLeft);
+    const service = new InferenceService({ models, served, onPrediction });
+    const version = await register(name, constantModel(1));
+    const left = new AbortController();
+    const asked = service.predict(asking(name), { signal: left.signal });
+    left.abort(new Error('the caller has left'));
+    await expect(asked).rejects.toThrow('the caller has left');
+    expect(outcomes).toEqual([true]);
+    release.resolve();
+    expect(await served.get(version)).toMatchObject({ isEnded: false, waiting: 0 });
   });
 
   test('of a model that is not there yet do not remember that', async () => {

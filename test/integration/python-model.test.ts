@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ModelProcess } from '../../src/inference/python/model-process.ts';
 import { PythonModel, type PythonModelOptions } from '../../src/inference/python/python-model.ts';
+import { RequestLimit } from '../../src/inference/request-limit.ts';
 import { CAN_BE_APART, ISOLATION } from '../support/isolation.ts';
 import { modelPickle } from '../support/model-pickle.ts';
 import {
@@ -91,32 +92,72 @@ const evaluate = async (model: PythonModel, code: string) =>
   String((await model.predict(request({ code: [code] }))).predictions[0]);
 
 describe('a model in Python', () => {
-  test('is asked one thing at a time; a request that waits too long gives up alone', async () => {
-    await using model = await load(MODEL, { requestLimitMs: 1500 });
+  test('is asked one thing at a time; a request whose time ends while it waits gives up alone, and says so', async () => {
+    await using model = await load(MODEL, { requestLimitMs: 9_000 });
     expect(model).toMatchObject({ engine: 'python', columns: null, memoryBytes: expect.toSatisfy((n) => n > 30e6) });
-    const asked = [1, 1.2, 1, 0].map((seconds) => model.predict(wait(seconds)));
-    const outcomes = await Promise.allSettled(asked);
-    expect(outcomes).toMatchObject([
-      { status: 'fulfilled', value: { predictions: [1] } },
-      // Older than the limit when it is answered, which the model is not to blame for.
-      { status: 'fulfilled', value: { predictions: [1.2] } },
-      { status: 'rejected', reason: { code: 'TIMEOUT', message: expect.stringContaining('busy with other requests') } },
-      { status: 'rejected', reason: { code: 'TIMEOUT' } },
-    ]);
-    expect(model).toMatchObject({ isEnded: false, waiting: 0 });
+    const first = model.predict(wait(1));
+    using limit = new RequestLimit(undefined);
+    limit.begin(500);
+    const second = model.predict(request({ code: ['os.environ.update(DONE="1")'] }), { signal: limit.signal });
+    await expect(second).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'the model did not answer within 0.5 s; try again; it was busy with other requests all the while',
+    });
+    expect(model).toMatchObject({ isEnded: false, waiting: 1 });
+    await expect(first).resolves.toMatchObject({ predictions: [1] });
+    await expect(evaluate(model, 'os.environ.get("DONE")')).resolves.toBe('None');
   });
 
-  test('has its process ended with a request that takes too long; the next request is answered by another one', async () => {
-    await using model = await load(MODEL, { requestLimitMs: 3_000 });
-    const slow = model.predict(wait(60));
+  test('does nothing for a caller who left while the request waited, whose place is free at once', async () => {
+    await using model = await load(MODEL);
     const left = new AbortController();
-    const asked = Promise.allSettled([slow, model.predict(wait(0), left.signal)]);
+    const first = model.predict(wait(0.5));
+    const second = model.predict(request({ code: ['os.environ.update(DONE="1")'] }), { signal: left.signal });
+    const third = evaluate(model, 'os.environ.get("DONE")');
+    await poll(
+      () => model.waiting,
+      (count) => count === 3,
+    );
     left.abort(new Error('the caller has left'));
-    expect(await asked).toMatchObject([
-      { reason: { code: 'TIMEOUT', message: 'the model did not answer within 3 s' } },
-      { reason: { message: 'the caller has left' } },
-    ]);
+    expect(model.waiting).toBe(2);
+    await expect(second).rejects.toThrow('the caller has left');
+    await first;
+    expect(await third).toBe('None');
+  });
+
+  test('has its process ended with a request that nobody waits for any more; the next one is answered by another', async () => {
+    await using model = await load(MODEL, { requestLimitMs: 3_000 });
+    const before = processesOf(folder).map(({ pid }) => pid);
+    using limit = new RequestLimit(undefined);
+    limit.begin(1_000);
+    const slow = model.predict(wait(600), { signal: limit.signal });
+    await expect(slow).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'the model did not answer within 1 s; try again',
+    });
+    await poll(
+      () => processesOf(folder).filter(({ pid }) => before.includes(pid)),
+      (still) => still.length < before.length && model.waiting === 0,
+    );
     await expect(model.predict(wait(0))).resolves.toMatchObject({ predictions: [0] });
+  });
+
+  test('is not ended for a short call that is under way when its caller leaves', async () => {
+    await using model = await load(MODEL);
+    const before = await evaluate(model, 'os.getpid()');
+    const left = new AbortController();
+    let isBegun = false;
+    const onTurn = (_engine: string, begunAt: number | null) => {
+      isBegun = begunAt !== null;
+    };
+    const short = model.predict(wait(0.5), { signal: left.signal, onTurn });
+    await poll(
+      () => isBegun,
+      (is) => is,
+    );
+    left.abort(new Error('the caller has left'));
+    await expect(short).rejects.toThrow('the caller has left');
+    expect(await evaluate(model, 'os.getpid()')).toBe(before);
   });
 
   test('whose process crashes with a request tries it once more, and then says how it ended', async () => {
@@ -184,7 +225,11 @@ describe('requests that came while a model was busy', () => {
     ['takes for ever', 13, 'TIMEOUT', 8_000],
   ])('are not hurt by one among them that %s', async (_what, culprit, code, requestLimitMs) => {
     await using model = await load(MERGED, { requestLimitMs, maxProcesses: 2 });
-    const asked = [1, culprit, 2].map((value) => model.predict(rows(value)));
+    using limit = new RequestLimit(undefined);
+    limit.begin(requestLimitMs);
+    const asked = [1, culprit, 2].map((value) =>
+      model.predict(rows(value), value === culprit ? { signal: limit.signal } : {}),
+    );
     const [first, refused, last] = await Promise.allSettled(asked);
     expect([first?.status, last?.status]).toEqual(['fulfilled', 'fulfilled']);
     expect(refused).toMatchObject({ reason: { code } });

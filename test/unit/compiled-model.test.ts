@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { CompiledModel } from '../../src/inference/compiled/compiled-model.ts';
 import { compiledDescription } from '../../src/inference/compiled/description.ts';
 import { checkOnnxFile } from '../../src/inference/compiled/onnx-file.ts';
 import { VersionModel } from '../../src/inference/compiled/version-model.ts';
+import type { ServedModel } from '../../src/inference/engine.ts';
+import { AsgardError } from '../../src/platform/errors.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 
 /** A decision tree behind a scaled number and a category: `age`, `spend`, `plan` (free or größe) → stays or leaves. */
@@ -15,6 +18,20 @@ const DESCRIPTION = compiledDescription.parse(TREE);
 const ask = (inputs: Record<string, unknown[]>) => ({ inputs, return_probabilities: true });
 const row = { age: [30], spend: [70.5], plan: ['größe'] };
 
+/** Stands for a model in Python that refuses everything. */
+function fakePython(refusal: AsgardError): ServedModel {
+  const ended = Promise.withResolvers<void>();
+  return {
+    ...{ engine: 'python', memoryBytes: 0, processes: 1, columns: null, waiting: 0, isEnded: false, isLost: false },
+    ended: ended.promise,
+    predict: async (_request, asking) => {
+      asking?.onTurn?.('python', performance.now());
+      throw refusal;
+    },
+    [Symbol.asyncDispose]: async () => ended.resolve(),
+  };
+}
+
 describe('a compiled model', () => {
   test('answers each row, however the columns are ordered and however many rows there are', async () => {
     await using model = await CompiledModel.load(FILE, DESCRIPTION);
@@ -24,6 +41,26 @@ describe('a compiled model', () => {
     const answer = await model.predict(ask({ age: many(row.age), spend: many(row.spend), plan: many(row.plan) }));
     expect(answer?.predictions).toEqual(Array.from({ length: 1000 }, () => 'stays'));
     expect(answer?.probabilities).toHaveLength(1000);
+  });
+
+  test('answers others between the runs of a large request, and leaves that when nobody waits for it', async () => {
+    await using model = await CompiledModel.load(FILE, DESCRIPTION);
+    const many = (values: unknown[]) => Array.from({ length: 100_000 }, () => values[0]);
+    const left = new AbortController();
+    let isOver = false;
+    const large = model
+      .predict(ask({ age: many(row.age), spend: many(row.spend), plan: many(row.plan) }), left.signal)
+      .catch((error: unknown) => error)
+      .finally(() => {
+        isOver = true;
+      });
+    // Also what has nothing to do with the model gets its turns.
+    for (let turns = 0; turns < 3; turns += 1) await delay(1);
+    expect(await model.predict(ask(row))).toMatchObject({ predictions: ['stays'] });
+    expect(isOver).toBe(false);
+    const reason = new Error('the caller has left');
+    left.abort(reason);
+    expect(await large).toBe(reason);
   });
 
   test.each([
@@ -56,6 +93,35 @@ describe('a compiled model', () => {
 });
 
 describe('a version that is compiled', () => {
+  test('says that Python answered, or refused, what it was asked in its place, and that its start was waited for', async () => {
+    const turns: [string, boolean][] = [];
+    const onTurn = (engine: string, begunAt: number | null) => void turns.push([engine, begunAt !== null]);
+    const findCompiled = () => CompiledModel.load(FILE, DESCRIPTION);
+    const started = Promise.withResolvers<void>();
+    const refusal = new AsgardError('INVALID_INPUT', 'the model refused the inputs');
+    const loadPython = async () => {
+      await started.promise;
+      return fakePython(refusal);
+    };
+    const logger = createLogger('silent', false);
+    await using model = await VersionModel.load({ findCompiled, loadPython, logger }, new AbortController().signal);
+    await model.predict(ask(row), { onTurn });
+    expect(turns.splice(0)).toEqual([['onnx', true]]);
+    const asked = model.predict(ask({ ...row, plan: ['gold'] }), { onTurn });
+    const left = new AbortController();
+    const given = model.predict(ask({ ...row, plan: ['gold'] }), { signal: left.signal });
+    await delay(1);
+    expect(turns).toEqual([
+      ['onnx', true],
+      ['python', false],
+    ]);
+    left.abort(new Error('the caller has left'));
+    await expect(given).rejects.toThrow('the caller has left');
+    started.resolve();
+    await expect(asked).rejects.toBe(refusal);
+    expect(turns.at(-1)).toEqual(['python', true]);
+  });
+
   test('refuses for a moment once it is put away, also in the middle of a request', async () => {
     const findCompiled = () => CompiledModel.load(FILE, DESCRIPTION);
     const loadPython = () => Promise.reject(new Error('Python is not asked'));

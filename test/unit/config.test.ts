@@ -46,6 +46,7 @@ describe('the configuration', () => {
         memoryBytes: expect.any(Number),
         filesLimitBytes: 20 * 2 ** 30,
         requestLimitBytes: 16 * 2 ** 20,
+        predictionLimitMs: 30_000,
         preload: [],
         compiles: true,
       },
@@ -89,6 +90,7 @@ describe('the configuration', () => {
           ASGARD_OUTPUT_LIMIT: '3',
           ASGARD_UPLOAD_LIMIT: '4',
           ASGARD_REQUEST_LIMIT: '32',
+          ASGARD_PREDICT_TIMEOUT: '7',
           ASGARD_MODEL_CHECK_LIMIT: '9',
           ASGARD_ISOLATION: 'required',
           PORT: '9000',
@@ -131,6 +133,7 @@ describe('the configuration', () => {
         compiles: true,
         memoryBytes: 512 * 2 ** 20,
         requestLimitBytes: 32 * 2 ** 20,
+        predictionLimitMs: 7_000,
         filesLimitBytes: 2 * 2 ** 30,
         preload: [
           { name: 'churn predictor', alias: 'champion' },

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { untilAborted } from '../../platform/abort.ts';
 import { AsgardError, messageOf } from '../../platform/errors.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { ModelAnswer, ModelColumn, ServedModel } from '../engine.ts';
+import type { Asking, ModelAnswer, ModelColumn, ServedModel } from '../engine.ts';
 import type { WorkerRequest } from '../protocol.ts';
 import type { CompiledModel } from './compiled-model.ts';
 
@@ -82,15 +83,18 @@ export class VersionModel implements ServedModel {
     return this.#isLost;
   }
 
-  async predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer> {
+  async predict(request: WorkerRequest, { signal, onTurn }: Asking = {}): Promise<ModelAnswer> {
     this.#waiting += 1;
     try {
+      if (this.#compiled !== undefined) onTurn?.('onnx', performance.now());
       const answer = await this.#answerCompiled(request, signal);
       if (answer != null) return answer;
       const refusal = this.#compiled?.refusalOf(request);
       if (refusal !== undefined) throw refusal;
-      const python = await this.#pythonModel(this.#stop.signal);
-      return { ...(await python.predict(request, signal)), engine: 'python' };
+      // Until Python has begun, its start included, the request waits.
+      onTurn?.('python', null);
+      const python = await untilAborted(this.#pythonModel(this.#stop.signal), signal);
+      return await python.predict(request, { signal, onTurn });
     } finally {
       this.#waiting -= 1;
     }

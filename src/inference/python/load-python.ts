@@ -17,6 +17,8 @@ export interface PythonLoaderOptions {
   readonly executor: ModelExecutor;
   readonly startWarm?: StartWarm | undefined;
   readonly memory: ProcessMemory;
+  /** What requests may take; 30,000 when absent. */
+  readonly requestLimitMs?: number | undefined;
 }
 
 /** Loads versions into Python processes, each in the environment that it was trained in. */
@@ -29,7 +31,7 @@ export class PythonLoader {
 
   /** @throws AsgardError UNAVAILABLE with the reason; the signal's reason */
   async load(version: ModelVersion, { signal, hasRoomFor }: LoadContext): Promise<ServedModel> {
-    const { database, environments, files, executor, startWarm, memory } = this.#options;
+    const { database, environments, files, executor, startWarm, memory, requestLimitMs } = this.#options;
     await using stack = new AsyncDisposableStack();
     // Both are waited for: what one of them holds is let go of when the other fails.
     const [made, fetched] = await Promise.allSettled([
@@ -49,7 +51,8 @@ export class PythonLoader {
       modelFolder: fetched.value.path,
     };
     const start = (stop: AbortSignal) => ModelProcess.start({ ...options, signal: stop });
-    const model = await PythonModel.load({ start, memory, hasRoomFor, maxProcesses: availableParallelism() }, signal);
+    const maxProcesses = availableParallelism();
+    const model = await PythonModel.load({ start, memory, hasRoomFor, maxProcesses, requestLimitMs }, signal);
     const held = stack.move();
     void model.ended.then(() => held.disposeAsync());
     return model;

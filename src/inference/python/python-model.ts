@@ -1,15 +1,18 @@
-import { AsgardError, messageOf } from '../../platform/errors.ts';
-import type { ModelAnswer, ModelColumn, ServedModel } from '../engine.ts';
+import { AsgardError, hasCode, messageOf } from '../../platform/errors.ts';
+import type { Asking, ModelAnswer, ModelColumn, ServedModel } from '../engine.ts';
 import type { ProcessAnswer, WorkerRequest } from '../protocol.ts';
 import { BatchSize } from './batch-size.ts';
+import { CallLimit } from './call-limit.ts';
 import { type ModelProcess, ProcessEndedError } from './model-process.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { RequestQueue, type Waiting } from './request-queue.ts';
 
-/** For the wait behind other requests, and then once more for the answer. */
 const REQUEST_LIMIT_MS = 30_000;
-/** Merged requests that take longer than this part of the limit have one among them that does: from then on each goes alone. */
-const MERGED_PART = 1 / 6;
+/**
+ * Merged requests that take longer than this part of the limit have one among them that does: from then on each goes alone. And for
+ * so long a process may be at requests that nobody waits for any more: if they left after a long wait, it is not to blame.
+ */
+const CALL_PART = 1 / 6;
 /**
  * Those who were answered together come back together: right after a batch the next one waits for them, for this part of the
  * time that the batch took and no longer than that. Otherwise the first of them would go alone, and all others after it.
@@ -30,7 +33,7 @@ export interface PythonModelOptions {
   /** Whether one more process, of so many bytes, has room in the memory. */
   readonly hasRoomFor: (bytes: number) => boolean;
   readonly maxProcesses: number;
-  /** 30,000 when absent. */
+  /** What requests may take, which their signals hold them to; 30,000 when absent. */
   readonly requestLimitMs?: number | undefined;
 }
 
@@ -113,27 +116,24 @@ export class PythonModel implements ServedModel {
     return this.isEnded && this.#failure === undefined;
   }
 
-  async predict(request: WorkerRequest, signal?: AbortSignal): Promise<ModelAnswer> {
+  async predict(request: WorkerRequest, { signal, onTurn }: Asking = {}): Promise<ModelAnswer> {
     if (this.isEnded) throw this.#gone();
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<ModelAnswer>();
-    const waiting: Waiting = { request, addedAt: performance.now(), resolve, reject, wasTried: false };
+    const waiting: Waiting = { request, onTurn, resolve, reject, wasTried: false, hasLeft: false };
+    onTurn?.(this.engine, null);
     this.#queue.add(waiting);
     this.#wake();
-    const limit = setTimeout(() => {
-      if (!this.#queue.remove(waiting)) return;
-      const seconds = this.#requestLimitMs / 1000;
-      reject(new AsgardError('TIMEOUT', `the model was busy with other requests for ${seconds} s; try again`));
-    }, this.#requestLimitMs);
     const leave = () => {
-      this.#queue.remove(waiting);
-      reject(signal?.reason);
+      waiting.hasLeft = true;
+      const hasWaited = this.#queue.remove(waiting) && !waiting.wasTried;
+      reject(hasWaited ? explained(signal?.reason) : signal?.reason);
+      waiting.onLeave?.();
     };
     signal?.addEventListener('abort', leave);
     try {
       return await promise;
     } finally {
-      clearTimeout(limit);
       signal?.removeEventListener('abort', leave);
     }
   }
@@ -191,16 +191,8 @@ export class PythonModel implements ServedModel {
   async #run(member: Member, batch: readonly Waiting[]): Promise<void> {
     const { process } = member;
     const isMerged = batch.length > 1;
-    const limitMs = isMerged ? this.#requestLimitMs * MERGED_PART : this.#requestLimitMs;
-    const late = `the model did not answer within ${limitMs / 1000} s`;
     const startedAt = performance.now();
-    for (const waiting of batch) waiting.begunAt = startedAt;
-    let isLate = false;
-    const limit = setTimeout(() => {
-      isLate = true;
-      // Nothing else stops code that runs.
-      process.kill(late);
-    }, limitMs);
+    using _limit = new CallLimit(this.#requestLimitMs * CALL_PART, batch, (reason) => process.kill(reason));
     member.isBusy = true;
     this.#inHand += batch.length;
     try {
@@ -212,10 +204,8 @@ export class PythonModel implements ServedModel {
       for (const [index, waiting] of batch.entries()) settle(waiting, answers[index]);
     } catch (error) {
       this.#lose(member);
-      if (isLate && !isMerged) batch[0]?.reject(new AsgardError('TIMEOUT', late));
-      else this.#tryAgain(batch, error);
+      this.#tryAgain(batch, error);
     } finally {
-      clearTimeout(limit);
       member.isBusy = false;
       member.usedAt = performance.now();
       this.#inHand -= batch.length;
@@ -226,10 +216,13 @@ export class PythonModel implements ServedModel {
   /** Of requests that a process has ended with: who is to blame is not known, unless there was one alone. */
   #tryAgain(batch: readonly Waiting[], error: unknown): void {
     const isBlamed = error instanceof ProcessEndedError && error.isBlamed && batch.length === 1;
-    const goesOn = (waiting: Waiting) => !waiting.wasTried && !isBlamed && !this.isEnded;
+    const goesOn = (waiting: Waiting) => !waiting.wasTried && !waiting.hasLeft && !isBlamed && !this.isEnded;
     for (const waiting of batch) if (!goesOn(waiting)) waiting.reject(this.#gone(messageOf(error)));
     const again = batch.filter(goesOn);
-    for (const waiting of again) waiting.wasTried = true;
+    for (const waiting of again) {
+      waiting.wasTried = true;
+      waiting.onTurn?.(this.engine, null);
+    }
     this.#queue.addFirst(again);
   }
 
@@ -294,10 +287,17 @@ export class PythonModel implements ServedModel {
   }
 }
 
-function settle({ resolve, reject, addedAt, begunAt = addedAt }: Waiting, answer: ProcessAnswer | undefined): void {
+/** Of a request whose time ended in the queue: the model is not to blame. */
+function explained(reason: unknown): unknown {
+  if (!hasCode(reason, 'TIMEOUT')) return reason;
+  const message = `${reason.message}; it was busy with other requests all the while`;
+  return new AsgardError('TIMEOUT', message, { cause: reason });
+}
+
+function settle({ resolve, reject }: Waiting, answer: ProcessAnswer | undefined): void {
   if (answer === undefined) return;
   if (!('error' in answer)) {
-    resolve({ ...answer, queueMs: begunAt - addedAt });
+    resolve(answer);
     return;
   }
   const { kind, message, path } = answer.error;

@@ -1,5 +1,5 @@
 import { AsgardError } from '../../platform/errors.ts';
-import type { ModelAnswer } from '../engine.ts';
+import type { ModelAnswer, OnTurn } from '../engine.ts';
 import type { WorkerRequest } from '../protocol.ts';
 
 /** Requests that wait for one model; more are refused, so that a slow model cannot pile up work without end. */
@@ -12,13 +12,15 @@ const MAX_MERGED_VALUES = 50_000;
 /** A request that has no answer yet. */
 export interface Waiting {
   readonly request: WorkerRequest;
-  /** By `performance.now()`, as is `begunAt`: when it came, and when a process was given it last. */
-  readonly addedAt: number;
-  begunAt?: number;
+  readonly onTurn: OnTurn | undefined;
   resolve(answer: ModelAnswer): void;
   reject(error: unknown): void;
   /** A process has ended with it: it is not merged with others any more, and not tried a third time. */
   wasTried: boolean;
+  /** Nobody waits for its answer any more. */
+  hasLeft: boolean;
+  /** Called at that moment while a process has it in hand. */
+  onLeave?: () => void;
 }
 
 /** Those that wait for a model to be free, the oldest first. */

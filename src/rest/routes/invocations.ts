@@ -43,7 +43,7 @@ export function invocationRoutes(
   return async (server) => {
     readScoringBodies(server, maxBodyBytes);
     const app = useZod(server);
-    const describe = describePredictions(server, onPredictionSerialized);
+    const { callerOf, describe } = describePredictions(server, onPredictionSerialized);
 
     const invoke = async ({ name, version }: Target, body: ScoringBody, reply: FastifyReply) => {
       const asked = {
@@ -54,7 +54,7 @@ export function invocationRoutes(
           toModelColumns(body instanceof CsvBody ? readCsv(body.text, found) : readTable(body), found),
       };
       const { prediction } = await inference
-        .predictLate(asked, reply.elapsedTime, (failed) => describe(reply, failed))
+        .predictLate(asked, callerOf(reply))
         .catch((failure: unknown) => Promise.reject(underField(failure, fieldOf(body))));
       describe(reply, prediction);
       return { predictions: [...prediction.predictions] };

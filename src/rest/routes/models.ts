@@ -21,7 +21,7 @@ export function modelRoutes(
   const { models, inference, onPredictionSerialized } = known;
   return async (server) => {
     const app = useZod(server);
-    const describe = describePredictions(server, onPredictionSerialized);
+    const { callerOf, describe } = describePredictions(server, onPredictionSerialized);
     app.post(
       '/mlops/registry',
       {
@@ -82,7 +82,7 @@ export function modelRoutes(
         },
       },
       async ({ body }, reply) => {
-        const predicted = await inference.predict(body, reply.elapsedTime, (failed) => describe(reply, failed));
+        const predicted = await inference.predict(body, callerOf(reply));
         describe(reply, predicted);
         return {
           ...presentPrediction(predicted, new Date()),

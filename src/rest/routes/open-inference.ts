@@ -58,7 +58,7 @@ export function openInferenceRoutes(
   return async (server) => {
     readInferenceBodies(server, maxBodyBytes);
     const app = useZod(server);
-    const describe = describePredictions(server, services.onPredictionSerialized);
+    const { callerOf, describe } = describePredictions(server, services.onPredictionSerialized);
     const append = appendTensors(server);
 
     const metadata = async ({ name, version }: Target) => {
@@ -78,9 +78,7 @@ export function openInferenceRoutes(
         returnProbabilities: body.parameters?.return_probabilities ?? wanted?.includes(PROBABILITIES) ?? false,
         inputsFor: (found: VersionDescription) => toColumns(tensors, found),
       };
-      const { prediction, description } = await inference.predictLate(asked, reply.elapsedTime, (failed) =>
-        describe(reply, failed),
-      );
+      const { prediction, description } = await inference.predictLate(asked, callerOf(reply));
       describe(reply, prediction);
       const { answer, bytes: written } = presentInference(
         prediction,

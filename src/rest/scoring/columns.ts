@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { predictionRequest } from '../../inference/service.ts';
+import { predictionRequest } from '../../inference/prediction-request.ts';
 import type { VersionDescription } from '../../inference/version-description.ts';
 import { AsgardError, invalidInput } from '../../platform/errors.ts';
 import { parse } from '../zod-routes.ts';
