@@ -8,7 +8,7 @@ import type { ModelVersion } from '../../mlflow/wire.ts';
 import type { ModelFiles } from '../../models/model-files.ts';
 import { recordCompiled, type ServableKey } from '../../models/servable-versions.ts';
 import { VersionLease } from '../../models/version-lease.ts';
-import { AsgardError, hasCode, messageOf } from '../../platform/errors.ts';
+import { AsgardError, hasCode, isRetryable, messageOf } from '../../platform/errors.ts';
 import { FileLock } from '../../platform/file-lock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { Repeated } from '../../platform/repeated.ts';
@@ -68,7 +68,10 @@ export class Compiler implements AsyncDisposable {
   async #quietly(work: () => Promise<void>): Promise<void> {
     if (this.#stop.signal.aborted) return;
     await work().catch((error: unknown) => {
-      if (!this.#stop.signal.aborted) this.#options.logger.warn({ reason: messageOf(error) }, 'model.not_compiled');
+      if (this.#stop.signal.aborted) return;
+      // It is looked again soon; while the platform starts, MLflow is not there yet.
+      const level = isRetryable(error) ? 'info' : 'warn';
+      this.#options.logger[level]({ reason: messageOf(error) }, 'model.not_compiled');
     });
   }
 
