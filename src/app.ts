@@ -34,6 +34,7 @@ import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
 import { makeFolder } from './platform/folder.ts';
+import { folderId } from './platform/folder-id.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { choosePorts, keepPorts } from './ports.ts';
@@ -269,7 +270,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
 
   const jobsFolder = join(home, 'jobs');
   const warehouse = warehouseFolder(features.settings);
-  const executor = new LocalExecutor({ folder: jobsFolder, python });
+  const executor = new LocalExecutor({ folder: jobsFolder, placeId: await folderId(home), python });
   const settings = {
     databaseUrl,
     mlflowUrl: upstream,

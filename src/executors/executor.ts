@@ -38,6 +38,8 @@ export interface Executor {
   readonly machine: string;
   /** Where the files of new runs go. */
   readonly place: string;
+  /** Of the place, also when the machine gets another name or the place another path. */
+  readonly placeId: string;
   /** The executions of which files are left in `place`. */
   handles(): Promise<RunHandle[]>;
   /** Makes room for an execution: from then on `stateOf` tells one that was never started from one that is gone. */

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../config.ts';
 import { isSystemError } from '../platform/errors.ts';
+import { machineName } from '../platform/machine.ts';
 import { identityOfProcess } from '../platform/process-identity.ts';
 import { environmentLockPath } from '../python/environment-holds.ts';
 import { type Frame, parseFrame, type StartRecord } from '../python/frames.ts';
@@ -37,8 +37,9 @@ const RESERVE_BYTES = 64 * 1024;
  * nothing of this process: another one goes on with the spool.
  */
 export class LocalExecutor implements Executor {
-  readonly machine = hostname();
+  readonly machine = machineName();
   readonly place: string;
+  readonly placeId: string;
   readonly #python: string;
   readonly #launchers: Launchers | undefined;
   readonly #starter: Starter | undefined;
@@ -52,6 +53,7 @@ export class LocalExecutor implements Executor {
 
   /**
    * @param options.folder where jobs' files go
+   * @param options.placeId tells it from others, wherever it is; absent: its path does
    * @param options.python an interpreter that user code cannot write to, for a runner that is started cold
    * @param options.launchers absent: every run is started cold. The caller disposes of them.
    * @param options.starter forks runners that are started cold; absent: each is a new process
@@ -61,6 +63,7 @@ export class LocalExecutor implements Executor {
    */
   constructor(options: {
     folder: string;
+    placeId?: string | undefined;
     python: string;
     launchers?: Launchers | undefined;
     starter?: Starter | undefined;
@@ -69,6 +72,7 @@ export class LocalExecutor implements Executor {
     readable?: readonly string[] | undefined;
   }) {
     this.place = options.folder;
+    this.placeId = options.placeId ?? options.folder;
     this.#python = options.python;
     this.#launchers = options.launchers;
     this.#starter = options.starter;

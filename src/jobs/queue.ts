@@ -1,4 +1,4 @@
-import type { JobAttempt, PrismaClient } from '../database/generated/client.ts';
+import { type JobAttempt, Prisma, type PrismaClient } from '../database/generated/client.ts';
 import { appendEvents } from './event-store.ts';
 
 /** A worker that has not renewed for this long has lost its jobs. */
@@ -21,6 +21,18 @@ export interface Worker {
   readonly machine: string;
   /** No two live workers of one machine have the same. */
   readonly place: string;
+  /** Of the place, whatever the machine is called, and whichever path leads to it. */
+  readonly placeId: string;
+}
+
+/** Whether an attempt's run is in the worker's own place. One that began before places had ids has none. */
+function isInPlace({ place, placeId }: Pick<Worker, 'place' | 'placeId'>): Prisma.Sql {
+  return Prisma.sql`(place_id = ${placeId} OR (place_id = '' AND place = ${place}))`;
+}
+
+/** Whether a worker sees what an attempt has on its machine. */
+function isInReach(worker: Omit<Worker, 'id'>): Prisma.Sql {
+  return Prisma.sql`(machine = ${worker.machine} OR ${isInPlace(worker)})`;
 }
 
 /**
@@ -41,9 +53,9 @@ export async function claimJobs(database: PrismaClient, worker: Worker, limit: n
         UPDATE training_jobs SET status = 'PREPARING', started_at = coalesce(started_at, now())
         FROM next WHERE training_jobs.id = next.id RETURNING training_jobs.id, last_sequence
       )
-      INSERT INTO job_attempts (job_id, number, worker_id, machine, place, lease_expires_at, first_sequence)
+      INSERT INTO job_attempts (job_id, number, worker_id, machine, place, place_id, lease_expires_at, first_sequence)
       SELECT id, 1 + (SELECT count(*) FROM job_attempts WHERE job_id = claimed.id), ${worker.id}, ${worker.machine},
-        ${worker.place}, now() + make_interval(secs => ${LEASE_SECONDS}::int), last_sequence + 1
+        ${worker.place}, ${worker.placeId}, now() + make_interval(secs => ${LEASE_SECONDS}::int), last_sequence + 1
       FROM claimed RETURNING id, job_id AS "jobId", number, worker_id AS "workerId", place, false AS "isTakenOver",
         (SELECT extract(epoch FROM now() - coalesce((SELECT max(ended_at) FROM job_attempts WHERE job_id = training_jobs.id),
           created_at))::float8 FROM training_jobs WHERE id = job_id) AS "queuedSeconds"`;
@@ -73,9 +85,10 @@ export async function endPauses(database: PrismaClient): Promise<number | null> 
 }
 
 /**
- * Takes over attempts that their workers hold no longer: those whose lease has expired, and those of earlier workers in
- * `worker.place`, which is one worker's at a time. A run that may have been started stays where it is, so only a worker on
- * its machine takes it; one whose environment was still being prepared goes on wherever the worker is.
+ * Takes over attempts that their workers hold no longer: those whose lease has expired, and those of earlier workers of the
+ * machine in `worker.place`, which is one worker's at a time. A run that may have been started stays where it is, so only a
+ * worker on its machine or in its place takes it; one whose environment was still being prepared goes on wherever the worker
+ * is. A place that is seen from another machine than before may be a copy: there its lease is waited for.
  *
  * `FOR UPDATE SKIP LOCKED`: of several workers that look at once, each gets others, and none waits.
  * @param held the jobs that the worker has in hand: a lease of its own that expired while the database was away is renewed
@@ -89,15 +102,17 @@ export async function takeOverAttempts(
 ): Promise<Claim[]> {
   return database.$queryRaw<Claim[]>`
     WITH abandoned AS (
-      SELECT job_attempts.id, training_jobs.status AS job_status FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
+      SELECT job_attempts.id, training_jobs.status = 'PREPARING' OR ${isInPlace(worker)} AS is_in_place FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
       WHERE ended_at IS NULL AND completed_at IS NULL AND NOT job_id = ANY(${held})
-        AND (lease_expires_at < now() OR (machine = ${worker.machine} AND place = ${worker.place}))
-        AND CASE training_jobs.status WHEN 'PREPARING' THEN ${takesPreparing} ELSE machine = ${worker.machine} END
+        AND (lease_expires_at < now()
+          OR (machine = ${worker.machine} AND place = ${worker.place} AND place_id = ${worker.placeId}))
+        AND CASE training_jobs.status WHEN 'PREPARING' THEN ${takesPreparing} ELSE ${isInReach(worker)} END
       ORDER BY job_attempts.id LIMIT ${MAX_TAKEN_OVER}::int FOR UPDATE OF job_attempts SKIP LOCKED
     )
     UPDATE job_attempts SET worker_id = ${worker.id}, lease_expires_at = now() + make_interval(secs => ${LEASE_SECONDS}::int),
-      machine = CASE WHEN job_status = 'PREPARING' THEN ${worker.machine} ELSE machine END,
-      place = CASE WHEN job_status = 'PREPARING' THEN ${worker.place} ELSE place END
+      machine = CASE WHEN is_in_place THEN ${worker.machine} ELSE machine END,
+      place = CASE WHEN is_in_place THEN ${worker.place} ELSE place END,
+      place_id = CASE WHEN is_in_place THEN ${worker.placeId} ELSE place_id END
     FROM abandoned WHERE job_attempts.id = abandoned.id
     RETURNING job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", place, true AS "isTakenOver"`;
 }
@@ -140,19 +155,20 @@ export async function attemptSoFar(
 }
 
 /**
- * Open attempts of other machines of which nothing was heard for `seconds` since their lease expired, by the database's
- * clock: what this one runs it goes on with, however long it was away. Of a job that has ended already, those of any machine
- * whose lease has expired.
+ * Open attempts out of the worker's reach of which nothing was heard for `seconds` since their lease expired, by the database's
+ * clock: what is in reach is gone on with, however long nobody looked after it. Of a job that has ended already, all whose
+ * lease has expired; `isInReach` tells whether what they left can be removed, in `place`.
  */
 export async function silentAttempts(
   database: PrismaClient,
   seconds: number,
-  { machine }: Pick<Worker, 'machine'>,
-): Promise<Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'machine' | 'place'>[]> {
+  worker: Omit<Worker, 'id'>,
+): Promise<(Pick<JobAttempt, 'id' | 'jobId' | 'number' | 'workerId' | 'place'> & { isInReach: boolean })[]> {
   return database.$queryRaw`
-    SELECT job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId", machine, place
+    SELECT job_attempts.id, job_id AS "jobId", number, worker_id AS "workerId",
+      CASE WHEN ${isInPlace(worker)} THEN ${worker.place} ELSE place END AS place, ${isInReach(worker)} AS "isInReach"
     FROM job_attempts JOIN training_jobs ON training_jobs.id = job_id
-    WHERE ended_at IS NULL AND (completed_at IS NOT NULL OR machine <> ${machine}) AND lease_expires_at
+    WHERE ended_at IS NULL AND (completed_at IS NOT NULL OR NOT ${isInReach(worker)}) AND lease_expires_at
       < now() - make_interval(secs => CASE WHEN completed_at IS NULL THEN ${seconds}::int ELSE 0 END)
     ORDER BY job_attempts.id LIMIT 100`;
 }

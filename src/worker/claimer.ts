@@ -70,8 +70,8 @@ export class Claimer implements AsyncDisposable {
 
   private constructor(options: ClaimerOptions) {
     this.#options = options;
-    const { machine, place } = options.executor;
-    this.#worker = { id: `${machine}:${process.pid}:${randomBytes(4).toString('hex')}`, machine, place };
+    const { machine, place, placeId } = options.executor;
+    this.#worker = { id: `${machine}:${process.pid}:${randomBytes(4).toString('hex')}`, machine, place, placeId };
     const { slots, settings } = options;
     const { threads, slotsEach, launchersEach } = threadShares({ slots, launchers: settings.launchers });
     this.#pool = new Piscina({

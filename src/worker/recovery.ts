@@ -18,9 +18,9 @@ export interface RecoveryOptions {
 }
 
 /**
- * Ends what nobody can go on with: attempts on another machine that has been silent for too long are LOST, and what is left on
- * this machine of attempts that are over is removed, so that no script goes on behind a job that has ended. What else is on
- * this machine is taken over, however long nobody looked after it: its script may run, or have ended well.
+ * Ends what nobody can go on with: attempts on another machine that has been silent for too long are LOST, and what is left
+ * here of attempts that are over is removed, so that no script goes on behind a job that has ended. What else is on this
+ * machine or in this data folder is taken over, however long nobody looked after it: its script may run, or have ended well.
  */
 export class Recovery implements AsyncDisposable {
   readonly #options: RecoveryOptions;
@@ -42,9 +42,9 @@ export class Recovery implements AsyncDisposable {
       logger.error({ err: error }, 'recovery.sweep_failed');
       return [];
     });
-    for (const { id, jobId, number, workerId, machine, place } of attempts) {
+    for (const { id, jobId, number, workerId, place, isInReach } of attempts) {
       try {
-        if (machine === executor.machine) await executor.forget({ jobId, attempt: number, place });
+        if (isInReach) await executor.forget({ jobId, attempt: number, place });
         const error = `worker ${workerId} fell silent while it ran the job, and did not return`;
         const end = { status: 'LOST', error, isInfrastructure: true } as const;
         // Its machine may have returned since the look: then the attempt is another worker's.

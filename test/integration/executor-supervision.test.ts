@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { TrainingJob } from '../../src/database/generated/client.ts';
 import { Listener } from '../../src/database/listen.ts';
+import type { Executor } from '../../src/executors/executor.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
 import { VersionChecks } from '../../src/inference/check/version-checks.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
@@ -95,7 +96,9 @@ beforeEach(async () => {
 });
 
 /** A worker of this machine, whose runs go to the folder of the test. */
-const worker = (id = 'worker'): Worker => ({ id, machine: executor.machine, place: executor.place });
+const worker = (id = 'worker', { machine, place, placeId }: Executor = executor): Worker => {
+  return { id, machine, place, placeId };
+};
 
 /** A job that a worker has claimed and supervises. */
 interface Supervised {
@@ -110,7 +113,7 @@ async function supervise(script: string, changes: Partial<typeof SUBMISSION> = {
   const { id } = await jobs.submit({ ...SUBMISSION, script, ...changes });
   // Its name is in its arguments: so it is found among the processes.
   await test.client.trainingJob.update({ where: { id }, data: { scriptName: `${id}.py` } });
-  const [claim] = await claimJobs(test.client, { ...worker(), place: by.executor.place }, 1);
+  const [claim] = await claimJobs(test.client, worker('worker', by.executor), 1);
   if (claim?.jobId !== id) throw new Error('another job was claimed');
   return goOn(claim, by);
 }

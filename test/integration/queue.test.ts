@@ -319,11 +319,44 @@ describe('a lease', () => {
     expect(await takeOverAttempts(database, next, [])).toMatchObject([{ id: before.id, workerId: 'next' }]);
   });
 
+  it('of a run in the own data folder is for its worker, whatever the machine and the path are called by then', async () => {
+    await submitMany(1);
+    const before = await claimOne();
+    await moveJob(database, before.jobId, 'RUNNING', before);
+    const here = workerNamed('here', { machine: 'renamed', place: '/moved', placeId: WORKER.placeId });
+    // It may be a copy of the folder, beside which the first one is in use.
+    expect(await takeOverAttempts(database, here, [])).toEqual([]);
+    await expire();
+    expect(await silentAttempts(database, 0, here)).toEqual([]);
+    expect(await takeOverAttempts(database, here, [])).toMatchObject([{ jobId: before.jobId, place: '/moved' }]);
+    const next = { ...here, id: 'next' };
+    expect(await takeOverAttempts(database, next, [])).toMatchObject([{ jobId: before.jobId, workerId: 'next' }]);
+  });
+
+  it('of a machine with the same name and the same path to another data folder is left alone as long as it lasts', async () => {
+    await submitMany(1);
+    const before = await claimOne();
+    await moveJob(database, before.jobId, 'RUNNING', before);
+    const twin = workerNamed('twin', { place: WORKER.place, placeId: 'of another folder' });
+    expect(await takeOverAttempts(database, twin, [])).toEqual([]);
+  });
+
+  it('of an attempt from before places had ids is known by the path', async () => {
+    await submitMany(1);
+    const before = await claimOne();
+    await moveJob(database, before.jobId, 'RUNNING', before);
+    await database.jobAttempt.updateMany({ data: { placeId: '' } });
+    await expire();
+    const here = workerNamed('here', { machine: 'renamed', place: WORKER.place, placeId: 'new' });
+    expect(await takeOverAttempts(database, here, [])).toMatchObject([{ jobId: before.jobId }]);
+    await expect(database.jobAttempt.findFirst()).resolves.toMatchObject({ machine: 'renamed', placeId: 'new' });
+  });
+
   it('that has been over for a long time shows its attempt as silent to other machines', async () => {
     await submitMany(1);
     const { id, jobId } = await claimOne();
     await database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - 120_000) } });
-    const other = { machine: 'another machine' };
+    const other = workerNamed('other', { machine: 'another machine' });
     expect(await silentAttempts(database, 150, other)).toEqual([]);
     expect(await silentAttempts(database, 100, WORKER)).toEqual([]);
     expect(await silentAttempts(database, 100, other)).toMatchObject([{ id, jobId, number: 1, workerId: 'worker' }]);

@@ -52,11 +52,8 @@ beforeEach(async () => {
 /** A job whose script runs, claimed by a worker of which nothing more is heard. */
 async function runAbandoned(): Promise<Claim> {
   const { id } = await jobs.submit(SUBMISSION);
-  const [claim] = await claimJobs(
-    database,
-    { id: 'a worker that fell silent', machine: executor.machine, place: folder },
-    1,
-  );
+  const { machine, place, placeId } = executor;
+  const [claim] = await claimJobs(database, { id: 'a worker that fell silent', machine, place, placeId }, 1);
   if (claim?.jobId !== id) throw new Error('another job was claimed');
   await moveJob(database, id, 'RUNNING', claim);
   const handle = { jobId: id, attempt: 1, place: folder };
@@ -85,7 +82,8 @@ const expire = (seconds = LOST_AFTER_SECONDS + 1) =>
   database.jobAttempt.updateMany({ data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) } });
 
 /** As if all attempts were on a machine that cannot be seen from here. */
-const moveElsewhere = () => database.jobAttempt.updateMany({ data: { machine: 'another machine' } });
+const moveElsewhere = () =>
+  database.jobAttempt.updateMany({ data: { machine: 'another machine', placeId: 'elsewhere' } });
 
 /** One look at the attempts, as a start makes it. */
 async function sweep(ended: (status: string) => void = () => {}): Promise<void> {
