@@ -18,6 +18,7 @@ from feast.types import Float64, Int64
 from pandas.testing import assert_frame_equal
 from pyiceberg.types import LongType
 
+from asgard_feast.retrieval.reads import Read, Retrieval, report
 from tests.feature_shop import DAY, START, Shop, arrow
 
 FEATURES = ["metrics:total", "metrics:average", "regional:visits", "regional:label"]
@@ -320,6 +321,26 @@ def test_a_job_tells_what_it_read_and_warns_when_it_cannot(
     read()
     assert len(gateway.taken) == 3  # a refusal is final
     assert "what was read of metrics, regional could not be reported" in caplog.text
+
+
+def test_more_reads_than_a_report_may_have_are_told_in_several(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token of the job")
+    monkeypatch.setenv("ASGARD_JOB_ID", "4f1")
+    how = Retrieval("metrics", {"customer_id": "customer_id"}, full_feature_names=False)
+    reads = [Read(f"view_{number}", ["total"], "iceberg.gold.metrics", "1", 1, how) for number in range(201)]
+    report(reads)
+    told = [[read["feature_view"] for read in body["reads"]] for _, _, body in gateway.taken]
+    assert [len(views) for views in told] == [100, 100, 1]
+    assert [view for views in told for view in views] == [read.feature_view for read in reads]
+    gateway.taken.clear()
+    gateway.answers = [200, 403]
+    report(reads)
+    assert len(gateway.taken) == 2
+    assert "what was read of view_100, view_101" in caplog.text
+    assert "view_99" not in caplog.text
 
 
 def test_a_job_tells_by_which_names_and_keys_its_training_set_has_a_view(

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 _PATH = "/api/2.0/asgard/feature-reads"
 _TIMEOUT_SECONDS = 5
 _PAUSES_SECONDS = (0.2, 1.0)
+_MAX_READS = 100
+"""As many as the platform takes at once (`src/jobs/feature-reads.ts`)."""
 _logger = logging.getLogger("asgard_feast")
 
 
@@ -48,21 +50,28 @@ class Read:
 
 
 def report(reads: Sequence[Read]) -> None:
-    """Sends it, trying three times. A failure is a warning in the log: the script has its rows all the same."""
+    """Sends it, in as many reports as it takes, trying each three times.
+
+    A failure is a warning in the log: the script has its rows all the same.
+    """
     address, token = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_TRACKING_TOKEN")
     if not reads or not address or not token or not os.environ.get("ASGARD_JOB_ID"):
         return
-    body = json.dumps({"reads": [asdict(read) for read in reads], "run_id": _active_run()}).encode()
-    request = urllib.request.Request(
-        address.rstrip("/") + _PATH,
-        data=body,
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )
-    try:
-        _send(request)
-    except (OSError, ValueError) as error:
-        views = ", ".join(read.feature_view for read in reads)
-        _logger.warning("what was read of %s could not be reported to %s: %s", views, address, error)
+    run_id = _active_run()
+    for start in range(0, len(reads), _MAX_READS):
+        some = reads[start : start + _MAX_READS]
+        request = urllib.request.Request(
+            address.rstrip("/") + _PATH,
+            data=json.dumps({"reads": [asdict(read) for read in some], "run_id": run_id}).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            _send(request)
+        except (OSError, ValueError) as error:
+            # The others would wait as long for a platform that does not answer.
+            views = ", ".join(read.feature_view for read in reads[start:])
+            _logger.warning("what was read of %s could not be reported to %s: %s", views, address, error)
+            return
 
 
 def _send(request: urllib.request.Request) -> None:
