@@ -14,7 +14,7 @@ export const FeatureRead = builder.prismaObject('JobFeatureRead', {
     'What the script of a job read of a feature view. The same read is there once, however often the script does it.',
   fields: (t) => ({
     featureViewName: t.exposeString('featureView', {
-      description: 'The feature view that was asked for, by its name.',
+      description: 'The feature view that was asked for, by its name or the alias that a feature service gives it.',
     }),
     features: t.exposeStringList('features', { description: 'The names of the features that were read, sorted.' }),
     table: t.exposeString('table', {

@@ -70,7 +70,7 @@ builder.prismaObjectField(FeatureRead, 'featureView', (t) =>
     type: FeatureView,
     nullable: true,
     description: 'The feature view as it is now; null when it is gone.',
-    select: { featureView: true },
-    resolve: ({ featureView }) => featureView,
+    select: { registeredView: true },
+    resolve: ({ registeredView }) => registeredView,
   }),
 );

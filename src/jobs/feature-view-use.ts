@@ -16,7 +16,7 @@ export interface VersionOfView {
 }
 
 /**
- * Of each feature view the jobs whose scripts read it, the newest first, in the order of `views`.
+ * Of each feature view the jobs whose scripts read it, by whatever alias, the newest first, in the order of `views`.
  * @param limit how many of each
  * @param after only what follows this one
  */
@@ -32,7 +32,7 @@ export async function jobsOfViews(
     SELECT v.view, j.id, j.created_at AS "createdAt"
     FROM unnest(${views}::text[]) AS v(view) CROSS JOIN LATERAL (
       SELECT j.id, j.created_at FROM training_jobs j
-      WHERE EXISTS (SELECT FROM job_feature_reads f WHERE f.feature_view = v.view AND f.job_id = j.id) AND ${follows}
+      WHERE EXISTS (SELECT FROM job_feature_reads f WHERE f.registered_view = v.view AND f.job_id = j.id) AND ${follows}
       ORDER BY j.created_at DESC, j.id DESC LIMIT ${limit}::int) j
     ORDER BY j.created_at DESC, j.id DESC`;
   const found = Map.groupBy(rows, ({ view }) => view);
@@ -55,7 +55,7 @@ export async function versionsOfViews(
     FROM unnest(${views}::text[]) AS v(view) CROSS JOIN LATERAL (
       SELECT m.name, m.version, m.created_at FROM job_model_versions m
       WHERE ${follows} AND EXISTS (
-        SELECT FROM job_feature_reads f WHERE f.feature_view = v.view AND f.job_id = m.job_id AND f.attempt_id = m.attempt_id)
+        SELECT FROM job_feature_reads f WHERE f.registered_view = v.view AND f.job_id = m.job_id AND f.attempt_id = m.attempt_id)
       ORDER BY m.created_at DESC, m.name DESC, m.version DESC LIMIT ${limit}::int) m
     ORDER BY m.created_at DESC, m.name DESC, m.version DESC`;
   const found = Map.groupBy(rows, ({ view }) => view);

@@ -150,7 +150,7 @@ function conditionsOf(filter: JobFilter): Sql[] {
   if (scriptName !== undefined) conditions.push(sql`script_name ILIKE ${`%${escapeLike(scriptName)}%`}`);
   if (featureViewName !== undefined) {
     conditions.push(sql`EXISTS (
-      SELECT FROM job_feature_reads f WHERE f.feature_view = ${featureViewName} AND f.job_id = training_jobs.id)`);
+      SELECT FROM job_feature_reads f WHERE f.registered_view = ${featureViewName} AND f.job_id = training_jobs.id)`);
   }
   return conditions;
 }

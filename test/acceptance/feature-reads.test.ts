@@ -121,6 +121,62 @@ describe('what a script reads of the feature store', { timeout: JOB_LIMIT_MS }, 
   });
 });
 
+/** Reports one view under an alias and in another version, and a view that has the alias for its name; and makes a model. */
+const ALIASED = `
+import json, os, urllib.request, mlflow
+read = {**json.loads(${JSON.stringify(JSON.stringify(READ))}), "features": ["n"]}
+how = {"join_keys": {"customer_id": "buyer_id"}, "full_feature_names": True}
+reads = [{**read, "feature_view": called, "retrieval": {"view": view, **how}} for called, view in names]
+body = json.dumps({"reads": reads}).encode()
+urllib.request.urlopen(urllib.request.Request(
+    os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/asgard/feature-reads", body,
+    {"Authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"], "Content-Type": "application/json"}))
+with mlflow.start_run() as run:
+    client = mlflow.MlflowClient()
+    client.create_registered_model(os.environ["ASGARD_MODEL_NAME"])
+    client.create_model_version(os.environ["ASGARD_MODEL_NAME"], run.info.artifact_uri + "/model", run.info.run_id)
+`;
+
+test('a view that was read under an alias knows its jobs and models, and one of the alias’s name does not', {
+  timeout: JOB_LIMIT_MS,
+}, async () => {
+  const [view = '', alias = ''] = ['purchases', 'buyers'].map((word) => uniqueName(word).replaceAll('-', '_'));
+  for (const name of [view, alias]) await applyView(name);
+  const names = JSON.stringify([
+    [alias, view],
+    [`${view}@v2`, view],
+  ]);
+  const { job } = await jobs.run(`names = ${names}\n${ALIASED}`);
+  const usedBy = `query ($name: String!) { featureView(name: $name) {
+    jobs { edges { node { id featureReads { featureViewName featureView { name } } } } }
+    modelVersions { edges { node { name } } } } }`;
+  const { featureView } = await askGraphql(usedBy, { name: view });
+  const featureReads = [alias, `${view}@v2`].map((called) => ({
+    featureViewName: called,
+    featureView: { name: view },
+  }));
+  expect(featureView).toEqual({
+    jobs: { edges: [{ node: { id: job.id, featureReads } }] },
+    modelVersions: { edges: [{ node: { name: job.modelName } }] },
+  });
+  const none = { edges: [] };
+  expect((await askGraphql(usedBy, { name: alias })).featureView).toEqual({ jobs: none, modelVersions: none });
+  const listed = async (name: string) =>
+    (await jobs.client.jobs({ filter: { featureViewName: name } })).items.map(({ id }) => id);
+  expect([await listed(view), await listed(alias)]).toEqual([[job.id], []]);
+});
+
+async function applyView(name: string): Promise<void> {
+  const send = async (method: string, path: string, type: string, body: string) => {
+    const answer = await fetch(`${url}${path}`, { method, headers: { 'content-type': type }, body });
+    expect(answer.status, await answer.clone().text()).toBe(201);
+  };
+  await send('PUT', `/iceberg/tables/gold/${name}`, 'text/csv', 'customer_id,at,n\n1,2025-10-01T00:00:00Z,1\n');
+  const features = [{ name: 'n', dtype: 'int64' }];
+  const view = { name, entities: ['customer_id'], features, source: { table_name: name } };
+  await send('POST', '/feast/features', 'application/json', JSON.stringify(view));
+}
+
 test('a job that is held to what cannot be is refused with the field', async () => {
   const hold = (features: object) => jobs.submit('pass', { features: features as typeof PINNED });
   const of = (...path: string[]) => ({ code: 'INVALID_INPUT', issues: [expect.objectContaining({ path })] });
