@@ -8,6 +8,7 @@ import {
   isS3,
   SECRET_FEATURE_VARIABLES,
 } from './config-features.ts';
+import type { S3Settings } from './config-s3.ts';
 import { type ServingConfig, servingConfig, servingVariables } from './config-serving.ts';
 import { isLoopback } from './platform/loopback.ts';
 
@@ -181,19 +182,6 @@ const environment = variables
     },
     { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'HOST' || path?.[0] === 'ASGARD_API_KEY') },
   );
-
-/** Where something is kept in S3. Credentials are not part of it: the SDKs find them, each in the usual places. */
-export interface S3Settings {
-  readonly bucket: string;
-  /** Of everything in the bucket: empty, or folder names with `/` between them and none at the ends. */
-  readonly prefix: string;
-  /** Absent: as the SDKs find it. */
-  readonly region: string | undefined;
-  /** Absent: AWS. */
-  readonly endpoint: string | undefined;
-  /** The bucket is a part of the path rather than of the host's name. */
-  readonly isPathStyle: boolean;
-}
 
 /** What the platform was told. Built once, in `main.ts`; every other module is given what it needs of it. */
 export interface Config {

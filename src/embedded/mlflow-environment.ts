@@ -1,10 +1,23 @@
 import { delimiter, dirname, join, resolve } from 'node:path';
-import type { S3Settings } from '../config.ts';
+import type { S3Settings } from '../config-s3.ts';
+import type { Logger } from '../platform/logger.ts';
 import { inheritedOf, s3Credentials } from '../storage/s3-environment.ts';
-import type { ManagedMlflowOptions } from './mlflow-server.ts';
 
 /** What it may know of the caller's environment. No secret is among them. */
 const INHERITED = ['HOME', 'PATH', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'LD_LIBRARY_PATH'];
+
+export interface ManagedMlflowOptions {
+  /** The interpreter of an environment that has mlflow and psycopg2. */
+  readonly python: string;
+  /** `postgresql://…` of the database that holds MLflow's tables. */
+  readonly databaseUrl: string;
+  /** Where artifacts lie, unless `s3` says otherwise. Its parent holds what the server needs. */
+  readonly artifactsFolder: string;
+  /** Artifacts lie in this bucket, under `artifacts/` in its prefix. */
+  readonly s3?: S3Settings | undefined;
+  readonly logFile: string;
+  readonly logger?: Logger;
+}
 
 /** The whole environment of the server's process. */
 export function mlflowEnvironment(options: ManagedMlflowOptions): NodeJS.ProcessEnv {

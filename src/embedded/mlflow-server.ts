@@ -1,16 +1,14 @@
 import { mkdir, readlink, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { S3Settings } from '../config.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { waitForHttp } from '../platform/http-wait.ts';
-import type { Logger } from '../platform/logger.ts';
 import { ChildProcess, freePort } from '../platform/process.ts';
 import { processesNaming } from '../platform/process-search.ts';
 import { forgetChild, recordChild, recordedChild } from './child-record.ts';
 import { endLeftover } from './leftover.ts';
 import { LogFile } from './log-file.ts';
-import { mlflowEnvironment, passingFolder } from './mlflow-environment.ts';
+import { type ManagedMlflowOptions, mlflowEnvironment, passingFolder } from './mlflow-environment.ts';
 
 const READY_TIMEOUT_MS = 180_000;
 const STOP_GRACE_MS = 1_000;
@@ -22,19 +20,6 @@ const PROGRAM = resolve(import.meta.dirname, 'mlflow_server.py');
 const PROGRAM_HOST = '127.0.0.1';
 /** In the bucket's prefix, beside the scripts, which it does not serve. */
 const S3_FOLDER = 'artifacts';
-
-export interface ManagedMlflowOptions {
-  /** The interpreter of an environment that has mlflow and psycopg2. */
-  readonly python: string;
-  /** `postgresql://…` of the database that holds MLflow's tables. */
-  readonly databaseUrl: string;
-  /** Where artifacts lie, unless `s3` says otherwise. Its parent holds what the server needs. */
-  readonly artifactsFolder: string;
-  /** Artifacts lie in this bucket, under `artifacts/` in its prefix. */
-  readonly s3?: S3Settings | undefined;
-  readonly logFile: string;
-  readonly logger?: Logger;
-}
 
 /**
  * An MLflow server of our own on a free port of 127.0.0.1: one process, artifacts through the server, no job runner, no

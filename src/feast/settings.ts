@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
-import type { S3Settings } from '../config.ts';
 import { type FeaturesConfig, isS3 } from '../config-features.ts';
+import type { S3Settings } from '../config-s3.ts';
 import type { Yaml } from './yaml.ts';
 
 /** Of Feast's registry, Iceberg's SQL catalog and Feast's online values: the schemas of one database. */

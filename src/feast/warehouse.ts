@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import type { S3Settings } from '../config.ts';
+import type { S3Settings } from '../config-s3.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import { makeFolder } from '../platform/folder.ts';
 import { S3Bucket } from '../storage/s3.ts';

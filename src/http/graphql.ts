@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, type Plugin } from 'graphql-yoga';
 import { type Context, createContext, type Services } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
@@ -12,15 +12,11 @@ import type { Logger } from '../platform/logger.ts';
 import { refuseDubiousJson } from '../rest/strict-json.ts';
 import { replyRefused } from './error-replies.ts';
 import { graphqlLimits } from './graphql-limits.ts';
+import { GRAPHQL_PATH, type GraphqlServer } from './graphql-server.ts';
 import { type HeldOpen, onceClosed, tooManyHeld } from './held-open.ts';
 import { maskFault, presentErrors, type Transport } from './present-errors.ts';
 import { isUpgrade } from './upgrade.ts';
 import type { WebSockets } from './websocket.ts';
-
-export const GRAPHQL_PATH = '/graphql';
-
-/** GraphQL Yoga over our schema; it holds nothing that must be disposed of. */
-export type GraphqlServer = YogaServerInstance<Transport, Context>;
 
 const EXAMPLE = `# Hand in a script and follow it.
 query Jobs {

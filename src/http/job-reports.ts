@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { jobToken } from '../auth/credentials.ts';
 import { type FeatureReads, featureReadReport } from '../jobs/feature-reads.ts';
-import type { GatewayObserver } from '../mlflow/gateway.ts';
+import type { GatewayObserver } from '../mlflow/gateway-options.ts';
 import { AsgardError } from '../platform/errors.ts';
 
 /** Beside MLflow's own API, where scripts send what they tell the platform. */

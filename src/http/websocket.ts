@@ -8,7 +8,7 @@ import { WebSocketServer } from 'ws';
 import { forbidden, type Refusal, rateLimited } from '../auth/refusal.ts';
 import type { Logger } from '../platform/logger.ts';
 import { replyRefused } from './error-replies.ts';
-import { GRAPHQL_PATH, type GraphqlServer } from './graphql.ts';
+import { GRAPHQL_PATH, type GraphqlServer } from './graphql-server.ts';
 import type { Guard } from './guard.ts';
 import { type HeldOpen, tooManyHeld } from './held-open.ts';
 import { maskFault, withRequestId } from './present-errors.ts';

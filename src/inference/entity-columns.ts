@@ -1,8 +1,19 @@
 import { quoted, unknown } from '../features/online-references.ts';
+import type { OnlineRequest } from '../features/online-request.ts';
 import type { TrainedFeature, WantedFeature } from '../features/trained-features.ts';
 import { AsgardError, invalidInput } from '../platform/errors.ts';
 import type { ModelColumn } from './engine.ts';
-import type { EntityRequest } from './entity-features.ts';
+import type { WorkerRequest } from './protocol.ts';
+
+/** Whom to predict. */
+export interface EntityRequest {
+  /** Further columns, which go before features of their names. */
+  readonly inputs: WorkerRequest['inputs'];
+  /** `{join key: value[n]}`, one value a row. */
+  readonly entities: OnlineRequest['entities'];
+  /** How old a feature may be; undefined: as old as its view's ttl allows. */
+  readonly maxFeatureAgeSeconds: number | undefined;
+}
 
 /** Where the columns of a model come from that the caller did not give. */
 export interface EntityColumns {

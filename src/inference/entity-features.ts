@@ -1,29 +1,18 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { OnlineColumn, OnlineFeatureService, OnlineStatus } from '../features/online.ts';
-import type { OnlineRequest } from '../features/online-request.ts';
 import type { TrainedFeature } from '../features/trained-features.ts';
 import { readsOfVersions } from '../jobs/feature-read-log.ts';
 import { trainedFeatures } from '../jobs/trained-features.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 import { AsgardError, hasCode, type InputIssue, invalidInput } from '../platform/errors.ts';
 import type { ServedModel } from './engine.ts';
-import { entityColumns } from './entity-columns.ts';
+import { type EntityRequest, entityColumns } from './entity-columns.ts';
 import { inputOf } from './online-input.ts';
 import type { WorkerRequest } from './protocol.ts';
 
 const MAX_KEPT = 10_000;
 /** Of too old features the first ones are told. */
 const MAX_TOLD = 100;
-
-/** Whom to predict. */
-export interface EntityRequest {
-  /** Further columns, which go before features of their names. */
-  readonly inputs: WorkerRequest['inputs'];
-  /** `{join key: value[n]}`, one value a row. */
-  readonly entities: OnlineRequest['entities'];
-  /** How old a feature may be; undefined: as old as its view's ttl allows. */
-  readonly maxFeatureAgeSeconds: number | undefined;
-}
 
 /** A feature of a row that is not in the online store, or older than its view's ttl allows: the model was given null. */
 export interface MissingFeature {

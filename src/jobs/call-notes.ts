@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { CallNotes, NotedCall } from '../mlflow/calls-once.ts';
-import type { JobIdentity } from '../mlflow/gateway.ts';
+import type { JobIdentity } from '../mlflow/job-identity.ts';
 import { AsgardError } from '../platform/errors.ts';
 
 /** Notes of the calls to MLflow whose answers jobs' scripts may not have. Those of an attempt go when it ends. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { MlflowClient } from '../mlflow/client.ts';
-import type { JobIdentity } from '../mlflow/gateway.ts';
+import type { JobIdentity } from '../mlflow/job-identity.ts';
 import { bounded } from '../platform/bounded.ts';
 import { invalidInput } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { PrismaClient } from '../database/generated/client.ts';
-import type { JobIdentity } from '../mlflow/gateway.ts';
+import type { JobIdentity } from '../mlflow/job-identity.ts';
 import type { LoggedMetric } from '../mlflow/observation.ts';
 import { appendEvents } from './event-store.ts';
 import { type MetricEvent, metricEvent } from './events.ts';

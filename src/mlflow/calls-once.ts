@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { JobIdentity } from './gateway.ts';
+import type { JobIdentity } from './job-identity.ts';
 
 /** An answer that is held whole. */
 export interface WholeAnswer {

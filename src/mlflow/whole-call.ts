@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller, CallsOnce, WholeAnswer } from './calls-once.ts';
 import type { DiscardedCall } from './discarded-call.ts';
-import type { GatewayOptions, JobIdentity } from './gateway.ts';
 import { readBody } from './gateway-body.ts';
 import { answerHeaders } from './gateway-headers.ts';
+import type { GatewayOptions } from './gateway-options.ts';
+import type { JobIdentity } from './job-identity.ts';
 import { parseMlflowJson } from './json.ts';
 import { type ObservedCall, observedCall } from './observation.ts';
 import { type Ask, type UnrepeatableCall, unrepeatableCall } from './unrepeatable-call.ts';

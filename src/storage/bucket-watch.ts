@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { S3Settings } from '../config.ts';
+import type { S3Settings } from '../config-s3.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { S3Bucket } from './s3.ts';

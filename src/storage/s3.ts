@@ -1,5 +1,5 @@
 import { HeadBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { S3Settings } from '../config.ts';
+import type { S3Settings } from '../config-s3.ts';
 import { answeredStatus, explainedFailure, S3Error } from './s3-failure.ts';
 
 /** With the SDK's three tries and their pauses, one call ends within some 50 s even when nothing is ever answered. */

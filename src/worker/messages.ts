@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { S3Settings } from '../config.ts';
+import type { S3Settings } from '../config-s3.ts';
 import type { RunHandle, RunSpec } from '../executors/executor.ts';
 import type { Isolation } from '../executors/isolation.ts';
 import type { FeatureStoreSettings } from '../feast/settings.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { S3Settings } from '../../src/config.ts';
+import type { S3Settings } from '../../src/config-s3.ts';
 import { freePort } from '../../src/platform/process.ts';
 import { S3Bucket } from '../../src/storage/s3.ts';
 import { type S3ServerForTests, startMoto } from '../support/s3-servers.ts';

@@ -8,7 +8,7 @@ import { JobService } from '../../src/jobs/service.ts';
 import { JobTracking } from '../../src/jobs/tracking.ts';
 import { endAttempt } from '../../src/jobs/transitions.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
-import type { JobIdentity } from '../../src/mlflow/gateway.ts';
+import type { JobIdentity } from '../../src/mlflow/job-identity.ts';
 import type { LoggedMetric } from '../../src/mlflow/observation.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { SUBMISSION } from '../support/submission.ts';

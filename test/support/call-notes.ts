@@ -1,5 +1,5 @@
 import type { CallNotes, NotedCall } from '../../src/mlflow/calls-once.ts';
-import type { JobIdentity } from '../../src/mlflow/gateway.ts';
+import type { JobIdentity } from '../../src/mlflow/job-identity.ts';
 
 /** Notes of calls in memory, of as many gateways as share them: `leftBehind` makes all of them another process's. */
 export class CallNotesForTests implements CallNotes {
