@@ -3,6 +3,7 @@ import type { Asking, ModelAnswer, ModelColumn, ServedModel } from '../engine.ts
 import type { ProcessAnswer, WorkerRequest } from '../protocol.ts';
 import { BatchSize } from './batch-size.ts';
 import { CallLimit } from './call-limit.ts';
+import { Gathering } from './gathering.ts';
 import { type ModelProcess, ProcessEndedError } from './model-process.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { RequestQueue, type Waiting } from './request-queue.ts';
@@ -13,12 +14,6 @@ const REQUEST_LIMIT_MS = 30_000;
  * so long a process may be at requests that nobody waits for any more: if they left after a long wait, it is not to blame.
  */
 const CALL_PART = 1 / 6;
-/**
- * Those who were answered together come back together: right after a batch the next one waits for them, for this part of the
- * time that the batch took and no longer than that. Otherwise the first of them would go alone, and all others after it.
- */
-const GATHER_PART = 1 / 5;
-const MAX_GATHER_MS = 3;
 /** When requests have waited for so long without a break, another process is worth its start. */
 const BUSY_MS = 1_000;
 /** A process beside the first that nobody needed for so long ends. */
@@ -28,7 +23,7 @@ const STEADY_MS = 10_000;
 
 export interface PythonModelOptions {
   /** Starts one more process with the model. */
-  readonly start: (signal: AbortSignal) => Promise<ModelProcess>;
+  readonly start: (signal: AbortSignal) => Promise<AskedProcess>;
   readonly memory: ProcessMemory;
   /** Whether one more process, of so many bytes, has room in the memory. */
   readonly hasRoomFor: (bytes: number) => boolean;
@@ -37,14 +32,16 @@ export interface PythonModelOptions {
   readonly requestLimitMs?: number | undefined;
 }
 
+/** What of a process a model needs. */
+type AskedProcess = Pick<ModelProcess, 'ready' | 'rootPid' | 'ended' | 'ask' | 'kill'>;
+
 /** A process of the model, and since when it has been what it is. */
 interface Member {
-  readonly process: ModelProcess;
+  readonly process: AskedProcess;
   readonly startedAt: number;
   isBusy: boolean;
   usedAt: number;
-  /** How many are expected back, and until when. */
-  expected: { count: number; until: number };
+  readonly gathering: Gathering;
 }
 
 /**
@@ -82,7 +79,7 @@ export class PythonModel implements ServedModel {
     return model;
   }
 
-  private constructor(options: PythonModelOptions, { ready }: ModelProcess) {
+  private constructor(options: PythonModelOptions, { ready }: AskedProcess) {
     this.#options = options;
     this.#requestLimitMs = options.requestLimitMs ?? REQUEST_LIMIT_MS;
     this.#columns = ready.columns;
@@ -123,6 +120,7 @@ export class PythonModel implements ServedModel {
     const waiting: Waiting = { request, onTurn, resolve, reject, wasTried: false, hasLeft: false };
     onTurn?.(this.engine, null);
     this.#queue.add(waiting);
+    for (const { gathering } of this.#members) gathering.came();
     this.#wake();
     const leave = () => {
       waiting.hasLeft = true;
@@ -162,22 +160,24 @@ export class PythonModel implements ServedModel {
     });
   }
 
+  #wakeAfter(milliseconds: number): void {
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      this.#dispatch();
+    }, milliseconds);
+  }
+
   #dispatch(): void {
     if (this.isEnded) return;
     const now = performance.now();
-    for (const { isBusy, expected } of this.#members) {
-      if (isBusy || this.#queue.size === 0 || now >= expected.until || this.#queue.size >= expected.count) continue;
-      this.#gathering ??= setTimeout(() => {
-        this.#gathering = undefined;
-        this.#dispatch();
-      }, expected.until - now);
-      return;
-    }
+    let nextAt: number | undefined;
     for (const member of this.#members) {
-      if (member.isBusy) continue;
-      const batch = this.#queue.take(this.#isRowWise ? this.#size.limit : 1);
-      if (batch.length > 0) void this.#run(member, batch);
+      if (member.isBusy || this.#queue.size === 0) continue;
+      const until = member.gathering.waitsUntil(now, this.#queue.size);
+      if (until === null) void this.#run(member, this.#queue.take(this.#isRowWise ? this.#size.limit : 1));
+      else nextAt = Math.min(until, nextAt ?? until);
     }
+    if (nextAt !== undefined && this.#queue.size > 0) this.#wakeAfter(nextAt - now);
     if (this.#queue.size === 0) {
       clearTimeout(this.#busy);
       this.#busy = undefined;
@@ -190,7 +190,6 @@ export class PythonModel implements ServedModel {
 
   async #run(member: Member, batch: readonly Waiting[]): Promise<void> {
     const { process } = member;
-    const isMerged = batch.length > 1;
     const startedAt = performance.now();
     using _limit = new CallLimit(this.#requestLimitMs * CALL_PART, batch, (reason) => process.kill(reason));
     member.isBusy = true;
@@ -199,8 +198,7 @@ export class PythonModel implements ServedModel {
       const answers = await process.ask(batch.map(({ request }) => request));
       const tookMs = performance.now() - startedAt;
       this.#size.took(batch.length, tookMs);
-      const gatherMs = isMerged ? Math.min(MAX_GATHER_MS, tookMs * GATHER_PART) : 0;
-      member.expected = { count: batch.length, until: startedAt + tookMs + gatherMs };
+      member.gathering.answered(batch.length, tookMs, startedAt + tookMs);
       for (const [index, waiting] of batch.entries()) settle(waiting, answers[index]);
     } catch (error) {
       this.#lose(member);
@@ -250,9 +248,9 @@ export class PythonModel implements ServedModel {
       });
   }
 
-  async #add(process: ModelProcess): Promise<void> {
+  async #add(process: AskedProcess): Promise<void> {
     const now = performance.now();
-    const member: Member = { process, startedAt: now, usedAt: now, isBusy: false, expected: { count: 0, until: 0 } };
+    const member: Member = { process, startedAt: now, usedAt: now, isBusy: false, gathering: new Gathering() };
     const { memory } = this.#options;
     const { rootPid } = process;
     this.#members.add(member);
