@@ -15,8 +15,8 @@ from pyarrow import csv as arrow_csv
 
 from asgard_feast.errors import BridgeError, Issue, invalid_input
 from asgard_feast.tables.cells import cell_issue, first_bad, refused, shown
+from asgard_feast.tables.column_names import check_columns
 from asgard_feast.tables.csv_values import Guess, parse, problem
-from asgard_feast.tables.input_file import check_columns
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """As much of the file is in memory at once, some times over. No row can be longer."""

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from asgard_feast.errors import BridgeError, Issue, invalid_input
 from asgard_feast.tables.cells import cell_issue, column_issue, first_bad, refused, shown
+from asgard_feast.tables.column_names import check_columns
 from asgard_feast.tables.column_types import can_become, holds, table_type, type_name
-from asgard_feast.tables.input_file import check_columns
 
 MAX_ROWS = 200_000_000
 MAX_BYTES = 16 * 2**30
