@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgard.model_categories import categories_of
+
 
 def known_values(estimator: Any) -> dict[str, Any]:
     """`{column: value}`: a category, a word or a mean of what the column held when the estimator was fitted.
@@ -45,6 +47,9 @@ def _names_of(selected: Any, columns: list[str] | None) -> list[str] | None:
 
 
 def _take(estimator: Any, columns: list[str], found: dict[str, Any]) -> None:
+    for number, values in categories_of(estimator).items():
+        if values:
+            found.setdefault(columns[number], values[0])
     vocabulary = getattr(estimator, "vocabulary_", None)
     if isinstance(vocabulary, dict) and vocabulary:
         found.setdefault(columns[0], str(next(iter(vocabulary))))

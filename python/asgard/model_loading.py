@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from asgard.model_categories import Categories, CategoriesError, categories_of, with_categories
 from asgard.model_inputs import PLAIN_TYPES, Column, InputSpec, InvalidInputError
 
 _ENDINGS = (".pkl", ".joblib")
@@ -129,7 +130,7 @@ def _load_pyfunc(path: Path) -> LoadedModel:
     schema = model.metadata.get_input_schema()
     inputs = _inputs_of_estimator(raw) if schema is None else _inputs_of_schema(schema)
 
-    if raw is not None and _wrapper_adds_nothing(model.metadata, inputs):
+    if raw is not None and (_wrapper_adds_nothing(model.metadata, inputs) or _wrapper_takes_no_categories(model, raw)):
         predict = _predict_of(raw)
     else:
         predict = _predict_by_wrapper(model, raw)
@@ -159,18 +160,27 @@ def _wrapper_adds_nothing(metadata: Any, inputs: InputSpec) -> bool:
     return all(column.is_required and column.type in PLAIN_TYPES for column in columns)
 
 
+def _wrapper_takes_no_categories(model: Any, raw: Any) -> bool:
+    """Whether MLflow's wrapper would refuse the only columns that the model takes: to it categories are no texts."""
+    flavor = model.metadata.flavors.get("python_function", {})
+    is_its_own = flavor.get("loader_module") in ("mlflow.sklearn", "mlflow.lightgbm", "mlflow.xgboost")
+    return is_its_own and flavor.get("predict_fn", "predict") == "predict" and bool(_categories_of(_front(raw)))
+
+
 def _predict_of(model: Any) -> Callable[[pd.DataFrame], Any]:
-    return lambda frame: model.predict(_as_trained(model, frame))
+    as_trained = _as_trained(model)
+    return lambda frame: model.predict(as_trained(frame))
 
 
 def _predict_by_wrapper(model: Any, raw: Any) -> Callable[[pd.DataFrame], Any]:
     from mlflow.exceptions import MlflowException
 
     has_schema = model.metadata.get_input_schema() is not None
+    as_trained = _as_trained(raw)
 
     def predict(frame: pd.DataFrame) -> Any:
         try:
-            return model.predict(frame if has_schema else _as_trained(raw, frame))
+            return model.predict(frame if has_schema else as_trained(frame))
         except MlflowException as error:
             if str(error).startswith("Failed to enforce schema"):
                 raise InvalidInputError(str(error).rpartition("Error: ")[2], ["inputs"]) from error
@@ -182,15 +192,28 @@ def _predict_by_wrapper(model: Any, raw: Any) -> Callable[[pd.DataFrame], Any]:
 def _probabilities_of(estimator: Any) -> Callable[[pd.DataFrame], Any] | None:
     if not callable(getattr(estimator, "predict_proba", None)):
         return None
-    return lambda frame: estimator.predict_proba(_as_trained(estimator, frame))
+    as_trained = _as_trained(estimator)
+    return lambda frame: estimator.predict_proba(as_trained(frame))
 
 
-def _as_trained(estimator: Any, frame: pd.DataFrame) -> Any:
-    """A DataFrame if the estimator was fitted to one, else an array, so that it need not warn about names."""
+def _as_trained(estimator: Any) -> Callable[[pd.DataFrame], Any]:
+    """Makes of a DataFrame what the estimator was fitted to.
+
+    An array where it knows no names, so that it need not warn about them; categories where it had such. Raises
+    ModelLoadError when it cannot be given them.
+    """
     front = _front(estimator)
     if hasattr(front, "n_features_in_") and not hasattr(front, "feature_names_in_"):
-        return frame.to_numpy()
-    return frame
+        return lambda frame: frame.to_numpy()
+    categories = _categories_of(front)
+    return (lambda frame: with_categories(frame, categories)) if categories else (lambda frame: frame)
+
+
+def _categories_of(front: Any) -> Categories:
+    try:
+        return categories_of(front)
+    except CategoriesError as error:
+        raise ModelLoadError(str(error)) from error
 
 
 def _front(estimator: Any) -> Any:
@@ -245,6 +268,8 @@ def _takes_numbers_only(estimator: Any) -> bool:
         return False
     if any(_holds_estimator(value) for value in estimator.get_params(deep=False).values()):
         return False  # it depends on those inside
+    if getattr(estimator, "is_categorical_", None) is not None and estimator.is_categorical_.any():
+        return False  # histogram boosting encodes texts by itself
     try:
         from sklearn.utils import get_tags
     except ImportError:  # before 1.6

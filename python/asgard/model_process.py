@@ -32,6 +32,7 @@ from typing import Any, NoReturn
 from asgard.model_answers import encoded, json_line
 from asgard.model_batch import answer_batch, said_by
 from asgard.model_loading import LoadedModel, ModelLoadError, load_folder
+from asgard.one_thread import use_one_thread
 from asgard.row_wise import is_row_wise
 
 CHANNEL = "channel"
@@ -49,6 +50,7 @@ def main() -> NoReturn:
         traceback.print_exc()
         _send(channel, {"ready": False, "error": str(error) if isinstance(error, ModelLoadError) else said_by(error)})
         _exit(1)
+    use_one_thread(model.raw)
     merges = is_row_wise(model.raw)
     _send(channel, _readiness(model, merges, time.perf_counter() - started))
     gc.freeze()  # a collection in the middle of a request would look through all modules and the model

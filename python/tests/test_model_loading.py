@@ -34,6 +34,7 @@ TARGET = [0, 0, 1, 1] * 5
         (make_pipeline("passthrough", LogisticRegression()), True),
         (GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2), True),
         # These may take text, so nothing is refused in advance.
+        (HistGradientBoostingClassifier(max_iter=2, categorical_features=["age"]), False),
         (make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()), False),
         (make_pipeline(ColumnTransformer([("a", OneHotEncoder(), ["age"])]), LogisticRegression()), False),
         (make_pipeline(FunctionTransformer(), LogisticRegression()), False),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import mlflow
 import numpy as np
 import pandas as pd
@@ -120,6 +121,27 @@ def test_the_guides_pickle_is_served(serve: Any, tmp_path: Path) -> None:
     assert error["path"] == ["return_probabilities"]
     assert served.ask_all([])[0]["error"]["message"] == "the request is not a JSON object"
     assert served.finish() == (0, "")
+
+
+def test_a_model_that_was_trained_with_many_threads_gets_one_and_says_the_same(serve: Any, tmp_path: Path) -> None:
+    class Teller:
+        """Says how many jobs its forest has."""
+
+        def __init__(self, forest: Any) -> None:
+            self.forest = forest
+
+        def predict(self, rows: Any) -> list[Any]:
+            return [[self.forest.n_jobs, *said] for said in self.forest.predict_proba(rows).tolist()]
+
+    forest = RandomForestClassifier(n_estimators=5, random_state=1, n_jobs=8).fit(FRAME.to_numpy(), TARGET)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(cloudpickle.dumps(Teller(forest)))
+    served = serve(folder)
+    assert served.receive()["ready"] is True
+    said = served.ask(inputs={"age": [1.0, 4.0], "visits": [4.0, 1.0]})["predictions"]
+    assert said == [[1, *each] for each in forest.predict_proba([[1.0, 4.0], [4.0, 1.0]]).tolist()]
+    assert pickle.loads((folder / "model.pkl").read_bytes()).forest.n_jobs == 8
 
 
 def test_requests_of_one_batch_are_answered_as_each_alone(serve: Any, tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ const ENGINES = {
   // One answer has one number or label a row: what gives several stays in Python.
   'two-outputs': 'python',
   'two-labels': 'python',
+  // Trees that split categories are not compiled.
+  'categories-lightgbm': 'python',
+  'categories-xgboost': 'python',
+  'categories-histogram': 'python',
   pyfunc: 'python',
 } as const;
 type Kind = keyof typeof ENGINES;
@@ -120,7 +124,8 @@ describe('trained by a job, a model passes the gate and says in a Python process
   });
 
   test('MLflow’s own client loads each of them, in a job', { timeout: JOBS_LIMIT_MS }, async () => {
-    const names = KINDS.flatMap(versionsOf);
+    // MLflow's client gives models of other libraries no categories: such it loads, but they refuse its texts.
+    const names = KINDS.filter((kind) => !/^categories-(light|xg)/.test(kind)).flatMap(versionsOf);
     const { lines } = await run('loads', 'load.py', { NAMES: names.join(' ') });
     const said = lines.filter((line) => names.includes(line.split(' ', 1)[0] ?? ''));
     expect(said).toEqual(names.map((name) => `${name} same`));

@@ -17,10 +17,15 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from lightgbm import LGBMClassifier
+from lightgbm import LGBMClassifier, LGBMRegressor
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -49,6 +54,16 @@ ODD_TEXTS = [
     {"age": 33, "spend": 41.5, "visits": 2.0, "plan": "größer", "said": "the cat sat"},
     {"age": 61, "spend": None, "visits": 9.0, "plan": "pro", "said": "naïve dög 猫 cat"},
     {"age": 61, "spend": 70.0, "visits": 9.0, "plan": "free", "said": ""},
+]
+CATEGORIES = pd.CategoricalDtype(["enterprise", "free", "pro"])
+ZONES = pd.CategoricalDtype([10, 20, 30])
+categories = numbers.assign(
+    plan=mixed.plan.astype(CATEGORIES), zone=pd.Series(random.choice([10, 20, 30], ROWS), dtype=ZONES)
+)
+# Unknown ones are what a DataFrame of the training's categories has for them: nothing.
+ODD_CATEGORIES = [
+    {"age": 33, "spend": 41.5, "visits": 2.0, "plan": "größer", "zone": 40},
+    {"age": 61, "spend": 70.25, "visits": 9.0, "plan": None, "zone": 10},
 ]
 
 
@@ -91,14 +106,33 @@ MODELS = {
     "regressor": (RandomForestRegressor(30, random_state=0), numbers, value, None),
     "two-outputs": (RandomForestRegressor(20, random_state=0), numbers, np.stack([value, -value / 7], axis=1), None),
     "two-labels": (RandomForestClassifier(20, random_state=0), numbers, np.stack([churned, plans], axis=1), None),
+    "categories-lightgbm": (
+        LGBMRegressor(n_estimators=30, random_state=0, verbose=-1, n_jobs=4),
+        categories,
+        value + 40 * (mixed.plan == "pro") - 25 * (categories.zone == 20).to_numpy(),
+        ODD_CATEGORIES,
+    ),
+    "categories-xgboost": (
+        XGBClassifier(n_estimators=30, random_state=0, enable_categorical=True, n_jobs=4),
+        categories,
+        churned ^ (mixed.plan == "pro").to_numpy(),
+        ODD_CATEGORIES,
+    ),
+    "categories-histogram": (
+        HistGradientBoostingClassifier(max_iter=30, random_state=0, categorical_features="from_dtype"),
+        categories,
+        churned ^ (mixed.plan == "pro").to_numpy(),
+        ODD_CATEGORIES,
+    ),
     "pyfunc": (GradientBoostingClassifier(n_estimators=20, random_state=0), numbers, churned, None),
 }
 
 
 def _said_of(model: Any, rows: pd.DataFrame) -> dict[str, Any]:
-    said = model.predict(rows)
+    asked = rows.astype({"plan": CATEGORIES, "zone": ZONES}) if "zone" in rows else rows
+    said = model.predict(asked)
     # Of several outputs it is a list of such.
-    chances = model.predict_proba(rows) if hasattr(model, "predict_proba") else None
+    chances = model.predict_proba(asked) if hasattr(model, "predict_proba") else None
     return {
         "inputs": {name: [None if each != each else each for each in rows[name].tolist()] for name in rows},
         "predictions": said.to_dict("records") if isinstance(said, pd.DataFrame) else said.tolist(),
@@ -125,8 +159,12 @@ with mlflow.start_run():
         model = mlflow.pyfunc.load_model(info.model_uri)
     elif name == "xgboost":
         mlflow.xgboost.log_model(model, **logged)
+    elif name == "categories-xgboost":
+        mlflow.xgboost.log_model(model, signature=infer_signature(training, model.predict(training)), **logged)
     elif name == "lightgbm":
         mlflow.lightgbm.log_model(model, **logged)
+    elif name == "categories-lightgbm":
+        mlflow.lightgbm.log_model(model, signature=infer_signature(training, model.predict(training)), **logged)
     elif name == "logistic":
         mlflow.sklearn.log_model(model, input_example=training.head(3), **logged)
     elif name == "forest":
