@@ -51,6 +51,10 @@ model = Model()
   ],
 } as const satisfies Record<string, readonly [string, RegExp]>;
 
+/** Variables of every Python process of the platform, and what libraries set for themselves. */
+const HARMLESS =
+  /^(LANG|LC_[A-Z]+|TZ|PATH|HOME|TMPDIR|USER|LOGNAME|VIRTUAL_ENV|PYTHONUNBUFFERED|MPLBACKEND|GIT_PYTHON_REFRESH|DO_NOT_TRACK|MLFLOW_DISABLE_TELEMETRY|ASGARD_RUN|JE_ARROW_MALLOC_CONF|KMP_[A-Z_]+|LOKY_MAX_CPU_COUNT|(OMP|OPENBLAS|MKL|NUMEXPR|NVPL)_[A-Z_0-9]+|(SSL_CERT|REQUESTS_CA|CURL_CA)_[A-Z]+)$/;
+
 const names = { forest: uniqueName('forest'), ...mapped(BROKEN, () => uniqueName('broken')) };
 let ended: Record<keyof typeof names, EndedJob>;
 
@@ -128,7 +132,15 @@ describe('a model that works', { timeout: JOB_LIMIT_MS }, () => {
     ]);
     expect(
       Object.fromEntries(tags.map(({ key, value }: { key: string; value: string }) => [key, value])),
-    ).toMatchObject({ 'asgard.servable': 'true', 'asgard.load_seconds': String(check.loadSeconds) });
+    ).toMatchObject({
+      'asgard.servable': 'true',
+      'asgard.load_seconds': String(check.loadSeconds),
+      'asgard.predict_p50_ms': String(check.p50Ms),
+      'asgard.peak_memory_bytes': String(check.peakMemoryBytes),
+    });
+    expect(check.p50Ms).toBeGreaterThan(0);
+    // With its libraries no Python process is smaller.
+    expect(check.peakMemoryBytes).toBeGreaterThan(10 * 2 ** 20);
     const { body } = await call(`/mlops/models/${names.forest}`);
     expect(body.latest_versions).toMatchObject([{ version: '1', servable: true, refusal: null }]);
     expect((await infer(names.forest)).body).toMatchObject({ predictions: [0, 1] });
@@ -149,7 +161,7 @@ print(json.dumps({
 }))
 `;
     const env = { ...process.env, MLFLOW_TRACKING_URI: mlflowUrl };
-    const { stdout } = await promisify(execFile)(python, ['-c', program, names.forest], { env, timeout: 60_000 });
+    const { stdout } = await promisify(execFile)(python, ['-c', program, names.forest], { env, timeout: 120_000 });
     const loaded = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
     expect(loaded).toMatchObject({ predictions: [0, 1], inputs: ['age', 'visits'], trees: 20 });
     expect(loaded.run).toBe(ended.forest.job.runId);
@@ -191,6 +203,24 @@ describe.each(Object.entries(BROKEN))('a model that %s', { timeout: JOB_LIMIT_MS
     const refused = jobs.client.predict({ modelName: name, inputs: { age: [1], visits: [1] } });
     await expect(refused).rejects.toMatchObject({ code: 'CONFLICT' });
   });
+});
+
+test('the process that tries a model has no variable that its job or the platform has for others', {
+  timeout: JOB_LIMIT_MS,
+}, async () => {
+  const name = uniqueName('nosy');
+  const nosy = modelPickle('import json, os\nraise RuntimeError(json.dumps(dict(os.environ)))');
+  const secret = uniqueName('known-to-the-script-alone');
+  const environmentVariables = [{ name: 'API_TOKEN', value: secret }];
+  const { job } = await jobs.run(savedPickle(nosy), { modelName: name, environmentVariables });
+  expect(job.status).toBe('COMPLETED');
+  const { check } = await versionOf(name);
+  const [, found = ''] = /^it cannot be loaded: RuntimeError: (\{.*\})$/.exec(check.refusal) ?? [];
+  expect(found).not.toContain(secret);
+  const variables: Record<string, string> = JSON.parse(found);
+  expect(Object.keys(variables)).toContain('HOME');
+  expect(Object.keys(variables).filter((each) => !HARMLESS.test(each))).toEqual([]);
+  expect(Object.values(variables).filter((value) => /:\/\//.test(value))).toEqual([]);
 });
 
 describe('a model that takes no row that could be made for it', { timeout: JOB_LIMIT_MS }, () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { parseExactJson } from '../../../src/platform/exact-json.ts';
 import { ODD_INPUTS, type OddInput, type OddModel } from './cases.ts';
+import { stricterBecause } from './stricter.ts';
 
 /** What came of a request: predictions, or what is wrong and where. */
 export type OddAnswer =
@@ -83,8 +84,11 @@ export async function postText(url: string, text: string): Promise<{ status: num
 }
 
 /** Holds an answer against what the table and the model itself say. */
-export function checkAnswer({ refused, answered }: OddInput, itself: Itself, got: OddAnswer): void {
+export function checkAnswer(input: OddInput, itself: Itself, got: OddAnswer): void {
+  const { refused, answered } = input;
   if (refused !== undefined) {
+    const itselfAnswers = stricterBecause(input) !== undefined;
+    expect('predictions' in itself, `whether the model itself answers: ${JSON.stringify(itself)}`).toBe(itselfAnswers);
     expect(withTextPath(got)).toMatchObject({
       path: refused.path.map(String),
       message: expect.stringMatching(refused.says),

@@ -248,6 +248,7 @@ export const ODD_INPUTS: readonly OddInput[] = [
     ['a name in two Unicode normal forms', { é: '[1, 2]', [`e\u0301`]: '[3, 4]' }],
   ]),
   ...refused('anything', [
+    ['no rows', { a: '[]' }, ['a'], /must have at least one value/],
     ['a number beyond doubles in a list', { a: '[1, [2, [1e999]]]' }, ['a', 1], /too large/],
     ['a number beyond doubles in an object', { a: '[{"b": [-1e999]}, 1]' }, ['a', 0], /too large/],
   ]),
