@@ -173,6 +173,24 @@ describe('a bad configuration', () => {
   });
 });
 
+test('requests to predict are read up to ASGARD_REQUEST_LIMIT, by every face, and refused beyond it', async () => {
+  await using platform = await folder.start({ ...quiet, ASGARD_REQUEST_LIMIT: '20' });
+  const statusOf = async (path: string, megabytes: number) => {
+    const body = `{}${' '.repeat(megabytes * 2 ** 20)}`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${platform.url}${path}`, { method: 'POST', headers, body });
+    return { status: answer.status, body: await answer.text() };
+  };
+  for (const path of ['/mlops/inference', '/mlops/models/m/invocations', '/v2/models/m/infer', '/graphql']) {
+    // More than are read when nothing is said; what is in it is wrong.
+    expect([path, (await statusOf(path, 17)).status]).toEqual([path, expect.toSatisfy((status) => status !== 413)]);
+    expect(await statusOf(path, 20), path).toEqual({
+      status: 413,
+      body: expect.stringMatching(/larger than 20971520 bytes.*ASGARD_REQUEST_LIMIT/),
+    });
+  }
+});
+
 test('a second start answers while MLflow still starts, says so, and keeps jobs until it is ready', async () => {
   await (await folder.start()).end('SIGTERM');
   const started = performance.now();

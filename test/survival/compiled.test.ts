@@ -108,6 +108,20 @@ describe('a model that is compiled says what the original says', { timeout: 120_
   });
 });
 
+test('100,000 rows are answered as the original answers them', { timeout: 120_000 }, async () => {
+  const result = await compile('forest');
+  if (result.refusal !== null) throw new Error(result.refusal);
+  await using model = await CompiledModel.load(result.file, result.description);
+  const { inputs, predictions, probabilities } = await expectedOf('forest-many');
+  const startedAt = performance.now();
+  const answer = await model.predict({ inputs, return_probabilities: true });
+  console.log(`100,000 rows in ${((performance.now() - startedAt) / 1000).toFixed(2)} s`);
+  expect(answer?.predictions).toHaveLength(100_000);
+  expect(new Set(answer?.predictions)).toEqual(new Set([0, 1]));
+  expect(predictions.filter((value, row) => value !== answer?.predictions[row])).toEqual([]);
+  closeTo(answer?.probabilities as number[][], probabilities ?? []);
+});
+
 test.each([
   ['two-outputs', /several outputs/],
   ['function', /function of Python/],

@@ -122,3 +122,18 @@ for name, (model, inputs, target) in models.items():
     chances = model.predict_proba(rows).tolist() if hasattr(model, "predict_proba") else None
     expected = {"inputs": given.to_dict("list"), "predictions": said_by, "probabilities": chances}
     (folder / f"{name}.json").write_text(json.dumps(expected))
+
+forest = models["forest"][0]
+many = pd.DataFrame(
+    {
+        "age": random.integers(10, 90, 100_000),
+        "spend": random.normal(50, 40, 100_000),
+        "visits": random.normal(scale=1.5, size=100_000),
+    }
+)
+expected = {
+    "inputs": many.to_dict("list"),
+    "predictions": forest.predict(many).tolist(),
+    "probabilities": forest.predict_proba(many).tolist(),
+}
+(folder / "forest-many.json").write_text(json.dumps(expected))
