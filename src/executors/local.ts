@@ -234,7 +234,7 @@ export class LocalExecutor implements Executor {
     }
     const folder = folderOf(handle);
     this.#started.delete(folder);
-    if (!this.#exited.delete(folder)) await killOrphans(handle);
+    if (!this.#exited.delete(folder)) await killOrphans(handle, this.workFolderOf(handle));
     await rm(folder, { recursive: true, force: true });
     // Another attempt of the job may have files beside these.
     await rmdir(join(handle.place, handle.jobId)).catch(() => {});

@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunHandle } from './executor.ts';
 
@@ -8,6 +9,8 @@ const PAUSE_MS = 20;
 /** The variable that marks every process of an execution: what a script starts inherits it. */
 export const RUN_VARIABLE = 'ASGARD_RUN';
 
+const MARK = new RegExp(`(?:^|\\0)${RUN_VARIABLE}=([^\\0]*)`);
+
 /** The value of `RUN_VARIABLE`. */
 export function runMark({ jobId, attempt }: RunHandle): string {
   return `${jobId}/${attempt}`;
@@ -15,13 +18,16 @@ export function runMark({ jobId, attempt }: RunHandle): string {
 
 /**
  * Kills what an execution left running without a runner. A runner ends all that came out of its script; but when it is
- * killed itself, the system ends the script's main process alone. Only on Linux can the rest be found.
+ * killed itself, the system ends the script's main process alone. Only on Linux can the rest be found: by the mark and, where
+ * the script had a user number of its own, by that.
+ * @param workFolder the script's, which belongs to its user, in the run's folder, which is the platform's
  */
-export async function killOrphans(handle: RunHandle): Promise<void> {
-  const mark = `\0${RUN_VARIABLE}=${runMark(handle)}\0`;
+export async function killOrphans(handle: RunHandle, workFolder: string): Promise<void> {
+  const mark = runMark(handle);
+  const uid = await ownUser(workFolder);
   // A process that forks while it is being looked for can escape one round.
   for (let round = 0; round < ROUNDS; round += 1) {
-    const pids = await marked(mark);
+    const pids = orphansAmong(await processes(), mark, uid);
     if (pids.length === 0) return;
     for (const pid of pids) {
       try {
@@ -34,13 +40,40 @@ export async function killOrphans(handle: RunHandle): Promise<void> {
   }
 }
 
-async function marked(mark: string): Promise<number[]> {
+/** Null: the script had the platform's own. */
+async function ownUser(workFolder: string): Promise<number | null> {
+  try {
+    const [own, platform] = await Promise.all([stat(workFolder), stat(dirname(workFolder))]);
+    // Compared with what the platform makes here rather than with what it is: a network's disk may give it another number.
+    return own.uid === platform.uid ? null : own.uid;
+  } catch {
+    return null; // nothing was made ready for it
+  }
+}
+
+interface FoundProcess {
+  readonly pid: number;
+  /** Of its execution; undefined: it bears none. */
+  readonly mark: string | undefined;
+  readonly uid: number;
+}
+
+function orphansAmong(found: readonly FoundProcess[], mark: string, uid: number | null): number[] {
+  const ofUser = found.filter((each) => each.uid === uid);
+  // A number is given anew when the runner that it belonged to is gone.
+  const isOwn = ofUser.every((each) => each.mark === undefined || each.mark === mark);
+  return found.filter((each) => each.mark === mark || (isOwn && each.uid === uid)).map(({ pid }) => pid);
+}
+
+async function processes(): Promise<FoundProcess[]> {
   const names = await readdir('/proc').catch(() => []);
   const found = names.map(async (name) => {
     if (!/^\d+$/.test(name)) return [];
-    // Of a process that has ended, or is another user's, nothing is told.
-    const environment = await readFile(`/proc/${name}/environ`, 'latin1').catch(() => '');
-    return `\0${environment}`.includes(mark) ? [Number(name)] : [];
+    // Of a process that has ended nothing is told, and not all of another user's.
+    const read = (file: string) => readFile(`/proc/${name}/${file}`, 'latin1').catch(() => '');
+    const [environment, status] = await Promise.all([read('environ'), read('status')]);
+    const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
+    return [{ pid: Number(name), mark: MARK.exec(environment)?.[1], uid }];
   });
   return (await Promise.all(found)).flat();
 }
