@@ -16,8 +16,10 @@ const SLOTS = 2;
 /** A moment that was not in its phase is tried again, with another job, so often. */
 const TRIES = 5;
 const JOB_LIMIT_MS = 300_000;
-/** Each makes another lock of the same packages, and so another environment. */
-const REQUIREMENTS = ['1.16.0', '1.15.0', '1.14.0', '1.13.0', '1.12.0', '1.11.0', '1.10.0'].map((v) => `six==${v}`);
+/** Each makes another lock of the same packages, and so another environment: as many as there may be tries to kill a build. */
+const REQUIREMENTS = ['1.16.0', '1.15.0', '1.14.0', '1.13.0', '1.12.0', '1.11.0', '1.10.0'].flatMap((six) =>
+  ['2.1.0', '2.0.0', '1.1.1'].map((iniconfig) => [`six==${six}`, `iniconfig==${iniconfig}`]),
+);
 
 export const kills: Proof = {
   name: 'kills',
@@ -159,8 +161,10 @@ class Trial implements AsyncDisposable {
 
   /** Requirements that no job had yet. */
   #newEnvironment(): string[] {
+    const requirements = REQUIREMENTS[this.#builds];
+    if (requirements === undefined) throw new Error(`there are only ${REQUIREMENTS.length} environments to build`);
     this.#builds += 1;
-    return REQUIREMENTS.slice(this.#builds - 1, this.#builds);
+    return requirements;
   }
 
   async #submit(name: string, script: string, requirements: readonly string[] = []): Promise<FollowedJob> {
