@@ -67,7 +67,7 @@ export interface App extends AsyncDisposable {
   /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
   /** How many jobs have scripts that go on when the platform ends. */
-  readonly runningJobs: () => number;
+  readonly runningJobs: () => Promise<number>;
   /** Ends those scripts, also while the platform is being disposed of. */
   readonly cancelJobs: (reason: string) => Promise<void>;
 }
@@ -128,7 +128,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const online = buildOnlineFeatures({ features, database, listener, config, logger, shutdown, group: FACES });
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
-    runningHere: () => work.runningJobs,
+    runningHere: () => work.jobsInHand,
     jobCounts: () => jobs.counts(),
     servedModels: () => served.list(),
     subscribers: () => events.subscribers,
@@ -322,7 +322,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     mlflowUrl,
     lessApart,
     failed: Promise.race([servers.failed, refused.promise]),
-    runningJobs: () => work.runningJobs,
+    runningJobs: () => work.countRunning(),
     cancelJobs: (reason: string) => work.cancelRunning(reason),
   };
 }

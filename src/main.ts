@@ -123,7 +123,7 @@ async function main(): Promise<number> {
     );
     if (app.lessApart !== null) process.stderr.write(`asgard: ${app.lessApart}\n`);
     const failure = await Promise.race([stopped, app.failed]);
-    const jobs = app.runningJobs();
+    const jobs = await app.runningJobs();
     if (jobs > 0) process.stderr.write(goingOn(jobs));
     if (failure === undefined) return fault === undefined ? 0 : 1;
     process.stderr.write(`asgard: ${failure.message}\n`);

@@ -48,9 +48,17 @@ export class JobWork implements AsyncDisposable {
     this.#starting = this.#start();
   }
 
-  /** How many jobs have scripts that will go on when this ends. */
-  get runningJobs(): number {
+  /** How many jobs it has in hand, also those whose environment is being prepared. */
+  get jobsInHand(): number {
     return this.#claims.length;
+  }
+
+  /** How many of them have scripts, which go on when this ends. */
+  async countRunning(): Promise<number> {
+    const { executor } = this.#options;
+    const stateOf = ({ jobId, number: attempt, place }: Claim) => executor.stateOf({ jobId, attempt, place });
+    const states = await Promise.all(this.#claims.map(stateOf));
+    return states.filter((state) => state === 'started').length;
   }
 
   /** Starts what serves a model from a warm process, if there is one. @returns whether it did */

@@ -7,6 +7,7 @@ import { PROJECT_ROOT } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
+import { EndedJob } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { isPortFree } from '../support/processes.ts';
 
@@ -132,8 +133,9 @@ test('a platform that is stopped once lets the scripts of running jobs go on, sa
 test('a second Ctrl-C that comes when the database cannot be told any more cancels all the same, and nothing runs again', async () => {
   await using folder = await DataFolder.make();
   let job: string;
+  let waiting: string;
   {
-    await using platform = await folder.start();
+    await using platform = await folder.start({ ASGARD_WORKER_SLOTS: '2' });
     await platform.ready();
     const input = { scriptName: 'script.py', script: STUBBORN_SCRIPT, experimentName: 'late', modelName: 'unused' };
     job = (await platform.client.submit({ ...input, graceSeconds: 1, retries: 1 })).id;
@@ -141,6 +143,12 @@ test('a second Ctrl-C that comes when the database cannot be told any more cance
     const pidOf = (program: string) => folder.processes().find(({ command }) => command.includes(program))?.pid ?? 0;
     // MLflow, which ends behind the platform's clients of the database and before that, takes its time.
     process.kill(pidOf('mlflow_server.py'), 'SIGSTOP');
+    // Its script waits for MLflow too, and does not run.
+    waiting = await submit(platform.client, 'print("never")');
+    await poll(
+      () => platform.client.job(waiting),
+      ({ status }) => status === 'PREPARING',
+    );
     process.kill(platform.pid, 'SIGINT');
     await poll(
       () => folder.processes().map(({ command }) => command),
@@ -153,6 +161,7 @@ test('a second Ctrl-C that comes when the database cannot be told any more cance
     );
     const { code } = await platform.end('SIGINT');
     expect(code).toBe(0);
+    expect(platform.log).toContainEqual(expect.stringMatching(/^asgard: 1 running job goes on; the next start/));
     expect(platform.log).toContainEqual(expect.stringContaining('job.cancel_not_stored'));
   }
   await using next = await folder.start();
@@ -160,6 +169,9 @@ test('a second Ctrl-C that comes when the database cannot be told any more cance
   expect(await next.client.job(job)).toMatchObject({ status: 'CANCELLED', error: REASON });
   const statuses = events.flatMap((event) => (event.__typename === 'StatusChanged' ? [event.status] : []));
   expect(statuses).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'CANCELLED']);
+  const ended = new EndedJob(await next.client.job(waiting), await eventsOf(next.client, waiting));
+  expect(ended.job).toMatchObject({ status: 'CANCELLED', error: REASON });
+  expect(ended.output).toEqual([]);
 }, 120_000);
 
 describe.sequential('a platform that is still starting, for the first time', { timeout: 60_000 }, () => {
