@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { type ListPlace, type MlflowList, placesOf, readList } from '../src/mlflow/list.ts';
+import { listPlace, type MlflowList, placesOf, readList } from '../src/mlflow/list.ts';
 import { invalidInput } from '../src/platform/errors.ts';
 import { builder, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from './builder.ts';
 import { cursorsOf } from './cursor.ts';
@@ -20,13 +19,6 @@ export interface ForwardArgs {
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
 }
-
-/** What a cursor into a list of MLflow's holds. Names of models and experiments have at most 500 characters. */
-const listPlace: z.ZodType<ListPlace> = z.object({
-  offset: z.int().min(0).max(1_000_000_000),
-  ids: z.array(z.string().max(600)).min(1).max(3),
-  key: z.int().nullable(),
-});
 
 /**
  * A part of a list of MLflow's as a connection.

@@ -115,7 +115,7 @@ function corsOf(allowedOrigins: ReadonlySet<string>) {
       origin: isAllowed ? origin : false,
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
       credentials: true,
-      exposedHeaders: ['x-request-id', 'retry-after', 'inference-header-content-length'],
+      exposedHeaders: ['x-request-id', 'retry-after', 'link', 'inference-header-content-length'],
       maxAge: 600,
     });
   };

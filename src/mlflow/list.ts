@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Page } from '../platform/page.ts';
 
 /** So much nearer to the start the rest of a list is sought: as many items as may go between two reads at no cost. */
@@ -29,14 +30,16 @@ export interface Keyset<T> {
   isAfter(item: T, key: number, id: string): boolean;
 }
 
-/** Where an item is, so that reading can go on behind it whatever was added or went in the meantime. */
-export interface ListPlace {
+/** Where an item is, so that reading can go on behind it whatever was added or went in the meantime. A cursor holds one. */
+export const listPlace = z.object({
   /** How many items preceded it when it was read. */
-  readonly offset: number;
-  /** Its id and those of the items right before it, the nearest first. */
-  readonly ids: readonly string[];
-  readonly key: number | null;
-}
+  offset: z.int().min(0).max(1_000_000_000),
+  /** Its id and those of the items right before it, the nearest first. Names of models and experiments have at most 500 characters. */
+  ids: z.array(z.string().max(600)).min(1).max(MAX_IDS).readonly(),
+  key: z.int().nullable(),
+});
+
+export type ListPlace = z.infer<typeof listPlace>;
 
 export interface ListPart<T> {
   readonly items: readonly { readonly item: T; readonly place: ListPlace }[];

@@ -1,8 +1,10 @@
 import type { z } from 'zod';
+import { type MlflowList, readList } from '../mlflow/list.ts';
 import type { ModelVersion, RegisteredModel } from '../mlflow/wire.ts';
 import { AsgardError } from '../platform/errors.ts';
+import { cursorOf, placeAt } from './list-cursor.ts';
 import type { RestServices } from './services.ts';
-import type { modelListQuery, versionListQuery } from './wire-registry.ts';
+import { MAX_MODELS, type modelListQuery, type versionListQuery } from './wire-registry.ts';
 
 const PAGE_MODELS = 1000;
 const MAX_PAGES = 10;
@@ -10,14 +12,22 @@ const MAX_PAGES = 10;
 type Models = RestServices['models'];
 
 /**
- * Every registered model that the query chooses: the guide's list has no pages.
- * @throws AsgardError TOO_LARGE beyond 10,000 models, which only the GraphQL API lists
+ * The registered models that the query chooses, by name: a page when it wants one, else all, as in the guide's list.
+ * @throws AsgardError TOO_LARGE beyond 10,000 models at once
  */
-export async function listAllModels(
+export async function listModels(
   models: Models,
-  { search, tag }: z.output<typeof modelListQuery>,
-): Promise<RegisteredModel[]> {
+  { search, tag, limit, cursor }: z.output<typeof modelListQuery>,
+): Promise<{ models: RegisteredModel[]; nextCursor: string | null }> {
   const list = models.modelList({ search, tags: tag, by: 'name', isAscending: true });
+  if (limit === undefined && cursor === undefined) return { models: await readAll(list), nextCursor: null };
+  const after = cursor === undefined ? undefined : (placeAt(cursor) ?? undefined);
+  const { items, hasNext } = await readList(list, limit ?? MAX_MODELS, after);
+  const last = items.at(-1);
+  return { models: items.map(({ item }) => item), nextCursor: hasNext && last ? cursorOf(last.place) : null };
+}
+
+async function readAll(list: MlflowList<RegisteredModel>): Promise<RegisteredModel[]> {
   const all: RegisteredModel[] = [];
   let after: string | undefined;
   for (let page = 0; page < MAX_PAGES; page += 1) {
@@ -29,7 +39,7 @@ export async function listAllModels(
     if (nextPageToken === null) return all;
     after = nextPageToken;
   }
-  throw new AsgardError('TOO_LARGE', `there are more than ${all.length} models: list them page by page, at /graphql`);
+  throw new AsgardError('TOO_LARGE', `there are more than ${all.length} models: list them page by page, with a limit`);
 }
 
 /** A page of a model's versions, the newest first. @throws AsgardError NOT_FOUND */

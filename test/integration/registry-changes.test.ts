@@ -208,6 +208,23 @@ describe('a model and a version', () => {
     const names = async (query: string) => (await rest('GET', `/mlops/models?${query}`)).body as { name: string }[];
     expect((await names(`search=${part.toUpperCase()}`)).map(({ name }) => name)).toEqual([first, second]);
     expect((await names(`search=${part}&tag=team%3Dcrm`)).map(({ name }) => name)).toEqual([second]);
+    const pages = async (query: string) => {
+      const answer = await fetch(`${api.url}/mlops/models${query}`);
+      const found = (await answer.json()) as { name: string }[];
+      return { names: found.map(({ name }) => name), next: answer.headers.get('link') };
+    };
+    const page1 = await pages(`?search=${part}&limit=1`);
+    expect(page1).toEqual({ names: [first], next: expect.stringMatching(/^<\?\S+>; rel="next"$/) });
+    // One that comes before it moves all by one place.
+    const before = await modelOf(1, `${part}-0`);
+    const next = page1.next?.slice(1, page1.next.indexOf('>')) ?? '';
+    for (const query of [next, next.replace('limit=1&', 'limit=500&'), next.replace('limit=1&', '')]) {
+      expect(await pages(query)).toEqual({ names: [second], next: null });
+    }
+    expect((await rest('GET', '/mlops/models?limit=501')).status).toBe(422);
+    expect((await pages(`?search=${part}`)).names).toEqual([before, first, second]);
+    expect((await rest('GET', '/mlops/models?limit=1&cursor=bm9uZQ')).status).toBe(422);
+    await mlflow.registry.deleteModel(before);
     const LIST = `query ($search: String!, $after: String, $tags: [TagInput!]) {
       modelVersions(search: $search, first: 2, after: $after, filter: { tags: $tags }) {
         edges { node { name version } } pageInfo { hasNextPage endCursor } } }`;

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { ANY, OF_BODY, OF_MLFLOW, OF_PATH } from '../failures.ts';
-import { listAllModels } from '../list-models.ts';
+import { nextLink } from '../list-cursor.ts';
+import { listModels } from '../list-models.ts';
 import { describePredictions, PREDICTION_HEADERS, presentMetadata } from '../prediction-reply.ts';
 import { presentPrediction } from '../present.ts';
 import { presentModel, presentModels, presentRegistration } from '../present-models.ts';
@@ -13,6 +14,12 @@ import { useZod } from '../zod-routes.ts';
 import { refuseOtherMethods } from './refuse.ts';
 
 const TAGS = ['models'];
+const PAGE_HEADERS = {
+  link: {
+    type: 'string',
+    description: 'Where the next page is: `<?limit=…&cursor=…>; rel="next"`. Absent from the last one.',
+  },
+} as const;
 
 /** `/mlops/models`, `/mlops/registry` and `/mlops/inference`. */
 export function modelRoutes(
@@ -43,16 +50,22 @@ export function modelRoutes(
     app.get(
       '/mlops/models',
       {
+        config: { answerHeaders: PAGE_HEADERS },
         schema: {
           tags: TAGS,
           operationId: 'listModels',
           summary: 'List registered models',
-          description: 'All of them that the query chooses, by name.',
+          description:
+            'All of them that the query chooses, by name; with `limit` page by page. Reading on by `cursor` neither repeats nor skips one while others are added.',
           querystring: modelListQuery,
           response: { ...ANY, ...OF_MLFLOW, 200: registeredModels, 413: httpError, 422: httpValidationError },
         },
       },
-      async ({ query }) => presentModels(await listAllModels(models, query), known),
+      async ({ query, url }, reply) => {
+        const page = await listModels(models, query);
+        if (page.nextCursor !== null) reply.header('link', nextLink(url, page.nextCursor));
+        return presentModels(page.models, known);
+      },
     );
     app.get(
       '/mlops/models/:name',
