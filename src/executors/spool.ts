@@ -4,8 +4,10 @@ import { basename, dirname } from 'node:path';
 import { AsgardError, isSystemError } from '../platform/errors.ts';
 import { type Frame, parseFrame, parseNext } from '../python/frames.ts';
 
-/** Read at once; with the length of a frame it bounds what one list holds. */
+/** Read at once, which bounds what one list holds; of a longer frame as much as it has. */
 const CHUNK_BYTES = 256 * 1024;
+/** No runner writes a longer frame: 64 KiB of text, each byte of which may take six. */
+const MAX_FRAME_BYTES = 1024 * 1024;
 /** A file system whose changes cannot be watched is looked at this often, and so is a runner that may be gone. */
 const IDLE_POLL_MS = 250;
 /** The first file's first line of output: `<path>` itself, which has the frame of its writer before it. */
@@ -25,7 +27,7 @@ export async function* readSpool(
   signal: AbortSignal,
 ): AsyncGenerator<Frame[], void> {
   const changes = new ChangeSignal(dirname(path), signal);
-  const buffer = Buffer.alloc(CHUNK_BYTES);
+  let buffer = Buffer.alloc(CHUNK_BYTES);
   let first: number | undefined = await firstToRead(path, after);
   let lastNumber = after;
   let isOver = false;
@@ -35,24 +37,29 @@ export async function* readSpool(
       await using file = opened.file;
       // The line before the first frame says who writes, or what was written before this file.
       let expected = opened.first - 1;
-      let rest: Buffer = Buffer.alloc(0);
+      // Where the first line begins that was not read whole. It is read from there again: on a full disk a runner takes back what it has
+      // written of one, and writes another in its place.
+      let position = 0;
       first = undefined;
       while (first === undefined) {
         if (signal.aborted) return;
         const changed = changes.next();
-        const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
-        if (bytesRead === 0) {
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+        const end = buffer.subarray(0, bytesRead).lastIndexOf(0x0a);
+        if (end < 0 && bytesRead === buffer.length) {
+          if (bytesRead > MAX_FRAME_BYTES) throw changedOutside(expected);
+          buffer = Buffer.alloc(buffer.length * 2);
+          continue;
+        }
+        if (end < 0) {
           if (isOver) return;
           await changed;
           // Read once more after the writer was seen to be gone: it may have written between the read and the look.
           isOver = !(await isWriting());
           continue;
         }
-        const bytes: Buffer = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-        const end = bytes.lastIndexOf(0x0a);
-        rest = bytes.subarray(end + 1);
-        if (end < 0) continue;
-        const lines = bytes.toString('utf8', 0, end).split('\n');
+        position += end + 1;
+        const lines = buffer.toString('utf8', 0, end).split('\n');
         first = parseNext(lines.at(-1) ?? '');
         const frames = parse(first === undefined ? lines : lines.slice(0, -1), expected);
         expected += frames.length;

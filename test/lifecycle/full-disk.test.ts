@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { DataFolder } from '../support/data-folder.ts';
+import { eventsOf, submit } from '../support/job-scripts.ts';
+import { processesOf } from '../support/processes.ts';
+import { SmallDisk } from '../support/small-disk.ts';
+
+const DISK_MIB = 400;
+/** Takes all of the disk, and prints on. */
+const HOG = `
+with open("big", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(b"x" * 2**20)
+    except OSError as error:
+        print("it is full:", error, flush=True)
+while True:
+    print("y" * 2000, flush=True)
+`;
+/** Prints before and after the disk was full. */
+const OTHER = `
+import os, time
+while os.statvfs(".").f_bavail > 0:
+    print("there is room", flush=True)
+    time.sleep(0.05)
+print("there is none", flush=True)
+while os.statvfs(".").f_bavail == 0:
+    time.sleep(0.05)
+print("there is room again", flush=True)
+`;
+
+test('a script that fills the disk which everything is on fails, and nothing else does', { timeout: 240_000 }, async ({
+  skip,
+}) => {
+  const mounted = await SmallDisk.mount(DISK_MIB);
+  if (mounted === undefined) return skip('nothing can be mounted here');
+  await using disk = mounted;
+  const ASGARD_HOME = join(disk.folder, 'home');
+  await using folder = await DataFolder.make();
+  await using platform = await folder.start({ ASGARD_HOME, FEAST_REPO_PATH: join(disk.folder, 'feast_repo') });
+  await platform.ready();
+  const { client } = platform;
+  const other = await submit(client, OTHER);
+  for await (const event of client.jobEvents(other)) if (event.__typename === 'LogLine') break;
+  const hog = await submit(client, HOG);
+  expect((await eventsOf(client, hog)).at(-1)).toMatchObject({ status: 'FAILED' });
+  expect(await client.job(hog)).toMatchObject({ error: expect.stringMatching(/the disk is full/) });
+  expect((await eventsOf(client, other)).at(-1)).toMatchObject({ status: 'COMPLETED' });
+  expect(await client.logText(other)).toMatch(/there is none\nthere is room again\n/);
+  expect((await client.status()).ready).toBe(true);
+  expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+  expect(processesOf(disk.folder)).toEqual([]);
+});
