@@ -10,6 +10,7 @@ from asgard_compile.knowledge import Knowledge
 from asgard_compile.layout import GivenColumn, Layout, Rows
 
 _INTEGERS = {"integer", "long", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+_LARGEST_WHOLE = 2**53 - 1
 _OTHER_WORDS = [
     "zebra",
     "Quux",
@@ -59,7 +60,7 @@ def _values(
         return [bool(each) for each in random.integers(0, 2, count)]
     low, high = known.range_of(column.name)
     if is_integer(column) or is_whole:
-        low, high = np.ceil(low), max(np.ceil(low), np.floor(high))
+        low, high = np.clip([np.ceil(low), max(np.ceil(low), np.floor(high))], -_LARGEST_WHOLE, _LARGEST_WHOLE)
         if column.type is not None and column.type.startswith("uint"):
             low = max(low, 0.0)
         return [int(each) for each in random.integers(int(low), int(high) + 1, count)]

@@ -96,14 +96,17 @@ def _direct(
         made = beside(thresholds[is_its], layout.columns[at], paths.takes_float32)
         for number in range(len(steps)):
             steps[number, is_its] = made[min(number, len(made) - 1)]
+    # Infinity splits off what is missing: of numbers there is one side alone.
+    steps = np.where(np.isinf(thresholds), matrix[np.arange(count), features], steps)
     is_new = np.stack([~(steps[:number] == step).any(axis=0) for number, step in enumerate(steps)])
     can_come = between.holds(paths.compared(matrix))
-    can_come[np.arange(count), features] = True
+    can_come[np.arange(count), features] = ~between.of(features).is_for_missing()[:, 0]
     is_reached = can_come.all(axis=1)
     holds = [between.of(features).holds(paths.compared(step)[:, None])[:, 0] for step in steps]
     # Between two splits of a column of whole numbers there may be none: then no request comes to what is below them.
     is_coarse = np.array([is_integer(column) or is_flag(column) for column in layout.columns])
-    is_tested = np.where(is_reached, np.any(holds, axis=0) | is_coarse[features], (can_come | is_coarse).all(axis=1))
+    is_excused = can_come | is_coarse | between.is_for_missing()
+    is_tested = np.where(is_reached, np.any(holds, axis=0) | is_coarse[features], is_excused.all(axis=1))
     rows: list[np.ndarray] = []
     for step, is_kept in zip(steps, is_new & is_reached, strict=True):
         changed = matrix[is_kept]

@@ -23,7 +23,7 @@ Transform = Callable[[Rows], np.ndarray]
 
 _MOST_VALUES = 2_000
 _BISECTIONS = 200
-_WIDENINGS = 8
+_WIDENINGS = 24
 _TRIED = 256
 _NONE, _SEVERAL = -1, -2
 
@@ -58,10 +58,11 @@ class Steps:
         """Rows to both sides of each split, and whether all that can come to it was come to."""
         count = len(features)
         split_columns = self._origin[features]
+        is_few = np.isin(split_columns, list(self._tables))
         matrix = self._numbers_of(base)
         left, right = matrix.copy(), matrix.copy()
         # No request comes to a split that no value of a column with few of them leads to.
-        is_possible = np.ones(count, dtype=bool)
+        is_possible = ~between.is_for_missing().any(axis=1)
         for at in self._tables:
             is_possible &= self._choose(at, between, features, thresholds, (matrix, left, right))
         self._cross(base, between, features, thresholds, (matrix, left, right))
@@ -69,7 +70,7 @@ class Steps:
         sides: list[np.ndarray] = []
         for side in (left, right):
             rows = matrix.copy()
-            its = np.flatnonzero(split_columns >= 0)
+            its = np.flatnonzero(is_few | (split_columns >= 0) & np.isfinite(thresholds))
             rows[its, split_columns[its]] = side[its, split_columns[its]]
             sides.append(rows)
         held = between.of(features)
@@ -79,8 +80,9 @@ class Steps:
             # The nearest value to this side does not come to the split: nothing does.
             is_beyond = ~held.holds(value[:, None])[:, 0]
             is_other = self._paths.is_left(value, thresholds) != (number == 0)
-            is_few = np.isin(split_columns, list(self._tables))
-            is_tested &= between.holds(made).all(axis=1) & ~is_other | is_beyond & ~is_other | is_other & is_few
+            # Of few values all may go to one side, and where infinity splits missing values off, all others do.
+            is_one_sided = is_few | np.isinf(thresholds)
+            is_tested &= np.where(is_other, is_one_sided, between.holds(made).all(axis=1) | is_beyond)
         is_tested |= ~is_possible
         kept = np.flatnonzero(is_tested & is_possible)
         if not len(kept):
@@ -179,7 +181,7 @@ class Steps:
                 high[:, at] = np.where(is_open[:, at] & ~is_start, between_them[:, at], high[:, at])
         holds = between.holds(self._paths.compared(self._transform(self._as_rows(base, low))))
         for at, target in targets.items():
-            is_split = self._origin[features] == at
+            is_split = (self._origin[features] == at) & np.isfinite(thresholds)
             is_low = holds[:, self._origin == at].all(axis=1)
             chosen = np.where(is_low, low[:, at], high[:, at])
             matrix[:, at] = np.where(target.is_sought & ~is_split, chosen, matrix[:, at])
@@ -191,7 +193,7 @@ class Steps:
         self, at: int, between: Between, features: np.ndarray, thresholds: np.ndarray, holds: np.ndarray
     ) -> _Target:
         its = np.flatnonzero(self._origin == at)
-        is_split = self._origin[features] == at
+        is_split = (self._origin[features] == at) & np.isfinite(thresholds)
         is_off = ~holds[:, its]
         feature = its[is_off.argmax(axis=1)] if len(its) else np.zeros(len(features), dtype=int)
         rows = np.arange(len(features))

@@ -23,6 +23,10 @@ class Between(NamedTuple):
             return (values >= self.low) & (values < self.high)
         return (values > self.low) & (values <= self.high)
 
+    def is_for_missing(self) -> np.ndarray:
+        """Of each feature, whether no number is what is asked: infinity splits off what is missing."""
+        return (self.low == np.inf) | (self.high == -np.inf)
+
     def of(self, columns: np.ndarray) -> Between:
         """Of one feature for each node: [nodes, 1]."""
         at = (np.arange(len(columns)), columns)

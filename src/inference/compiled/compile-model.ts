@@ -19,6 +19,8 @@ __import__("sys").modules["asgard_compile.model_compile"].main()
 `;
 const PROGRAM_NAME = 'model_compile.py';
 const LIMIT_SECONDS = 600;
+/** What then is left of the limit is for writing it down. */
+const PROOF_SECONDS = 480;
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 const MAX_REPORT_BYTES = 8 * 2 ** 20;
 
@@ -30,6 +32,8 @@ export interface CompileOptions {
   readonly modelFolder: string;
   /** Paths of files that its training may have read. */
   readonly dataFiles: readonly string[];
+  /** For how long rows beside splits may be compared; 480 unless it is given. A model for which that is too short is refused. */
+  readonly proofSeconds?: number;
   readonly signal: AbortSignal;
 }
 
@@ -53,13 +57,15 @@ export function compileModel(options: CompileOptions): Promise<CompileResult> {
   });
 }
 
-function runSpecOf({ environmentFolder, modelFolder, dataFiles }: CompileOptions, folder: string): RunSpec {
+function runSpecOf(options: CompileOptions, folder: string): RunSpec {
+  const { environmentFolder, modelFolder, dataFiles, proofSeconds = PROOF_SECONDS } = options;
   const request = {
     model: modelFolder,
     folder,
     data_files: dataFiles,
     memory_bytes: Math.floor(machineMemory() / 4),
     largest_file_bytes: MAX_FILE_BYTES,
+    proof_seconds: proofSeconds,
   };
   return {
     scriptName: PROGRAM_NAME,

@@ -77,6 +77,7 @@ typed_columns = ColumnTransformer(
     ],
     remainder="passthrough",
 )
+gaps = numbers.assign(spend=numbers.spend.where(numbers.index % 10 != 7))
 noise = random.integers(0, 2, count)
 vote = [
     ("forest", RandomForestClassifier(10, random_state=0)),
@@ -102,6 +103,8 @@ models = {
     "calibrated": (CalibratedClassifierCV(RandomForestClassifier(10, random_state=0), cv=2), numbers, churned),
     "stacked": (StackingClassifier(vote, GradientBoostingClassifier(n_estimators=3)), numbers, churned),
     "turned": (make_pipeline(PCA(2), RandomForestClassifier(5, random_state=0)), numbers, churned),
+    "missing": (RandomForestClassifier(20, random_state=0), gaps, churned),
+    "missing-before": (make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=0)), gaps, churned),
     "two-outputs": (LinearRegression(), numbers, np.stack([churned, churned], axis=1)),
     "function": (make_pipeline(FunctionTransformer(np.log1p), LinearRegression()), numbers.abs(), churned),
 }
@@ -116,7 +119,7 @@ for name, (model, inputs, target) in models.items():
         (folder / name).mkdir()
         (folder / name / "model.pkl").write_bytes(pickle.dumps(model))
     pd.DataFrame(inputs).to_csv(folder / f"{name}.csv", index=False)
-    rows = inputs.tail(200) if isinstance(inputs, pd.DataFrame) else inputs[-200:]
+    rows = inputs.dropna().tail(200) if isinstance(inputs, pd.DataFrame) else inputs[-200:]
     given = pd.DataFrame(rows)
     said_by = model.predict(rows).tolist()
     chances = model.predict_proba(rows).tolist() if hasattr(model, "predict_proba") else None
