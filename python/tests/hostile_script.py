@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 GIVEN = json.loads(os.environ["GIVEN"])
@@ -27,10 +28,17 @@ def write(path: str) -> None:
         file.write(b"")
 
 
-def look_at(pid: int) -> None:
+def look_at(pid: int, mark: str) -> None:
     # Its number may be somebody else's in here: this script's own, or init's.
-    if GIVEN["mark"].encode() not in read(f"/proc/{pid}/environ") + read(f"/proc/{pid}/cmdline"):
+    if mark.encode() not in read(f"/proc/{pid}/environ") + read(f"/proc/{pid}/cmdline"):
         raise LookupError
+
+
+def own_runner() -> int:
+    """Whoever started this leaves the number here."""
+    while not os.path.exists("runner"):
+        time.sleep(0.01)
+    return int(read("runner"))
 
 
 def find_in_proc(marker: str) -> None:
@@ -112,14 +120,18 @@ TRIES = {
     "read another job's file": lambda: read(GIVEN["other"]),
     "write another job's file": lambda: write(GIVEN["other"]),
     "read another job's file in /tmp": lambda: read(GIVEN["temporary"]),
-    "see a process of the platform": lambda: look_at(GIVEN["pid"]),
-    "see its runner": lambda: look_at(GIVEN["runner"]),
+    "see a process of the platform": lambda: look_at(GIVEN["pid"], GIVEN["mark"]),
+    "see its starter": lambda: look_at(GIVEN["starter"], GIVEN["mark"]),
+    "see its runner": lambda: look_at(own_runner(), GIVEN["spool"]),
     "find the platform's secret in /proc": lambda: find_in_proc("SECRET_OF_THE_PLATFORM"),
     "find another job's token in /proc": lambda: find_in_proc("TOKEN_OF_ANOTHER"),
     "signal a process of the platform": lambda: signal_from_outside(GIVEN["pid"]),
-    "signal its runner": lambda: signal_from_outside(GIVEN["runner"]),
+    "signal its starter": lambda: signal_from_outside(GIVEN["starter"]),
+    "signal its runner": lambda: signal_from_outside(own_runner()),
     "signal another job's script": lambda: signal_from_outside(GIVEN["other_pid"]),
-    "stop its runner's group": lambda: os.killpg(GIVEN["runner"], 0),
+    "stop its starter's group": lambda: os.killpg(GIVEN["starter"], 0),
+    "stop its runner's group": lambda: os.killpg(own_runner(), 0),
+    "trace its runner": lambda: must(libc.ptrace(16, own_runner(), None, None)),
     "look into init": lambda: read("/proc/1/environ"),
     "see init's descriptors": lambda: os.listdir("/proc/1/fd"),
     "trace init": lambda: must(libc.ptrace(16, 1, None, None)),

@@ -162,6 +162,9 @@ class World:
         answer = self.ask({"id": self.count, "run": spec, "launcher": launcher})
         assert "pid" in answer, answer
         self.runs.append(ConfinedRun(folder, answer["pid"]))
+        told = self.file(work / "runner.new", str(answer["pid"]))
+        told.chmod(0o644)
+        told.rename(work / "runner")
         return self.runs[-1]
 
     def close(self) -> None:
@@ -222,7 +225,7 @@ def given(world: World, other: ConfinedRun, other_pid: int, **more: Any) -> str:
             "other": str(other.folder / "work" / "own"),
             "temporary": "/tmp/own-of-another",
             "pid": world.victim.pid,
-            "runner": world.starter.pid,
+            "starter": world.starter.pid,
             "other_pid": other_pid,
             "environment": sys.prefix,
             "program": str(PACKAGE / "asgard" / "runner.py"),
@@ -251,7 +254,7 @@ def test_a_hostile_script_can_do_none_of_it(world: World, launcher: int | None) 
     record = run.exit()
     assert (record["code"], record["reason"]) == (7, "exited"), run.lines()
     found = json.loads(run.lines()[-1])
-    assert (found["done"], found["tried"]) == ([], 34)
+    assert (found["done"], found["tried"]) == ([], 38)
     assert found["uid"] >= 20_000 if world.uid == 0 else found["uid"] == world.uid
     assert found["pids"][1] == 1
     assert is_running(other_pid) and is_running(world.victim.pid)
@@ -272,7 +275,11 @@ def test_without_confinement_it_can_do_what_harms_nobody_here(world: World) -> N
         "find the platform's secret in /proc",
         "find another job's token in /proc",
         "signal a process of the platform",
+        "see its starter",
+        "see its runner",
+        "signal its starter",
         "signal its runner",
+        "stop its runner's group",
     ]
     other = world.run(OTHER.replace("/tmp/", ""), level=None, TOKEN="TOKEN_OF_ANOTHER")
     other.line("other")
@@ -385,11 +392,15 @@ def test_where_there_are_no_namespaces_root_gives_each_script_a_user_of_its_own(
             "write its spool",
             "forge its exit",
             "read another job's file",
+            "see its starter",
             "see its runner",
             "find the platform's secret in /proc",
             "find another job's token in /proc",
             "signal a process of the platform",
+            "signal its starter",
             "signal its runner",
+            "stop its runner's group",
+            "trace its runner",
             "signal another job's script",
             "become root",
             "write the environment",
@@ -405,6 +416,7 @@ def test_where_there_are_no_namespaces_root_gives_each_script_a_user_of_its_own(
         found = json.loads(run.lines()[-1])
         assert (found["done"], found["tried"]) == ([], len(only))
         assert found["uid"] >= 20_000
+        assert found["pids"][1] == run.pid
         assert [path.stat().st_mode & 0o777 for path in (own.data, own.data / "logs")] == [0o701, 0o750]
         os.kill(other.pid, signal.SIGTERM)
         assert other.exit()["reason"] == "cancelled"

@@ -122,9 +122,10 @@ describe.each(['graphql-ws', 'GraphQL over SSE', 'the event stream'] as const)('
       await api.services.jobs.cancel(id);
       await following;
       expect(quick).toEqual(upTo(LINES + 3));
-      // Long after the other had all of it: what fits into the system's own buffers, and a list or two.
-      expect(slow.length).toBeLessThan(LINES / 2);
-      expect(taken[0]).toBeLessThan(LINES / 2);
+      // Long after the other had all of it: what was under way to it, and what fits into the system's own buffers (4 to 5 MB of
+      // the 40 on Linux) and a list or two.
+      expect(slow.length).toBeLessThan(LINES / 20);
+      expect(taken[0]).toBeLessThan(LINES / 5);
       proxy.release();
       await followingSlowly;
       expect(slow).toEqual(upTo(LINES + 3));
