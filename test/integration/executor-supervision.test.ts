@@ -362,7 +362,7 @@ time.sleep(60)
     expect((await ended).job).toMatchObject({ status: 'LOST', error: expect.stringContaining('shut down') });
   });
 
-  it.each([
+  describe.each([
     ['ignores SIGTERM', ''],
     ['forks', 'os.fork()\n'],
     [
@@ -370,29 +370,41 @@ time.sleep(60)
       'if os.fork() == 0:\n    os.setsid()\n    if os.fork() > 0:\n        os._exit(0)\n',
     ],
     ['closes its output', 'os.fork()\nos.close(1)\nos.close(2)\n'],
-  ])(
-    'whose script %s and that is cancelled has no process left half a second after its grace',
-    { retry: 2 },
-    async (_how, code) => {
-      const script = `import os, signal, time
+  ])('whose script %s', (_how, code) => {
+    const script = `import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 ${code}time.sleep(600)
 `;
-      const { id, control, ended } = await supervise(script, { graceSeconds: 1 });
-      await printed(id, 'ready');
-      const asked = performance.now();
-      control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
-      const gone = poll(
+    /** Resolves, once no process of a job is left, with the milliseconds since a moment (of `Date`). */
+    const goneAfter = (id: string, moment: number) =>
+      poll(
         () => processesWith(`${id}.py`),
         (pids) => pids.length === 0,
-      ).then(() => performance.now() - asked);
+      ).then(() => Date.now() - moment);
+
+    it('and that is cancelled has no process left half a second after its grace', { retry: 2 }, async () => {
+      const { id, control, ended } = await supervise(script, { graceSeconds: 1 });
+      await printed(id, 'ready');
+      const gone = goneAfter(id, Date.now());
+      control.postMessage({ type: 'cancel', reason: 'enough' } satisfies ControlMessage);
       const milliseconds = await gone;
       expect(milliseconds).toBeGreaterThan(900);
       expect(milliseconds).toBeLessThan(1500);
       expect((await ended).job).toMatchObject({ status: 'CANCELLED' });
-    },
-  );
+    });
+
+    it('and whose time is over has no process left half a second after its grace', { retry: 2 }, async () => {
+      const timeoutSeconds = 3;
+      const { id, claim, ended } = await supervise(script, { graceSeconds: 1, timeoutSeconds });
+      await printed(id, 'ready');
+      const { startedAt } = await test.client.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
+      const milliseconds = await goneAfter(id, startedAt.getTime() + timeoutSeconds * 1000);
+      expect(milliseconds).toBeGreaterThan(900);
+      expect(milliseconds).toBeLessThan(1500);
+      expect((await ended).job).toMatchObject({ status: 'TIMED_OUT' });
+    });
+  });
 
   it('whose runner is stopped cannot hold a cancel up', async () => {
     const { id, control, ended } = await supervise(STUBBORN);
