@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import type { S3Settings } from '../config-s3.ts';
+import { untilAborted } from '../platform/abort.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import { makeFolder } from '../platform/folder.ts';
 import { S3Bucket } from '../storage/s3.ts';
@@ -30,15 +31,18 @@ export class Warehouse {
       using bucket = new S3Bucket(this.#s3);
       return await bucket.check(signal);
     }
-    const folder = this.#folder;
-    if (folder === undefined) return;
-    try {
-      if (!hasTables) await makeFolder(folder, MODE);
-      if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder');
-      await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-    } catch (cause) {
-      const message = `the warehouse folder ${folder} cannot be used: ${messageOf(cause)}; mend it, or set ICEBERG_WAREHOUSE`;
-      throw new AsgardError('UNAVAILABLE', message, { cause });
-    }
+    // A file system behind a network may never answer.
+    if (this.#folder !== undefined) await untilAborted(checkFolder(this.#folder, hasTables), signal);
+  }
+}
+
+async function checkFolder(folder: string, hasTables: boolean): Promise<void> {
+  try {
+    if (!hasTables) await makeFolder(folder, MODE);
+    if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder');
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const message = `the warehouse folder ${folder} cannot be used: ${messageOf(cause)}; mend it, or set ICEBERG_WAREHOUSE`;
+    throw new AsgardError('UNAVAILABLE', message, { cause });
   }
 }
