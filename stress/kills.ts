@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -8,6 +8,8 @@ import { messageOf } from '../src/platform/errors.ts';
 import { type DataFolder, type TestPlatform, TOOLCHAIN } from '../test/support/data-folder.ts';
 import { poll } from '../test/support/poll.ts';
 import { FollowedJob } from './support/followed-job.ts';
+import { Gate } from './support/gate.ts';
+import { LifeLine } from './support/life-line.ts';
 import { LINES, PHASES, type Phase, phaseAt, scriptOf } from './support/phases.ts';
 import type { Proof, Proven } from './support/proof.ts';
 import type { Stress } from './support/stress.ts';
@@ -81,8 +83,6 @@ class Trial implements AsyncDisposable {
     await mkdir(environments, { recursive: true, mode: 0o700 });
     await promisify(execFile)('cp', ['-al', `${join(TOOLCHAIN, 'environments')}/.`, environments]).catch(() => {});
     const variables = {
-      // Scripts tell a file outside how often they were started.
-      ASGARD_ISOLATION: 'off',
       ASGARD_ENVIRONMENTS: environments,
       ASGARD_WORKER_SLOTS: String(SLOTS),
     };
@@ -113,13 +113,13 @@ class Trial implements AsyncDisposable {
     await using busy = phase.name === 'queued' ? await this.#fillSlots() : null;
     this.#jobs += 1;
     const name = `${phase.name}-${this.#jobs}`;
-    const starts = join(this.#outside, name);
+    const lifeLine = await LifeLine.make(this.#outside, name);
     const job = await this.#submit(
       name,
-      scriptOf(phase, starts),
+      scriptOf(phase, lifeLine.path),
       phase.name === 'building' ? this.#newEnvironment() : [],
     );
-    this.#checks.push(this.#check(phase, name, job, starts));
+    this.#checks.push(this.#check(phase, name, job, lifeLine));
     await job.first(phase.isBegunBy);
     await delay(this.#stress.random.between(0, phase.spanMs));
     const killedAt = Date.now();
@@ -150,13 +150,14 @@ class Trial implements AsyncDisposable {
 
   /** Keeps all slots busy until it is disposed of. */
   async #fillSlots(): Promise<AsyncDisposable> {
-    const gate = join(this.#outside, `gate-${this.#jobs}`);
-    const script = `import os, time\nprint("busy")\nwhile not os.path.exists("${gate}"):\n    time.sleep(0.01)\n`;
+    const gate = await Gate.make(this.#outside, `gate-${this.#jobs}`);
+    const ended: Promise<void>[] = [];
     for (let slot = 0; slot < SLOTS; slot += 1) {
-      const job = await this.#submit('busy', script);
-      this.#checks.push(job.ended);
+      const job = await this.#submit('busy', `print("busy")\n${gate.python}`);
+      ended.push(job.ended);
     }
-    return { [Symbol.asyncDispose]: () => writeFile(gate, '') };
+    this.#checks.push(Promise.all(ended).then(() => gate[Symbol.dispose]()));
+    return { [Symbol.asyncDispose]: async () => gate.open(SLOTS) };
   }
 
   /** Requirements that no job had yet. */
@@ -179,7 +180,8 @@ class Trial implements AsyncDisposable {
   }
 
   /** Whether a job ended as if nothing had been. */
-  async #check(phase: Phase, name: string, job: FollowedJob, startsFile: string): Promise<void> {
+  async #check(phase: Phase, name: string, job: FollowedJob, lifeLine: LifeLine): Promise<void> {
+    using line = lifeLine;
     const expect = (what: string, is: unknown, wanted: unknown) => {
       const [seen, wished] = [JSON.stringify(is), JSON.stringify(wanted)];
       if (seen !== wished) this.#faults.push([name, `${what}: ${seen}, not ${wished}`]);
@@ -205,10 +207,12 @@ class Trial implements AsyncDisposable {
       const versions = phase.name === 'registering' ? 1 : 0;
       expect('registrations', events.filter(({ __typename }) => __typename === 'ModelRegistered').length, versions);
       expect('versions in the registry', await this.#versionsOf(name, versions), versions);
-      const starts = await readFile(startsFile, 'utf8').catch(() => '');
-      expect('starts of the script', starts, 'started\n');
-      const left = () => this.#folder.processes().filter(({ command }) => command.includes(`${name}.py`));
-      await poll(left, (found) => found.length === 0, 5_000);
+      const { born } = await poll(
+        () => line.look(),
+        ({ isHeld }) => !isHeld,
+        5_000,
+      );
+      expect('starts of the script', born, 1);
     } catch (error) {
       this.#faults.push([name, messageOf(error)]);
     }

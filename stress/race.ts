@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -8,6 +7,7 @@ import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
 import { toolchainPython } from '../src/python/environments.ts';
 import { type TestPlatform, TOOLCHAIN } from '../test/support/data-folder.ts';
 import type { Count, Proof, Proven } from './support/proof.ts';
+import { ScriptPipe } from './support/script-pipe.ts';
 import type { Stress } from './support/stress.ts';
 
 const WORKERS = 4;
@@ -21,8 +21,7 @@ const STALLED_MS = 120_000;
 /** The line is written at a stroke, outside of all that the platform counts. */
 const SCRIPT = `
 import os
-with open(os.environ["STARTS"], "a") as file:
-    file.write(os.environ["NUMBER"] + "\\n")
+os.write(os.open(os.environ["STARTS"], os.O_WRONLY), (os.environ["NUMBER"] + "\\n").encode())
 `;
 
 export const race: Proof = {
@@ -31,10 +30,10 @@ export const race: Proof = {
   prove: (stress) => proveRace(stress, { jobs: 1_000 }),
 };
 
-/** Four platforms on one database take whatever jobs are there; each script tells a file that it was started. */
+/** Four platforms on one database take whatever jobs are there; each script says that it was started. */
 export async function proveRace(stress: Stress, counts: { readonly jobs: number }): Promise<Proven> {
   const outside = await stress.folder();
-  const starts = join(await stress.meetingPlace(), 'starts');
+  using starts = await ScriptPipe.make(await stress.meetingPlace(), 'starts');
   await using postgres = await EmbeddedPostgres.start({
     folder: join(outside.path, 'postgres'),
     logFile: join(outside.path, 'postgres.log'),
@@ -48,8 +47,6 @@ export async function proveRace(stress: Stress, counts: { readonly jobs: number 
   await mlflow.ready;
   await using stack = new AsyncDisposableStack();
   const variables = {
-    // Scripts tell a file outside how often they were started.
-    ASGARD_ISOLATION: 'off',
     DATABASE_URL: postgres.url('asgard'),
     MLFLOW_TRACKING_URI: mlflow.url,
     ASGARD_WORKER_SLOTS: String(SLOTS),
@@ -61,9 +58,9 @@ export async function proveRace(stress: Stress, counts: { readonly jobs: number 
     await platform.ready();
     platforms.push(platform);
   }
-  await submitAll(platforms, counts.jobs, starts);
+  await submitAll(platforms, counts.jobs, starts.path);
   const faults = await untilEnded(stress, platforms, counts.jobs);
-  const numbers = (await readFile(starts, 'utf8')).trimEnd().split('\n');
+  const numbers = starts.read().text.trimEnd().split('\n');
   const { completed, attempts, places } = await inDatabase(postgres.url('asgard'));
   return {
     counts: [

@@ -45,12 +45,11 @@ export const PHASES: readonly Phase[] = [
   { name: 'registering', before: SAVE_MODEL, isBegunBy: (event) => isLine(event, LINES - 1), spanMs: 80 },
 ];
 
-/** A script that tells a file that it was started, and prints its lines. */
-export function scriptOf({ before = '', each = '', after = '', pauseSeconds = 0 }: Phase, startsFile: string): string {
+/** A script that begins its life line, and prints its lines. */
+export function scriptOf({ before = '', each = '', after = '', pauseSeconds = 0 }: Phase, lifeLine: string): string {
   return `
-import time
-with open(${JSON.stringify(startsFile)}, "a") as file:
-    file.write("started\\n")
+import os, time
+os.write(os.open(${JSON.stringify(lifeLine)}, os.O_WRONLY), b"x")
 ${before}
 for number in range(${LINES}):
     print("line", number, flush=True)
