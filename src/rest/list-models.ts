@@ -21,7 +21,7 @@ export async function listModels(
 ): Promise<{ models: RegisteredModel[]; nextCursor: string | null }> {
   const list = models.modelList({ search, tags: tag, by: 'name', isAscending: true });
   if (limit === undefined && cursor === undefined) return { models: await readAll(list), nextCursor: null };
-  const after = cursor === undefined ? undefined : (placeAt(cursor) ?? undefined);
+  const after = cursor === undefined ? undefined : placeAt(cursor);
   const { items, hasNext } = await readList(list, limit ?? MAX_MODELS, after);
   const last = items.at(-1);
   return { models: items.map(({ item }) => item), nextCursor: hasNext && last ? cursorOf(last.place) : null };

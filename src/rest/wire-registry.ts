@@ -5,7 +5,7 @@ import { tags, tagValue } from '../models/naming.ts';
 import { aliasMove, changeableTag, type RegistryChange, registryChange } from '../models/registry-changes.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
-import { placeAt } from './list-cursor.ts';
+import { CURSOR } from './list-cursor.ts';
 import { looseInteger, looseTruth, withoutNulls } from './wire.ts';
 import { components } from './wire-answers.ts';
 
@@ -15,8 +15,6 @@ const MAX_TAGS = 100;
 const MAX_PAGE = 1000;
 /** MLflow gives 1,000 at once, and reading on takes some more than are asked for. */
 export const MAX_MODELS = 500;
-/** It holds three names. */
-const MAX_CURSOR = 10_000;
 const MAX_SEARCHED_TAGS = 10;
 const VERSION = '^[1-9][0-9]{0,8}$';
 
@@ -123,8 +121,7 @@ export const modelListQuery = z.object({
     .describe('At most this many. All when neither this nor `cursor` is given.'),
   cursor: z
     .string()
-    .max(MAX_CURSOR)
-    .refine((text) => placeAt(text) !== null, 'is no cursor of this list: take it from the Link of the page before')
+    .regex(CURSOR, 'is no cursor of this list: take it from the Link of the page before')
     .optional()
     .describe('The `cursor` of the page before’s `Link`.'),
   search: storableText(250).optional().describe('Only models whose name contains this, in any case.'),
