@@ -234,10 +234,18 @@ export class LocalExecutor implements Executor {
     }
     const folder = folderOf(handle);
     this.#started.delete(folder);
-    if (!this.#exited.delete(folder)) await killOrphans(handle, this.workFolderOf(handle));
+    if (!this.#exited.delete(folder)) await killOrphans(handle, this.#ownFolderOf(handle));
     await rm(folder, { recursive: true, force: true });
     // Another attempt of the job may have files beside these.
     await rmdir(join(handle.place, handle.jobId)).catch(() => {});
+  }
+
+  /**
+   * A folder of the user that the run alone has; null where it has none. In namespaces a run shares its user with the warm process
+   * that it was forked from, and nothing of it outlives its first process.
+   */
+  #ownFolderOf(handle: RunHandle): string | null {
+    return this.#level === 'account' ? this.workFolderOf(handle) : null;
   }
 
   /** The folder that its script works in. */

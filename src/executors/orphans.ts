@@ -20,11 +20,11 @@ export function runMark({ jobId, attempt }: RunHandle): string {
  * Kills what an execution left running without a runner. A runner ends all that came out of its script; but when it is
  * killed itself, the system ends the script's main process alone. Only on Linux can the rest be found: by the mark and, where
  * the script had a user number of its own, by that.
- * @param workFolder the script's, which belongs to its user, in the run's folder, which is the platform's
+ * @param ownFolder a folder of a user whom no other execution has, in one of the platform's; null: there is no such user
  */
-export async function killOrphans(handle: RunHandle, workFolder: string): Promise<void> {
+export async function killOrphans(handle: RunHandle, ownFolder: string | null): Promise<void> {
   const mark = runMark(handle);
-  const uid = await ownUser(workFolder);
+  const uid = ownFolder === null ? null : await ownUser(ownFolder);
   // A process that forks while it is being looked for can escape one round.
   for (let round = 0; round < ROUNDS; round += 1) {
     const pids = orphansAmong(await processes(), mark, uid);
@@ -41,9 +41,9 @@ export async function killOrphans(handle: RunHandle, workFolder: string): Promis
 }
 
 /** Null: the script had the platform's own. */
-async function ownUser(workFolder: string): Promise<number | null> {
+async function ownUser(folder: string): Promise<number | null> {
   try {
-    const [own, platform] = await Promise.all([stat(workFolder), stat(dirname(workFolder))]);
+    const [own, platform] = await Promise.all([stat(folder), stat(dirname(folder))]);
     // Compared with what the platform makes here rather than with what it is: a network's disk may give it another number.
     return own.uid === platform.uid ? null : own.uid;
   } catch {
@@ -72,6 +72,8 @@ async function processes(): Promise<FoundProcess[]> {
     // Of a process that has ended nothing is told, and not all of another user's.
     const read = (file: string) => readFile(`/proc/${name}/${file}`, 'latin1').catch(() => '');
     const [environment, status] = await Promise.all([read('environ'), read('status')]);
+    // One that has ended and that nobody has asked about is shown still.
+    if (/^State:\t[ZX]/m.test(status)) return [];
     const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
     return [{ pid: Number(name), mark: MARK.exec(environment)?.[1], uid }];
   });

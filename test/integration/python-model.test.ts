@@ -108,6 +108,16 @@ describe('a model in Python', () => {
     await expect(evaluate(model, 'os.environ.get("DONE")')).resolves.toBe('None');
   });
 
+  test.runIf(ISOLATION === 'namespaces')('leaves the warm process that it was forked from when it ends', async () => {
+    const isWarm = () => warm.launchers.isWarm(TOOLCHAIN_ENVIRONMENT.folder);
+    await poll(isWarm, (is) => is, 60_000);
+    for (let times = 0; times < 2; times += 1) {
+      const model = await load(MODEL);
+      await model[Symbol.asyncDispose]();
+      expect(isWarm()).toBe(true);
+    }
+  });
+
   test('does nothing for a caller who left while the request waited, whose place is free at once', async () => {
     await using model = await load(MODEL);
     const left = new AbortController();
