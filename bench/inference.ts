@@ -51,11 +51,15 @@ export const inference: Claim = {
     for (const { name } of MODELS) await untilCompiled(bench, platforms.onnx, name);
     const bento = await installBento(bench, environmentFolder);
     const figures: Figure[] = [];
+    const memories: Values<number>[] = [];
     for (const model of MODELS) {
       await using stack = new AsyncDisposableStack();
       const servers = await startServers(bench, stack, { model, platforms, environmentFolder, bento });
-      figures.push(...(await measureModel(bench, model, servers)));
+      const measured = await measureModel(bench, model, servers);
+      figures.push(...measured.figures);
+      memories.push(measured.mib);
     }
+    figures.push(...memoryFigures(memories));
     const [rounds, seconds] = sizes(bench);
     return {
       figures,
@@ -128,7 +132,11 @@ async function peerServer(
   return { url, predictor, coldMs, mib: async () => totalMib(await memoryOf(pid)) };
 }
 
-async function measureModel(bench: Bench, model: ModelToServe, servers: Servers): Promise<Figure[]> {
+async function measureModel(
+  bench: Bench,
+  model: ModelToServe,
+  servers: Servers,
+): Promise<{ figures: Figure[]; mib: Values<number> }> {
   const { signal } = bench;
   const all = [servers.onnx, servers.python, servers.mlflow, servers.bento];
   const [predictions = [], ...others] = await Promise.all(
@@ -157,9 +165,14 @@ async function measureModel(bench: Bench, model: ModelToServe, servers: Servers)
   }
   const lower = { unit: 'ms', better: 'lower' } as const;
   figures.push(...beside(`${model.title}, cold`, lower, await values(({ coldMs }) => coldMs)));
-  const memory = { unit: 'MiB', better: 'lower' } as const;
-  figures.push(...beside(`${model.title}, memory`, memory, mib));
-  return figures;
+  return { figures, mib };
+}
+
+/** Of one compiled model alone it would be no more than what the garbage collector happens to do meanwhile. */
+function memoryFigures(memories: readonly Values<number>[]): Figure[] {
+  const mean = (of: keyof Values<number>) => memories.reduce((sum, each) => sum + each[of], 0) / memories.length;
+  const means = { onnx: mean('onnx'), python: mean('python'), mlflow: mean('mlflow'), bento: mean('bento') };
+  return beside(`memory of a model, mean of ${memories.length}`, { unit: 'MiB', better: 'lower' }, means);
 }
 
 type Values<T> = Readonly<Record<Engine | 'mlflow' | 'bento', T>>;
