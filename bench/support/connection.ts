@@ -46,6 +46,10 @@ export class Connection implements Disposable {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#socket.destroyed || this.#socket.readableEnded;
+  }
+
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
