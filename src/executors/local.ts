@@ -235,7 +235,8 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     this.#started.delete(folder);
     if (!this.#exited.delete(folder)) await killOrphans(handle, this.#ownFolderOf(handle));
-    await rm(folder, { recursive: true, force: true });
+    // What was killed may be at its last write still, or hold a mount.
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     // Another attempt of the job may have files beside these.
     await rmdir(join(handle.place, handle.jobId)).catch(() => {});
   }
