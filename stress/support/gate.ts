@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { makeNamedPipe } from './named-pipe.ts';
 
 /** A pipe with a name that scripts wait at, also those that are set apart: each takes one byte of it. */
 export class Gate implements Disposable {
@@ -13,10 +10,7 @@ export class Gate implements Disposable {
 
   /** @param folder one that scripts can reach */
   static async make(folder: string, name: string): Promise<Gate> {
-    const path = join(folder, name);
-    await promisify(execFile)('mkfifo', [path]);
-    await chmod(path, 0o666);
-    return new Gate(path);
+    return new Gate(await makeNamedPipe(folder, name));
   }
 
   private constructor(path: string) {

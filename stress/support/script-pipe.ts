@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { makeNamedPipe } from './named-pipe.ts';
 
 /**
  * A pipe with a name, into which scripts write, also those that are set apart and can write no file outside. Up to 64 KiB wait
@@ -14,10 +11,7 @@ export class ScriptPipe implements Disposable {
 
   /** @param folder one that scripts can reach */
   static async make(folder: string, name: string): Promise<ScriptPipe> {
-    const path = join(folder, name);
-    await promisify(execFile)('mkfifo', [path]);
-    await chmod(path, 0o666);
-    return new ScriptPipe(path);
+    return new ScriptPipe(await makeNamedPipe(folder, name));
   }
 
   private constructor(path: string) {
