@@ -286,6 +286,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     environmentsFolder: config.environments,
     environmentsLimitBytes: config.environmentsLimitBytes,
     toolchain,
+    processLimit: config.processLimit,
     outputLimitBytes: config.outputLimitBytes,
     modelFiles: { folder: filesFolder, limitBytes: config.serving.filesLimitBytes },
     modelCheckSeconds: config.modelCheckSeconds,

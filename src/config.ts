@@ -124,6 +124,7 @@ const variables = z.object({
   ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
   ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
+  ASGARD_PROCESS_LIMIT: wholeNumber(16, 4_000_000).default(Math.max(1024, 128 * availableParallelism())),
   ASGARD_UPLOAD_LIMIT: wholeNumber(1, 1_000_000).default(1024),
   ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600).default(120),
   ASGARD_ISOLATION: z.enum(['auto', 'off', 'required']).default('auto'),
@@ -228,6 +229,8 @@ export interface Config {
   readonly lostAfterSeconds: number;
   /** How much of what a script prints is kept: of more, the middle goes. */
   readonly outputLimitBytes: number;
+  /** Processes and threads that a script may have at once, where it is set apart. */
+  readonly processLimit: number;
   /** The largest file that a table is written from. */
   readonly uploadLimitBytes: number;
   /** How long a registered model may take to be loaded and to predict an example. */
@@ -300,6 +303,7 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     maxQueued: value.ASGARD_MAX_QUEUED,
     lostAfterSeconds: value.ASGARD_LOST_AFTER,
     outputLimitBytes: value.ASGARD_OUTPUT_LIMIT * 1024 * 1024,
+    processLimit: value.ASGARD_PROCESS_LIMIT,
     uploadLimitBytes: value.ASGARD_UPLOAD_LIMIT * 1024 * 1024,
     modelCheckSeconds: value.ASGARD_MODEL_CHECK_LIMIT,
     isolation: value.ASGARD_ISOLATION,

@@ -51,6 +51,8 @@ usage: npm start            (all settings are environment variables)
                        before other machines give the job up                 86400
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
+  ASGARD_PROCESS_LIMIT processes and threads that a script may have at once, where
+                       it is set apart                                       1024, or 128 a core
   ASGARD_REQUEST_LIMIT MiB of a request in JSON, such as rows to predict, 4 to
                        256; a larger one is refused (413)                    16
   ASGARD_PREDICT_TIMEOUT

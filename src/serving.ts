@@ -51,7 +51,10 @@ export async function buildServing(options: ServingOptions): Promise<Serving> {
   const starter = isolation === 'none' ? undefined : new Starter({ python: interpreter, folder: home });
   if (starter !== undefined) shutdown.own('model starter', 500, starter, group);
   const processes = join(home, 'models', 'processes');
-  const executor = new LocalExecutor({ folder: processes, python: interpreter, isolation, hidden: [home], starter });
+  const executor = new LocalExecutor({
+    ...{ folder: processes, python: interpreter, isolation, hidden: [home], starter },
+    processLimit: config.processLimit,
+  });
   for (const handle of await executor.handles()) await executor.forget(handle);
   await rm(processes, { recursive: true, force: true });
   const filesFolder = await makeFilesFolder(home);

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 # The script's own folder takes this place in `sys.path`: what a script imports must not be found here.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = _package_root
+from asgard.linux import be_first_to_go  # noqa: E402
 from asgard.preloaded import preload, why_no_fork  # noqa: E402
 from asgard.process_tree import end_with_parent  # noqa: E402
 from asgard.runner_process import fork_runner  # noqa: E402
@@ -34,6 +35,7 @@ sys.path[0] = os.getcwd()
 
 def main() -> None:
     """Serves until standard input ends."""
+    be_first_to_go()
     end_with_parent()  # also while it imports, when it does not look at its input
     preloaded, ready = preload(sys.argv[1:])
     _say(ready)

@@ -3,13 +3,14 @@
     python -I -S runner.py < spec.json
 
 The spec on standard input is `{"argv": [...], "env": {...}, "cwd": "...", "spool": "...", "timeout_seconds": 300,
-"grace_seconds": 5, "output_limit_bytes": 67108864}`. The script gets exactly that environment and an empty standard
-input. The runner needs no reader and no parent: it is in a session of its own and lives on when whoever started it is
-gone. It writes one byte to standard output once it handles signals, and holds a lock on the spool (flock) for as long
-as it lives. SIGTERM cancels: SIGTERM to the script's whole process tree, SIGKILL after the grace time; a second
-SIGTERM kills at once. The time limit, counted from the script's start, does the same. When the script's main process
-ends, what it left running is ended. If the runner is killed, the script's main process is killed with it. A spec may
-have no time limit (null), and name a process with which the script ends: `"ends_with": {"pid": 7, "identity": "..."}`.
+"grace_seconds": 5, "output_limit_bytes": 67108864}`; `runner_spec.py` names what else it may hold. The script gets
+exactly that environment and an empty standard input. The runner needs no reader and no parent: it is in a session of
+its own and lives on when whoever started it is gone. It writes one byte to standard output once it handles signals,
+and holds a lock on the spool (flock) for as long as it lives. SIGTERM cancels: SIGTERM to the script's whole process
+tree, SIGKILL after the grace time; a second SIGTERM kills at once. The time limit, counted from the script's start,
+does the same. When the script's main process ends, what it left running is ended. If the runner is killed, the
+script's main process is killed with it. A spec may have no time limit (null), and name a process with which the
+script ends: `"ends_with": {"pid": 7, "identity": "..."}`.
 
 Frames, one JSON object a line, numbered from 0 without holes:
     {"n":0,"t":1732.123400,"start":{"pid":7,"identity":"..."}}      always the first: who writes this spool
@@ -35,6 +36,7 @@ import sys
 # Run with -I, Python looks for modules in its own library alone. The package's folder is added for these imports only.
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
+from asgard.linux import be_first_to_go  # noqa: E402
 from asgard.runner_spec import Spec  # noqa: E402
 from asgard.script_process import exec_script  # noqa: E402
 from asgard.supervisor import catch_signals, complain, supervise  # noqa: E402
@@ -46,6 +48,7 @@ def main() -> int:
     """Runs the spec on standard input; returns the runner's exit code."""
     with contextlib.suppress(PermissionError):  # it leads a session, or at least a group, already
         os.setsid()
+    be_first_to_go()
     wakeup = catch_signals()
     _tell_up()
     try:

@@ -31,6 +31,8 @@ class Spec(NamedTuple):
     """A file whose lock this run shares until it ends, so that nobody removes its environment."""
     yields: bool = True
     """Whether the script gets less of a busy CPU than what watches it."""
+    process_limit: int | None = None
+    """Processes and threads that the script's user, whom nothing else has, may have at once. None: no limit."""
     ends_with: StartedBy | None = None
     """A process whose end is the script's too. Absent: the script needs nobody."""
     confinement: Confinement | None = None
@@ -66,7 +68,12 @@ class Spec(NamedTuple):
                 raise ValueError(f"{name} is not a number of seconds")
         if not isinstance(spec.yields, bool):
             raise ValueError("yields is not true or false")
-        limit = spec.output_limit_bytes
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
+        if not _is_count(spec.output_limit_bytes):
             raise ValueError("output_limit_bytes is not a number of bytes")
+        if spec.process_limit is not None and not _is_count(spec.process_limit):
+            raise ValueError("process_limit is not a number of processes")
         return spec
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from asgard.confinement import own_uid
@@ -59,13 +61,20 @@ def exec_script(spec: Spec) -> StartedScript:
 
 def script_program(spec: Spec, pipes: Pipes) -> Program:
     """The spec's program, for a sandbox."""
-    prepare = yield_to_platform if spec.yields else None
-    return Program(spec.argv, spec.env, spec.cwd, *pipes.theirs, prepare=prepare)
+    return Program(spec.argv, spec.env, spec.cwd, *pipes.theirs, prepare=partial(restrain, spec))
 
 
-def yield_to_platform() -> None:
-    """From now on this process gets less of a busy CPU than what watches it: scripts like to take all there is."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), _NICENESS))
+def restrain(spec: Spec) -> None:
+    """From now on this process, and what comes out of it, takes no more of the machine than the spec's script may.
+
+    It gets less of a busy CPU than what watches it, as scripts like to take all there is, and so many processes.
+    """
+    if spec.yields:
+        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), _NICENESS))
+    if spec.process_limit is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+        limit = spec.process_limit if most == resource.RLIM_INFINITY else min(spec.process_limit, most)
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
 
 
 def fork_script(spec: Spec, run: Callable[[Spec], NoReturn]) -> StartedScript:
@@ -96,8 +105,7 @@ def become_script(spec: Spec, streams: tuple[int, int, int], run: Callable[[Spec
         close_other_descriptors()
         restore_signals()
         os.chdir(spec.cwd)
-        if spec.yields:
-            yield_to_platform()
+        restrain(spec)
         os.environ.clear()
         os.environ.update(spec.env)
         run(spec)
@@ -129,8 +137,7 @@ def _become_script_of(spec: Spec, uid: int | None) -> Callable[[], None]:
     die = die_with_parent()
 
     def in_child() -> None:
-        if spec.yields:
-            yield_to_platform()
+        restrain(spec)
         if uid is not None:
             become(uid)
             give_up_privileges()

@@ -31,6 +31,7 @@ from typing import Any
 _package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(_package_root)
 from asgard.confinement import Confinement  # noqa: E402
+from asgard.linux import be_first_to_go  # noqa: E402
 from asgard.messages import receive  # noqa: E402
 from asgard.process_tree import end_with_parent  # noqa: E402
 from asgard.program import Program  # noqa: E402
@@ -134,6 +135,7 @@ def main() -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the platform to act on
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # runners that have ended are not kept as zombies
+    be_first_to_go()
     gc.freeze()
     Starter().serve()
     os._exit(0)

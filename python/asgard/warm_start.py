@@ -83,7 +83,11 @@ def _ask(spec: Spec, program: Program, sandbox: Sandbox, requests: socket.socket
 
 
 def _concerning_script(spec: Spec) -> dict[str, Any]:
-    return {"argv": spec.argv, "env": spec.env, "cwd": spec.cwd, "yields": spec.yields}
+    return {"argv": spec.argv, "env": spec.env, "cwd": spec.cwd} | _restraints(spec._asdict())
+
+
+def _restraints(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("yields", "process_limit")}
 
 
 def _has_answer(channel: socket.socket) -> bool:
@@ -110,7 +114,7 @@ class Request:
         """What of a spec concerns the script's process."""
         size = os.fstat(self.words).st_size
         given: dict[str, Any] = json.loads(os.pread(self.words, size, 0))
-        return Spec(given["argv"], given["env"], given["cwd"], "", 0, 0, 0, yields=given["yields"])
+        return Spec(given["argv"], given["env"], given["cwd"], "", 0, 0, 0, **_restraints(given))
 
 
 def refuse_one(requests: socket.socket, reason: str) -> None:

@@ -34,6 +34,21 @@ def end_later(code):
     end(code)
 os._exit = end_later
 """
+# Prints how many more processes it could have, and has them until it is killed.
+MANY = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+count = 0
+try:
+    while count < 300:
+        if os.fork() == 0:
+            time.sleep(120)
+        count += 1
+except BlockingIOError:
+    pass
+print('others:', count, flush=True)
+time.sleep(120)
+"""
 OTHER = """
 import os, time
 open('own', 'w').write('x')
@@ -142,7 +157,12 @@ class World:
         return number
 
     def run(
-        self, script: str, launcher: int | None = None, level: str | None = "namespaces", **env: str
+        self,
+        script: str,
+        launcher: int | None = None,
+        level: str | None = "namespaces",
+        process_limit: int | None = None,
+        **env: str,
     ) -> ConfinedRun:
         self.count += 1
         folder = self.folder(self.data / "jobs" / str(self.count))
@@ -156,6 +176,7 @@ class World:
             "timeout_seconds": 60,
             "grace_seconds": 0.5,
             "output_limit_bytes": 1_000_000,
+            "process_limit": process_limit,
         }
         if level is not None:
             spec["confinement"] = self.confinement(work, home, tmp=tmp, level=level)
@@ -302,6 +323,21 @@ def test_a_script_that_kills_all_that_it_can_ends_itself_alone(world: World, lau
     assert other.exit()["reason"] == "cancelled"
 
 
+def test_each_script_has_no_more_processes_than_it_may(world: World, launcher: int | None) -> None:
+    first, second = (world.run(MANY, launcher, process_limit=60) for _ in range(2))
+    for run in (first, second):
+        assert 50 <= int(run.line("others:").split()[1]) < 60
+        os.kill(run.pid, signal.SIGTERM)
+        assert run.exit()["signal"] == "SIGKILL"
+
+
+def test_without_memory_a_script_goes_before_the_platform(world: World, launcher: int | None) -> None:
+    run = world.run("print(open('/proc/self/oom_score_adj').read())", launcher)
+    assert run.exit()["code"] == 0
+    adjustment = int(Path("/proc/self/oom_score_adj").read_text())
+    assert int(run.lines()[0]) == max(500, adjustment)
+
+
 @pytest.mark.parametrize("how", ["cancel", "kill the runner"])
 def test_nothing_is_left_of_a_script_that_hides(world: World, launcher: int | None, how: str) -> None:
     mark = f"hidden-{world.count}-{how.split()[0]}"
@@ -418,7 +454,10 @@ def test_where_there_are_no_namespaces_root_gives_each_script_a_user_of_its_own(
         assert found["uid"] >= 20_000
         assert found["pids"][1] == run.pid
         assert [path.stat().st_mode & 0o777 for path in (own.data, own.data / "logs")] == [0o701, 0o750]
-        os.kill(other.pid, signal.SIGTERM)
-        assert other.exit()["reason"] == "cancelled"
+        many = own.run(MANY, level="account", process_limit=60)
+        assert 50 <= int(many.line("others:").split()[1]) < 60
+        for each in (other, many):
+            os.kill(each.pid, signal.SIGTERM)
+            assert each.exit()["reason"] == "cancelled"
     finally:
         own.close()

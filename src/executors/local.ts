@@ -46,6 +46,7 @@ export class LocalExecutor implements Executor {
   readonly #level: Isolation['level'];
   readonly #hidden: readonly string[];
   readonly #readable: readonly string[];
+  readonly #processLimit: number | undefined;
   /** Runners that were started here: their files may be removed under them. */
   readonly #started = new Map<string, StartRecord>();
   /** Executions whose exit frame was read here: their runners saw to it that nothing is left. */
@@ -60,6 +61,7 @@ export class LocalExecutor implements Executor {
    * @param options.isolation how far scripts are set apart; absent: not at all
    * @param options.hidden folders that scripts which are set apart do not see, apart from what is their own in them
    * @param options.readable folders that they may read all the same
+   * @param options.processLimit processes and threads that each of them may have at once; absent: as many as there can be
    */
   constructor(options: {
     folder: string;
@@ -70,6 +72,7 @@ export class LocalExecutor implements Executor {
     isolation?: Isolation['level'] | undefined;
     hidden?: readonly string[] | undefined;
     readable?: readonly string[] | undefined;
+    processLimit?: number | undefined;
   }) {
     this.place = options.folder;
     this.placeId = options.placeId ?? options.folder;
@@ -79,6 +82,7 @@ export class LocalExecutor implements Executor {
     this.#level = options.isolation ?? 'none';
     this.#hidden = options.hidden ?? [options.folder];
     this.#readable = options.readable ?? [];
+    this.#processLimit = options.processLimit;
   }
 
   async handles(): Promise<RunHandle[]> {
@@ -156,7 +160,7 @@ export class LocalExecutor implements Executor {
     };
   }
 
-  /** `python/asgard/confinement.py` describes it. */
+  /** `python/asgard/confinement.py` describes it. Without a user of its own a script's processes cannot be told from the account's. */
   #confinement(folder: string, readable: readonly string[]) {
     if (this.#level === 'none') return {};
     const [work, home, tmp] = OWN_FOLDERS.map((name) => join(folder, name));
@@ -167,7 +171,7 @@ export class LocalExecutor implements Executor {
       writable: [work, home],
       tmp,
     };
-    return { confinement };
+    return { confinement, process_limit: this.#processLimit };
   }
 
   async #startCold(folder: string, spec: RunnerSpec): Promise<StartRecord> {

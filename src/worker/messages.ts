@@ -25,6 +25,8 @@ export interface SupervisorSettings {
   readonly environmentsFolder: string;
   readonly environmentsLimitBytes: number;
   readonly toolchain: string;
+  /** Processes and threads that a script may have at once, where it is set apart. */
+  readonly processLimit: number;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
   /** Where files of models are kept, and how much of them. */

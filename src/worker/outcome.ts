@@ -7,6 +7,7 @@ import { untilAborted } from '../platform/abort.ts';
 import { hasCode, isRetryable, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { ExitRecord } from '../python/frames.ts';
+import { howEnded } from '../python/how-ended.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
 /** In the guide's words, which its users look for. */
@@ -112,10 +113,8 @@ export async function concludeFailure(
   exit: Pick<ExitRecord, 'code' | 'signal'>,
 ): Promise<JobEnd> {
   const { artifactError } = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
-  const how =
-    exit.signal === null ? `the script ended with exit code ${exit.code}` : `the script was ended by ${exit.signal}`;
   const why = artifactError === null ? '' : `; an artifact could not be saved: ${artifactError}`;
-  return { status: 'FAILED', error: how + why };
+  return { status: 'FAILED', error: `the script ${howEnded(exit)}${why}` };
 }
 
 /** The gateway discarded what the script sent, as there are no credentials for the bucket. */

@@ -65,7 +65,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
 
 /** Its starter and launchers end with this process, as their input does then. */
 function createExecutor(settings: SupervisorSettings): LocalExecutor {
-  const { isolation, hiddenFolder, readableFolders: readable } = settings;
+  const { isolation, hiddenFolder, readableFolders: readable, jobsFolder: folder, processLimit } = settings;
   const python = toolchainPython(settings.toolchain);
   const hidden = [hiddenFolder];
   const starter = isolation === 'none' ? undefined : new Starter({ python, folder: hiddenFolder });
@@ -75,5 +75,5 @@ function createExecutor(settings: SupervisorSettings): LocalExecutor {
     limit: isolation === 'account' ? 0 : settings.launchers,
     apart: isolation === 'namespaces' && starter !== undefined ? { starter, hidden } : undefined,
   });
-  return new LocalExecutor({ folder: settings.jobsFolder, python, isolation, hidden, readable, launchers, starter });
+  return new LocalExecutor({ folder, python, isolation, hidden, readable, processLimit, launchers, starter });
 }

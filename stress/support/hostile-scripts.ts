@@ -43,6 +43,15 @@ def double(left):
         left -= 1
     stay()
 double(7)`,
+  'fork-bomb': `
+deaf()
+while is_confined():
+    try:
+        if os.fork() == 0:
+            born()
+    except OSError:
+        pass
+stay()`,
   silent: `
 deaf()
 for descriptor in (0, 1, 2):

@@ -49,7 +49,7 @@ test.each([
   [
     'while it is loaded',
     'import os, sys; print("why", file=sys.stderr); os._exit(3)',
-    'exit code 3 while being loaded: why',
+    'while being loaded its process ended with exit code 3: why',
   ],
   [
     'when it predicts',
@@ -61,10 +61,10 @@ class Model:
         os.kill(os.getpid(), 9)
 model = Model()
 `,
-    'SIGKILL while predicting an example',
+    'was ended by SIGKILL, as the system does',
   ],
 ])('a model whose process ends %s is refused, and how it ended is said', async (what, source, how) => {
   const { refusal } = await tried(what, source, 60);
-  expect(refusal).toMatch(/^its process (ended with|was ended by) /);
+  expect(refusal).toMatch(/^while (being loaded|predicting an example) its process (ended with|was ended by) /);
   expect(refusal).toContain(how);
 });

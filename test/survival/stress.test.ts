@@ -27,7 +27,7 @@ describe.sequential('under stress', { timeout: 600_000 }, () => {
     ],
     [
       'no process is left of hostile scripts that were cancelled',
-      (stress) => proveHostile(stress, { scripts: 6, slackSeconds: 5 }),
+      (stress) => proveHostile(stress, { scripts: 6, slackSeconds: 10 }),
     ],
     [
       'predictions are right or refused while processes are killed, an alias moves and the platform ends',

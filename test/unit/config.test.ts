@@ -34,6 +34,7 @@ describe('the configuration', () => {
       maxQueued: 10_000,
       lostAfterSeconds: 86_400,
       outputLimitBytes: 64 * 1024 * 1024,
+      processLimit: Math.max(1024, 128 * availableParallelism()),
       uploadLimitBytes: 1024 * 1024 * 1024,
       modelCheckSeconds: 120,
       isolation: 'auto',
@@ -88,6 +89,7 @@ describe('the configuration', () => {
           ASGARD_MAX_QUEUED: '5',
           ASGARD_LOST_AFTER: '600',
           ASGARD_OUTPUT_LIMIT: '3',
+          ASGARD_PROCESS_LIMIT: '500',
           ASGARD_UPLOAD_LIMIT: '4',
           ASGARD_REQUEST_LIMIT: '32',
           ASGARD_PREDICT_TIMEOUT: '7',
@@ -128,6 +130,7 @@ describe('the configuration', () => {
       maxQueued: 5,
       lostAfterSeconds: 600,
       outputLimitBytes: 3 * 1024 * 1024,
+      processLimit: 500,
       uploadLimitBytes: 4 * 1024 * 1024,
       serving: {
         compiles: true,

@@ -6,6 +6,7 @@ import type { StartWarm } from '../../executors/warm-start.ts';
 import { AsgardError, messageOf } from '../../platform/errors.ts';
 import { machineMemory } from '../../platform/machine-memory.ts';
 import type { ExitRecord } from '../../python/frames.ts';
+import { howEnded } from '../../python/how-ended.ts';
 import { type CheckReport, readReport } from './report.ts';
 
 const PACKAGES = join(PROJECT_ROOT, 'python');
@@ -89,9 +90,8 @@ function concluded(report: CheckReport | null, exit: ExitRecord, tail: string, l
     case 'timed_out':
       return refused(`it was stopped while ${doing}, which took longer than ${limitSeconds} s`);
     case 'exited': {
-      const how = exit.signal === null ? `ended with exit code ${exit.code}` : `was ended by ${exit.signal}`;
       const why = tail.trim().split('\n').at(-1) ?? '';
-      return refused(`its process ${how} while ${doing}${why === '' ? '' : `: ${why}`}`);
+      return refused(`while ${doing} its process ${howEnded(exit)}${why === '' ? '' : `: ${why}`}`);
     }
     default:
       throw new AsgardError('UNAVAILABLE', `the model could not be tried: ${exit.message ?? exit.reason}`);

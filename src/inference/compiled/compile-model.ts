@@ -6,6 +6,7 @@ import { type ProgramExecutor, runProgram } from '../../executors/run-program.ts
 import { machineMemory } from '../../platform/machine-memory.ts';
 import { readUntrusted } from '../../platform/untrusted-file.ts';
 import type { ExitRecord } from '../../python/frames.ts';
+import { howEnded } from '../../python/how-ended.ts';
 import type { CompiledFile } from './compiled-store.ts';
 import { MAX_FILE_BYTES } from './compiled-store.ts';
 import { compiledDescription, compileReport } from './description.ts';
@@ -97,9 +98,8 @@ async function resultIn(folder: string): Promise<CompileResult | null> {
   return { refusal: null, file, description: compiledDescription.parse(parsed), proof: parsed.proof };
 }
 
-function lost({ reason, signal, code, message }: ExitRecord, tail: string): string {
-  if (reason === 'timed_out') return `it was not compiled within ${LIMIT_SECONDS} s`;
-  const how = message ?? (signal === null ? `exit code ${code}` : signal);
-  const why = tail.trim().split('\n').at(-1) ?? '';
-  return `the process that compiled it ended with ${how}${why === '' ? '' : `: ${why}`}`;
+function lost(exit: ExitRecord, tail: string): string {
+  if (exit.reason === 'timed_out') return `it was not compiled within ${LIMIT_SECONDS} s`;
+  const why = exit.message ?? tail.trim().split('\n').at(-1) ?? '';
+  return `the process that compiled it ${howEnded(exit)}${why === '' ? '' : `: ${why}`}`;
 }
