@@ -7,6 +7,7 @@ import type { MaterializationService } from '../src/features/materialization.ts'
 import type { OnlineFeatureService } from '../src/features/online.ts';
 import type { FeatureRegistry } from '../src/features/registry.ts';
 import type { TableService } from '../src/features/tables.ts';
+import type { OperationTimings } from '../src/inference/operation-timings.ts';
 import type { ServedModels } from '../src/inference/served-models.ts';
 import type { InferenceService } from '../src/inference/service.ts';
 import type { ComparisonService } from '../src/jobs/comparison.ts';
@@ -44,10 +45,13 @@ export interface Context extends Services {
   /** Stands in the log beside whatever goes wrong in this operation, and in what the caller sees of it. */
   readonly requestId: string;
   /** Aborts when the caller goes away. */
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
+  /** Of the operation's predictions. */
+  readonly timings: OperationTimings;
 }
 
 /** The context of one operation. */
-export function createContext(services: Services, requestId: string, signal?: AbortSignal): Context {
-  return { ...initContextCache(), ...services, requestId, signal };
+export function createContext(services: Services, operation: Omit<Context, keyof Services>): Context {
+  const { requestId, signal, timings } = operation;
+  return { ...initContextCache(), ...services, requestId, signal, timings };
 }

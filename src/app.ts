@@ -245,6 +245,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
       hasGraphiql: config.hasGraphiql,
       hasIntrospection: config.hasIntrospection,
       plugins: [metrics.graphql],
+      onPredictionSerialized: metrics.inference.serialized,
     }),
     routes: [
       metrics.http,

@@ -59,7 +59,7 @@ const Origin = builder.objectRef<Prediction>('PredictionOrigin').implement({
 const Timings = builder.objectRef<PredictionTimings>('PredictionTimings').implement({
   description: 'Where the time of an answer went, in milliseconds.',
   fields: (t) => ({
-    parseMs: t.float({ description: 'Checking the input.', resolve: ({ parse }) => parse }),
+    parseMs: t.float({ description: 'Reading and checking the request.', resolve: ({ parse }) => parse }),
     queueMs: t.float({
       description: 'Until the model took it in hand: the look-up of the version, a load, and the requests before it.',
       resolve: ({ queue }) => queue,
@@ -148,11 +148,13 @@ builder.mutationField('predict', (t) =>
     },
     description: 'Asks a model version for predictions.',
     args: { input: t.arg({ type: PredictInput, required: true, description: 'The rows and the model.' }) },
-    resolve: (_root, { input }, { inference, signal }) =>
-      withFailures(() => {
-        const startedAt = performance.now();
+    resolve: (_root, { input }, { inference, signal, timings }) =>
+      withFailures(async () => {
         const request = parse(input);
-        return inference.predict(request, { parseMs: performance.now() - startedAt, signal });
+        const caller = { parseMs: timings.parseMs, signal, onFailure: timings.take };
+        const prediction = await inference.predict(request, caller);
+        timings.take(prediction);
+        return prediction;
       }),
   }),
 );

@@ -5,6 +5,7 @@ import { createYoga, type Plugin } from 'graphql-yoga';
 import { type Context, createContext, type Services } from '../../schema/context.ts';
 import { presentError } from '../../schema/errors.ts';
 import { graphqlSchema } from '../../schema/index.ts';
+import { OperationTimings } from '../inference/operation-timings.ts';
 import { departureOf } from '../platform/departure.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { parseExactJson } from '../platform/exact-json.ts';
@@ -14,6 +15,7 @@ import { replyRefused } from './error-replies.ts';
 import { graphqlLimits } from './graphql-limits.ts';
 import { GRAPHQL_PATH, type GraphqlServer } from './graphql-server.ts';
 import { type HeldOpen, onceClosed, tooManyHeld } from './held-open.ts';
+import { tellTimings } from './prediction-timings.ts';
 import { maskFault, presentErrors, type Transport } from './present-errors.ts';
 import { isUpgrade } from './upgrade.ts';
 import type { WebSockets } from './websocket.ts';
@@ -41,16 +43,24 @@ export interface GraphqlServerOptions {
   readonly hasIntrospection?: boolean;
   /** Others' plugins, which see results before errors are made presentable. */
   readonly plugins?: readonly Plugin[];
+  /** Told what making an answer took, after the model's, over HTTP. */
+  readonly onPredictionSerialized?: (modelName: string, milliseconds: number) => void;
 }
 
 /** The GraphQL API over HTTP (queries, mutations, SSE) and, through `getEnveloped`, over WebSockets. */
 export function createGraphqlServer(options: GraphqlServerOptions): GraphqlServer {
   const { services, log, hasGraphiql = true, hasIntrospection = true, plugins = [] } = options;
+  const { onPredictionSerialized = () => {} } = options;
   return createYoga<Transport, Context>({
     schema: graphqlSchema(),
     graphqlEndpoint: GRAPHQL_PATH,
-    context: ({ requestId, request }) => createContext(services, requestId, request?.signal),
-    plugins: [...plugins, presentErrors(log), ...graphqlLimits({ hasIntrospection })],
+    context: (transport) => createContext(services, transport),
+    plugins: [
+      ...plugins,
+      tellTimings(onPredictionSerialized),
+      presentErrors(log),
+      ...graphqlLimits({ hasIntrospection }),
+    ],
     batching: false,
     // What fails outside of an operation: a body that is no JSON, a document that cannot be parsed.
     maskedErrors: { maskError: (error) => presentError(error) ?? maskFault(error, log) },
@@ -96,7 +106,9 @@ export function graphqlRoutes(
       config: { face: 'graphql' },
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
         if (isUpgrade(request.raw)) return sockets.accept(request, reply);
-        const response = await graphql.handleRequest(fetchRequest(graphql, request, reply), { requestId: request.id });
+        const timings = new OperationTimings(performance.now() - reply.elapsedTime);
+        const transport = { requestId: request.id, signal: departureOf(reply.raw), timings };
+        const response = await graphql.handleRequest(fetchRequest(graphql, request), transport);
         const { body } = response;
         const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
         const release = isStream ? held.take(request.ip) : undefined;
@@ -132,16 +144,11 @@ function refusalExtensions(status: number | undefined) {
  * Yoga's own way from a Node request makes an array of the body's characters: 0.7 s for a script of 1 MiB. And its own reading of
  * JSON loses digits of rows to predict, and the first of two values of one column.
  */
-function fetchRequest(
-  { fetchAPI }: GraphqlServer,
-  { method, url, headers, body }: FastifyRequest,
-  reply: FastifyReply,
-) {
+function fetchRequest({ fetchAPI }: GraphqlServer, { method, url, headers, body }: FastifyRequest) {
   const pairs = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]);
   const made = new fetchAPI.Request(new URL(url, 'http://localhost').href, {
     method,
     headers: pairs,
-    signal: departureOf(reply.raw),
     ...(typeof body === 'string' ? { body } : {}),
   });
   return typeof body === 'string' ? Object.defineProperty(made, 'json', { value: async () => parseBody(body) }) : made;

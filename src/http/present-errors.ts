@@ -3,11 +3,16 @@ import { handleStreamOrSingleExecutionResult, type Plugin } from 'graphql-yoga';
 import type { Context } from '../../schema/context.ts';
 import type { SentCode } from '../../schema/error-code.ts';
 import { presentError } from '../../schema/errors.ts';
+import type { OperationTimings } from '../inference/operation-timings.ts';
 import type { Logger } from '../platform/logger.ts';
 
 /** What an operation's transport knows of it. */
 export interface Transport {
   readonly requestId: string;
+  /** Aborts when whoever asks has gone, or wants no answer any more. */
+  readonly signal: AbortSignal;
+  /** Where its time goes. */
+  readonly timings: OperationTimings;
 }
 
 /**

@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type ExecutionArgs, GraphQLError } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer as serveGraphqlWs } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import { forbidden, type Refusal, rateLimited } from '../auth/refusal.ts';
+import { OperationTimings } from '../inference/operation-timings.ts';
 import type { Logger } from '../platform/logger.ts';
 import { replyRefused } from './error-replies.ts';
 import { GRAPHQL_PATH, type GraphqlServer } from './graphql-server.ts';
 import type { Guard } from './guard.ts';
 import { type HeldOpen, tooManyHeld } from './held-open.ts';
+import { leavableResult } from './leavable-result.ts';
 import { maskFault, withRequestId } from './present-errors.ts';
 import { routeUpgrades, upgradeOf } from './upgrade.ts';
 
@@ -56,6 +58,7 @@ export function serveWebSockets(
       },
       onSubscribe: async ({ extra, subscriptions }, _id, payload) => {
         const requestId = randomUUID();
+        const timings = new OperationTimings(performance.now());
         const refuse = (errors: readonly GraphQLError[]) => {
           const codes = errors.map(({ extensions }) => extensions['code'] ?? null);
           log.info({ requestId, codes }, 'graphql.refused');
@@ -69,7 +72,8 @@ export function serveWebSockets(
             : request && (await guard.limits.refusalOf(request));
           if (refusal !== undefined) return refuse([errorOf(refusal)]);
           if (hasLostDigits(payload.variables)) return refuse([lostDigits()]);
-          const envelope = graphql.getEnveloped({ requestId, params: payload });
+          const departure = new AbortController();
+          const envelope = graphql.getEnveloped({ requestId, signal: departure.signal, timings, params: payload });
           const args: ExecutionArgs = {
             schema: envelope.schema,
             document: envelope.parse(payload.query),
@@ -79,7 +83,10 @@ export function serveWebSockets(
           const errors = envelope.validate(args.schema, args.document);
           if (errors.length > 0) return refuse(errors);
           // Every operation has an envelope of its own; this is how it reaches `execute` and `subscribe` below.
-          const { execute, subscribe } = envelope;
+          const { subscribe } = envelope;
+          const run = async (prepared: ExecutionArgs) => envelope.execute(prepared);
+          const masked = (error: unknown) => ({ errors: [maskFault(error, log, requestId)] });
+          const execute = (prepared: ExecutionArgs) => leavableResult(run(prepared).catch(masked), departure);
           return { ...args, contextValue: await envelope.contextFactory(), rootValue: { execute, subscribe } };
         } catch (error) {
           return error instanceof GraphQLError ? refuse([error]) : [maskFault(error, log, requestId)];
@@ -159,8 +166,11 @@ function withoutStatus({ message, nodes, path, extensions }: GraphQLError): Grap
   return new GraphQLError(message, { nodes: nodes ?? null, path: path ?? null, extensions: shown });
 }
 
-type Envelope = ReturnType<GraphqlServer['getEnveloped']>;
+interface Run {
+  readonly execute: (args: ExecutionArgs) => AsyncIterableIterator<ExecutionResult>;
+  readonly subscribe: ReturnType<GraphqlServer['getEnveloped']>['subscribe'];
+}
 
-function runOf({ rootValue }: ExecutionArgs): Pick<Envelope, 'execute' | 'subscribe'> {
-  return rootValue as Pick<Envelope, 'execute' | 'subscribe'>; // set in onSubscribe, the only maker of these arguments
+function runOf({ rootValue }: ExecutionArgs): Run {
+  return rootValue as Run; // set in onSubscribe, the only maker of these arguments
 }

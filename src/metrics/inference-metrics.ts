@@ -19,7 +19,7 @@ const OUTCOMES = ['ok', 'client_error', 'error'] as const;
 export class InferenceMetrics {
   readonly #requests: Counter<'model' | 'status'>;
   readonly #latencies: Histogram<'model'>;
-  readonly #phases: Histogram<'phase'>;
+  readonly #phases: Histogram<'model' | 'phase'>;
   readonly #models: BoundedLabel;
 
   /** @param servedModels what is in memory, asked for at each collection */
@@ -40,16 +40,16 @@ export class InferenceMetrics {
     });
     this.#phases = new Histogram({
       name: 'mlops_inference_phase_seconds',
-      help: 'Time of the parts of an answer: parse, queue, predict, by entity also features; of one by REST also serialize, as its Server-Timing has them.',
-      labelNames: ['phase'],
+      help: 'Time of the parts of an answer: parse, queue, predict, by entity also features; over HTTP also serialize, as its Server-Timing has them.',
+      labelNames: ['model', 'phase'],
       buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
       registers,
     });
-    for (const phase of PHASES) this.#phases.zero({ phase });
     for (const status of OUTCOMES) this.#requests.inc({ model: UNKNOWN_MODEL, status }, 0);
     this.#models = new BoundedLabel(MAX_MODELS, (model) => {
       for (const status of OUTCOMES) this.#requests.inc({ model, status }, 0);
       this.#latencies.zero({ model });
+      for (const phase of PHASES) this.#phases.zero({ model, phase });
     });
     const gauge = (name: string, help: string, count: (models: readonly ServedSize[]) => number) => {
       const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(count(servedModels())) });
@@ -72,12 +72,12 @@ export class InferenceMetrics {
     this.#requests.inc({ model, status: hasLeft === true ? 'client_error' : statusOf(error) });
     if (error === undefined) this.#latencies.observe({ model }, seconds);
     for (const [phase, milliseconds] of Object.entries(timings ?? {}))
-      this.#phases.observe({ phase }, milliseconds / 1000);
+      this.#phases.observe({ model, phase }, milliseconds / 1000);
   };
 
   /** Measures the last part of an answer, of which only the API that gives it knows. */
-  readonly serialized = (milliseconds: number): void => {
-    this.#phases.observe({ phase: 'serialize' }, milliseconds / 1000);
+  readonly serialized = (modelName: string, milliseconds: number): void => {
+    this.#phases.observe({ model: this.#models.of(modelName), phase: 'serialize' }, milliseconds / 1000);
   };
 }
 

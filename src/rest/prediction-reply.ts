@@ -3,6 +3,7 @@ import type { PredictionFeatures } from '../inference/entity-features.ts';
 import type { Caller, FailedPrediction, Prediction } from '../inference/service.ts';
 import { departureOf } from '../platform/departure.ts';
 import { ONLINE_STATUSES } from './present-online.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** What a header may say: an id of another registry may be any text. */
 const PRINTABLE = /^[\x21-\x7e]{1,200}$/;
@@ -46,7 +47,8 @@ function presentFeaturesRead({ views, missing }: PredictionFeatures) {
 
 interface Timed {
   readonly timings: FailedPrediction['timings'];
-  readonly hasFailed: boolean;
+  /** Null of one that failed. */
+  readonly modelName: string | null;
   serializedFrom: number;
 }
 
@@ -54,7 +56,10 @@ interface Timed {
  * Has answers to predictions say in their headers what answered, or was to, and how long it took.
  * @returns `callerOf` a reply, for the service, and `describe`, to be called with each prediction before that is sent
  */
-export function describePredictions(app: FastifyInstance, onSerialized: (milliseconds: number) => void) {
+export function describePredictions(
+  app: FastifyInstance,
+  onSerialized: (modelName: string, milliseconds: number) => void,
+) {
   const kept = new WeakMap<FastifyReply, Timed>();
   app.addHook('preSerialization', async (_request, reply, payload) => {
     const timed = kept.get(reply);
@@ -65,11 +70,8 @@ export function describePredictions(app: FastifyInstance, onSerialized: (millise
     const timed = kept.get(reply);
     if (timed === undefined || timed.serializedFrom === 0) return payload;
     const serialize = performance.now() - timed.serializedFrom;
-    if (!timed.hasFailed) onSerialized(serialize);
-    const entries = Object.entries({ ...timed.timings, serialize }).map(
-      ([name, milliseconds]) => `${name};dur=${milliseconds.toFixed(3)}`,
-    );
-    reply.header('server-timing', entries.join(', '));
+    if (timed.modelName !== null) onSerialized(timed.modelName, serialize);
+    reply.header('server-timing', serverTiming(Object.entries({ ...timed.timings, serialize })));
     return payload;
   });
   const describe = (reply: FastifyReply, answer: Prediction | FailedPrediction): void => {
@@ -84,7 +86,7 @@ export function describePredictions(app: FastifyInstance, onSerialized: (millise
     for (const [name, value] of Object.entries(headers)) {
       if (value !== null && PRINTABLE.test(value)) reply.header(name, value);
     }
-    kept.set(reply, { timings, hasFailed: !('predictions' in answer), serializedFrom: 0 });
+    kept.set(reply, { timings, modelName: 'modelName' in answer ? answer.modelName : null, serializedFrom: 0 });
   };
   const callerOf = (reply: FastifyReply): Caller => ({
     parseMs: reply.elapsedTime,

@@ -34,7 +34,7 @@ export interface RestServices {
   readonly deployments: Pick<DeploymentService, 'deploy' | 'get'>;
   readonly inference: Pick<InferenceService, 'predict' | 'predictLate' | 'describe'>;
   readonly servedModels: Pick<ServedModels, 'list' | 'find'>;
-  readonly onPredictionSerialized: (milliseconds: number) => void;
+  readonly onPredictionSerialized: (modelName: string, milliseconds: number) => void;
   readonly tables: Pick<TableService, 'list' | 'get' | 'write' | 'delete' | 'checkSize'>;
   readonly onlineFeatures: Pick<OnlineFeatureService, 'read'>;
   readonly materializations: Pick<MaterializationService, 'start' | 'get'>;

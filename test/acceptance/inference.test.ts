@@ -95,7 +95,7 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
       engine: plain.headers.get('x-asgard-engine'),
     });
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{phase="predict"\} [1-9]/);
+    expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{model="[^"]+",phase="predict"\} [1-9]/);
   });
 
   test('that fails says which version was to answer and where its time went, as far as that is known', async () => {
@@ -136,6 +136,33 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
     const { parseMs, queueMs, predictMs } = predicted.timings;
     expect(Math.min(parseMs, queueMs, predictMs)).toBeGreaterThanOrEqual(0);
     expect(queueMs + predictMs).toBeCloseTo(predicted.inferenceTimeMs);
+  });
+
+  test('through GraphQL says in its header too where the time went, of all predictions of an operation', async () => {
+    const timingOf = async (fields: string, asked = classifier) => {
+      const query = `mutation ($input: PredictInput!) { ${fields} }`;
+      const answer = await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query, variables: { input: { modelName: asked, inputs: people } } }),
+      });
+      const { data, errors } = await answer.json();
+      expect(errors).toBeUndefined();
+      const header = answer.headers.get('server-timing');
+      return { data, header, parts: Object.fromEntries((header ?? '').split(', ').map((part) => part.split(';dur='))) };
+    };
+    const taken = '... on Prediction { predictions timings { queueMs predictMs } }';
+    const { data, header, parts } = await timingOf(`one: predict(input: $input) { ${taken} }
+      two: predict(input: $input) { ${taken} }`);
+    expect(header).toMatch(ALL_PHASES);
+    for (const [part, ms] of Object.entries({ queue: 'queueMs', predict: 'predictMs' })) {
+      expect(Number(parts[part])).toBeCloseTo(data.one.timings[ms] + data.two.timings[ms], 2);
+    }
+    const missing = await timingOf('predict(input: $input) { __typename }', uniqueName('nobody made it'));
+    expect(missing.data).toEqual({ predict: { __typename: 'NotFoundError' } });
+    expect(missing.header).toMatch(/^parse;dur=[0-9.]+, queue;dur=[0-9.]+, serialize;dur=[0-9.]+$/);
+    const other = await fetch(`${url}/graphql?query=${encodeURIComponent('{ platformStatus { __typename } }')}`);
+    expect(other.headers.has('server-timing')).toBe(false);
   });
 
   test('through GraphQL leads to the version, run, job and environment that answered', async () => {

@@ -157,7 +157,7 @@ describe('prediction by entity', { timeout: JOB_LIMIT_MS }, () => {
     expect(Date.parse(ofShops.oldest_event_timestamp)).toBeCloseTo(Date.now() - 2 * HOUR_MS, -6);
     expect(timing).toMatch(/queue;dur=[0-9.]+, features;dur=[0-9.]+, predict;dur=/);
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{phase="features"\} [1-9]/);
+    expect(metrics).toMatch(/mlops_inference_phase_seconds_count\{model="[^"]+",phase="features"\} [1-9]/);
     const plain = await infer({
       model_name: models.lenient,
       inputs: { ...(await byHand()), basket },

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { modelPickle } from '../support/model-pickle.ts';
 import { poll } from '../support/poll.ts';
@@ -33,11 +35,43 @@ function post(path: string, body: object, signal?: AbortSignal): Promise<Respons
 }
 
 const query = 'mutation ($input: PredictInput!) { predict(input: $input) { ... on Prediction { predictions } } }';
+/** By a socket of its own, on which the client leaves as `leave` says; what comes after that fails the test that waits for it. */
+const socketWay = (leave: (socket: WebSocket) => void) => async (x: number, signal?: AbortSignal) => {
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/graphql`, 'graphql-transport-ws');
+  const send = (message: object) => socket.send(JSON.stringify(message));
+  const received: { type: string; payload?: unknown }[] = [];
+  socket.on('message', (data) => received.push(JSON.parse(String(data))));
+  await once(socket, 'open');
+  send({ type: 'connection_init' });
+  await once(socket, 'message');
+  const payload = { query, variables: { input: { modelName: name, inputs: { x: [x] } } } };
+  send({ type: 'subscribe', id: 'asked', payload });
+  const left = signal && once(signal, 'abort');
+  try {
+    await Promise.race([once(socket, 'message'), ...(left === undefined ? [] : [left])]);
+    if (signal?.aborted !== true) return Response.json(received.find(({ type }) => type === 'next')?.payload);
+    leave(socket);
+    await waiting(0);
+    if (socket.readyState === WebSocket.OPEN) {
+      send({ type: 'ping' });
+      await once(socket, 'message');
+      expect(received.map(({ type }) => type)).toEqual(['connection_ack', 'pong']);
+    }
+    throw signal.reason;
+  } finally {
+    socket.terminate();
+  }
+};
 const WAYS: Record<string, (x: number, signal?: AbortSignal) => Promise<Response>> = {
   REST: (x, signal) => post('/mlops/inference', { model_name: name, inputs: { x: [x] } }, signal),
   invocations: (x, signal) => post(`/mlops/models/${name}/invocations`, { inputs: { x: [x] } }, signal),
   GraphQL: (x, signal) =>
     post('/graphql', { query, variables: { input: { modelName: name, inputs: { x: [x] } } } }, signal),
+  'a WebSocket that it closes': socketWay((socket) => socket.close()),
+  'a WebSocket whose connection it cuts': socketWay((socket) => socket.terminate()),
+  'a WebSocket on which it completes the operation': socketWay((socket) =>
+    socket.send(JSON.stringify({ type: 'complete', id: 'asked' })),
+  ),
 };
 
 const waiting = (count: number) =>
