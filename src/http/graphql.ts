@@ -158,7 +158,7 @@ function fetchRequest({ fetchAPI }: GraphqlServer, { method, url, headers, body 
 function parseBody(body: string): unknown {
   const value = parseExactJson(body);
   try {
-    refuseDubiousJson(body);
+    refuseDubiousJson(body, value);
   } catch (error) {
     if (!(error instanceof AsgardError)) throw error;
     const [issue] = error.issues;

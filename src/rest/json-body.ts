@@ -38,7 +38,7 @@ export function parseJsonBody(body: Uint8Array): unknown {
 /** `parseJsonBody` of a text. */
 export function parseStrictJson(text: string): unknown {
   const value = parseJson(text);
-  refuseDubiousJson(text);
+  refuseDubiousJson(text, value);
   return value;
 }
 

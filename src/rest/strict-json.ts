@@ -7,6 +7,7 @@ const MAX_DEPTH = 100;
 /** Where a string begins, or an object or list begins or ends. Whole strings by a pattern would overflow its stack. */
 const MARK = /["{}[\]]/g;
 const COLON = /\s*:/y;
+const [TAB, RETURN, SPACE, COLON_CODE] = [9, 13, 32, 58];
 
 interface Level {
   readonly keys: Set<string>;
@@ -18,9 +19,49 @@ interface Level {
  * Looks for what JSON.parse lets pass and nobody can mean: a key that is given twice in one object, of which the first
  * would be lost, and nesting of more than 100 levels. In time linear in the text's length.
  * @param text valid JSON
+ * @param value what `parseExactJson` made of it
  * @throws AsgardError INVALID_INPUT that leads to the key
  */
-export function refuseDubiousJson(text: string): void {
+export function refuseDubiousJson(text: string, value: unknown): void {
+  // Counting takes about as long as JSON.parse does, a quarter of what following every object through the text takes.
+  if (keysIn(text) !== keysOf(value, 0)) refuseDubiousText(text);
+}
+
+/** How many keys objects of the text are given. */
+function keysIn(text: string): number {
+  let count = 0;
+  for (let quote = text.indexOf('"'); quote !== -1; ) {
+    let at = endOfString(text, quote) + 1;
+    let code = text.charCodeAt(at);
+    while (code === SPACE || (code >= TAB && code <= RETURN)) {
+      at += 1;
+      code = text.charCodeAt(at);
+    }
+    if (code === COLON_CODE) count += 1;
+    quote = text.indexOf('"', at);
+  }
+  return count;
+}
+
+/** How many they have; NaN, which no count is equal to, when it is nested too deep. */
+function keysOf(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth === MAX_DEPTH) return Number.NaN;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object' && item !== null) count += keysOf(item, depth + 1);
+    return count;
+  }
+  // A whole number whose digits were kept.
+  if (JSON.isRawJSON(value)) return 0;
+  for (const item of Object.values(value)) {
+    count += 1;
+    if (typeof item === 'object' && item !== null) count += keysOf(item, depth + 1);
+  }
+  return count;
+}
+
+function refuseDubiousText(text: string): void {
   const levels: Level[] = [];
   for (let at = indexOf(MARK, text, 0); at !== -1; at = indexOf(MARK, text, at + 1)) {
     const mark = text[at];
