@@ -4,7 +4,7 @@ import { type RunHandle, RunnerLostError, type RunSpec } from '../executors/exec
 import { appendEvents } from '../jobs/event-store.ts';
 import type { JobEvent, ScriptEnd } from '../jobs/events.ts';
 import { keptOutput } from '../jobs/output-store.ts';
-import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt, renewLease } from '../jobs/queue.ts';
+import { attemptSoFar, type Claim, LEASE_SECONDS, releaseAttempt } from '../jobs/queue.ts';
 import { issueJobToken } from '../jobs/tracking.ts';
 import { endAttempt, type JobEnd, moveJob } from '../jobs/transitions.ts';
 import { Deadline } from '../platform/deadline.ts';
@@ -14,6 +14,7 @@ import type { PythonEnvironment } from '../python/environments.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { usesFeast } from '../python/script-imports.ts';
 import { cancelReasonOf, endAfter, endOfScript, Interruption, Released, timeoutMessage } from './attempt-end.ts';
+import { AttemptHold } from './attempt-hold.ts';
 import { withDeployment } from './deployment-line.ts';
 import { featureAccess } from './feature-access.ts';
 import { logFeatureReads } from './feature-read-inputs.ts';
@@ -50,10 +51,9 @@ export class Supervision {
   readonly #claim: Claim;
   readonly #handle: RunHandle;
   readonly #control: MessagePort;
-  /** Aborts with an Interruption, or with Released. */
-  readonly #interruption = new AbortController();
-  /** Aborts when nothing more of the spool is to be read: the runner does not do what it was asked to, or Released. */
-  readonly #reading = new AbortController();
+  readonly #hold: AttemptHold;
+  /** Aborts when the runner does not do what it was asked to: nothing more of the spool is to be read. */
+  readonly #disobeyed = new AbortController();
   #hasRunner = false;
   #graceSeconds = 0;
   #usesFeast = false;
@@ -67,6 +67,8 @@ export class Supervision {
     this.#claim = claim;
     this.#handle = { jobId: claim.jobId, attempt: claim.number, place: claim.place };
     this.#control = control;
+    this.#hold = new AttemptHold(context, claim);
+    this.#hold.signal.addEventListener('abort', () => this.#endScript());
   }
 
   /**
@@ -78,30 +80,26 @@ export class Supervision {
     const { logger } = this.#context;
     const { jobId, number: attempt } = this.#claim;
     this.#control.on('message', (message: ControlMessage) => {
-      if (message.type === 'cancel') this.#interrupt('CANCELLED', message.reason);
-      else this.#release();
+      if (message.type === 'cancel') this.#hold.interrupt('CANCELLED', message.reason);
+      else this.#hold.release();
     });
-    const lease = setInterval(() => void this.#renew(), (LEASE_SECONDS / 3) * 1000);
-    try {
-      const end = await this.#attempt().catch((error: unknown) => this.#endAfter(error));
-      if (end === null) {
-        await this.#leave();
-        return null;
-      }
-      // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
-      if (this.#exit === undefined && (await this.#isHeld())) await this.#forget();
-      const runId = end.runId ?? (await retry(() => this.#lastRunId(), WRITTEN_END));
-      if (runId !== null) await this.#logToRun(runId);
-      const written = await retry(() => this.#writeEnd({ ...end, runId }), WRITTEN_END);
-      const { status, error } = end;
-      logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');
-      if (written === null && (await this.#isOpen())) return null;
-      await this.#forget();
-      if (written !== 'ended') return null;
-      return { status, ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }) };
-    } finally {
-      clearInterval(lease);
+    using _lease = this.#hold.keep();
+    const end = await this.#attempt().catch((error: unknown) => this.#endAfter(error));
+    if (end === null) {
+      await this.#leave();
+      return null;
     }
+    // Nothing of it may run on beside the next attempt: what has an exit record has ended already.
+    if (this.#exit === undefined && (await this.#hold.isHeld())) await this.#forget();
+    const runId = end.runId ?? (await retry(() => this.#lastRunId(), WRITTEN_END));
+    if (runId !== null) await this.#logToRun(runId);
+    const written = await retry(() => this.#writeEnd({ ...end, runId }), WRITTEN_END);
+    const { status, error } = end;
+    logger.info({ jobId, attempt, status, error, written }, written === 'retried' ? 'job.retried' : 'job.ended');
+    if (written === null && (await this.#hold.isOpen())) return null;
+    await this.#forget();
+    if (written !== 'ended') return null;
+    return { status, ...(this.#claimedAt && { seconds: (Date.now() - this.#claimedAt.getTime()) / 1000 }) };
   }
 
   async #attempt(): Promise<JobEnd> {
@@ -115,17 +113,17 @@ export class Supervision {
     this.#usesFeast = usesFeast(job.script);
     // Cancel may have been asked for between the claim and the moment that this attempt began to listen.
     const cancelReason = await cancelReasonOf(this.#context, job, this.#claim);
-    if (cancelReason !== null) this.#interrupt('CANCELLED', cancelReason);
+    if (cancelReason !== null) this.#hold.interrupt('CANCELLED', cancelReason);
     const state = job.status === 'RUNNING' ? await executor.stateOf(this.#handle) : null;
     if (state === 'gone') throw new Interruption('LOST', `nothing is left of its run on ${executor.machine}`);
     const remainingMs = (job.timeoutSeconds - ageSeconds) * 1000;
     // Of a script that has started, the runner has watched the time.
     using deadline = new Deadline(state === 'started' ? Math.max(remainingMs, TAKEN_OVER_MS) : remainingMs, () =>
-      this.#interrupt('TIMED_OUT', timeoutMessage(job)),
+      this.#hold.interrupt('TIMED_OUT', timeoutMessage(job)),
     );
     const { bucket } = this.#context;
     await using _stored =
-      bucket && new ScriptStorage({ bucket, job, signal: this.#interruption.signal, say: (text) => this.#say(text) });
+      bucket && new ScriptStorage({ bucket, job, signal: this.#hold.signal, say: (text) => this.#say(text) });
     // Kept until the script has ended: its runner keeps it too, once it is up.
     using environment = state === 'started' ? null : await this.#prepare(job);
     if (environment === null) this.#ownRunner();
@@ -140,19 +138,19 @@ export class Supervision {
     // And not the check of what was registered, which has a limit of its own: the job has done its work.
     deadline[Symbol.dispose]();
     if (registered.runId != null) void this.#logToRun(registered.runId); // waited for at the end
-    const tried = await passGate(this.#context, job, this.#claim, registered, this.#interruption.signal);
+    const tried = await passGate(this.#context, job, this.#claim, registered, this.#hold.signal);
     return await withDeployment(this.#context, job, tried);
   }
 
   /** Of a script that was interrupted the interruption decides, however it ended. */
   async #endOf(job: TrainingJob, exit: ExitRecord): Promise<JobEnd> {
-    const { signal } = this.#interruption;
+    const { signal } = this.#hold;
     signal.throwIfAborted();
     return endOfScript(this.#context, job, this.#claim, exit, signal);
   }
 
   #prepare(job: TrainingJob): Promise<PythonEnvironment> {
-    const { signal } = this.#interruption;
+    const { signal } = this.#hold;
     signal.throwIfAborted();
     const append = (events: readonly JobEvent[]) => this.#append(events);
     return prepare(this.#context, job, { signal, append, say: (text) => this.#say(text) });
@@ -166,16 +164,16 @@ export class Supervision {
   /** From now on only a worker that sees the run's files goes on with the attempt: nothing runs twice. */
   async #becomeRunning(): Promise<void> {
     const { database, executor } = this.#context;
-    this.#interruption.signal.throwIfAborted();
+    this.#hold.signal.throwIfAborted();
     await executor.reserve(this.#handle);
-    if (!(await moveJob(database, this.#claim.jobId, 'RUNNING', this.#claim))) await this.#mustHold();
+    if (!(await moveJob(database, this.#claim.jobId, 'RUNNING', this.#claim))) await this.#hold.mustHold();
   }
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
     const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
     const featureStoreYaml = await this.#featureStoreYaml(job, deadline);
     const token = await issueJobToken(database, this.#claim);
-    if (token === null) return this.#mustHold();
+    if (token === null) return this.#hold.mustHold();
     const spec: RunSpec = {
       scriptName: job.scriptName,
       script: job.script,
@@ -186,7 +184,7 @@ export class Supervision {
       graceSeconds: job.graceSeconds,
       outputLimitBytes,
     };
-    this.#interruption.signal.throwIfAborted();
+    this.#hold.signal.throwIfAborted();
     await executor.submit(this.#handle, spec);
     this.#ownRunner();
   }
@@ -200,18 +198,17 @@ export class Supervision {
 
   #ownRunner(): void {
     this.#hasRunner = true;
-    // An interruption that came before found nothing to end.
-    if (this.#interruption.signal.reason instanceof Interruption) this.#endScript();
+    this.#endScript(); // an interruption that came before found nothing to end
   }
 
   /** Stores the script's lines as they come; what is printed while a batch is being stored makes the next one. */
   async #followScript(framesStored: number): Promise<ExitRecord> {
     const { database, executor, outputLimitBytes } = this.#context;
     // Not the interruption's signal: a script that is being ended still prints, and its end is in the frames.
-    const { signal } = this.#reading;
+    const signal = AbortSignal.any([this.#hold.released, this.#disobeyed.signal]);
     const pace = new Pace(BATCH_MS, BATCHES_AT_ONCE);
     for await (const frames of executor.frames(this.#handle, framesStored, signal)) {
-      if (!(await storeFrames(database, this.#claim, frames, outputLimitBytes))) await this.#mustHold();
+      if (!(await storeFrames(database, this.#claim, frames, outputLimitBytes))) await this.#hold.mustHold();
       const last = frames.at(-1);
       if (last !== undefined && 'exit' in last) return last.exit;
       if (frames.length < MANY_FRAMES) await pace.turn();
@@ -226,9 +223,9 @@ export class Supervision {
 
   /** Null: it has not ended. */
   #endAfter(error: unknown): JobEnd | null {
-    const { reason } = this.#interruption.signal;
-    if (error instanceof Released || reason instanceof Released) return null;
-    return endAfter(this.#context, this.#claim.jobId, reason instanceof Interruption ? reason : error, this.#hasRunner);
+    const { interruption, signal } = this.#hold;
+    if (error instanceof Released || signal.reason instanceof Released) return null;
+    return endAfter(this.#context, this.#claim.jobId, interruption ?? error, this.#hasRunner);
   }
 
   /** Once the database answers again, or another worker looks, the attempt is taken over. */
@@ -276,53 +273,14 @@ export class Supervision {
     });
   }
 
-  #interrupt(status: Interruption['status'], message: string): void {
-    if (this.#interruption.signal.aborted) return;
-    this.#interruption.abort(new Interruption(status, message));
-    if (this.#hasRunner) this.#endScript();
-  }
-
-  #release(): void {
-    const released = new Released();
-    this.#interruption.abort(released);
-    this.#reading.abort(released);
-  }
-
-  /** To be called when a write in the attempt's name was refused. @throws the reason: it ended, or is another's */
-  async #mustHold(): Promise<never> {
-    throw (await this.#isOpen()) ? new Released() : new Interruption('LOST', 'the attempt has been ended');
-  }
-
-  /** Whether the attempt goes on, in whosever hands. */
-  async #isOpen(): Promise<boolean> {
-    const where = { id: this.#claim.id, endedAt: null, job: { completedAt: null } };
-    return (await this.#context.database.jobAttempt.count({ where })) > 0;
-  }
-
-  /** Whether the attempt is open, and this worker's. False when that cannot be told. */
-  async #isHeld(): Promise<boolean> {
-    const lease = await renewLease(this.#context.database, this.#claim).catch(() => null);
-    return lease !== null;
-  }
-
+  /** Where there is a script, and the attempt has to end. */
   #endScript(): void {
+    if (!this.#hasRunner || this.#hold.interruption === undefined) return;
     this.#context.executor.cancel(this.#handle).catch((error: unknown) => {
       this.#context.logger.error({ jobId: this.#claim.jobId, err: error }, 'job.cancel_failed');
     });
     const limitMs = this.#graceSeconds * 1000 + RUNNER_LIMIT_MS;
-    setTimeout(() => this.#reading.abort(new RunnerLostError(this.#handle)), limitMs).unref();
-  }
-
-  async #renew(): Promise<void> {
-    const { database, logger } = this.#context;
-    try {
-      const lease = await renewLease(database, this.#claim);
-      if (lease === null && (await this.#isOpen())) this.#release();
-      else if (lease === null) this.#interrupt('LOST', 'the attempt has been ended');
-      else if (lease.cancelReason !== null) this.#interrupt('CANCELLED', lease.cancelReason);
-    } catch (error) {
-      logger.warn({ jobId: this.#claim.jobId, err: error }, 'job.lease_not_renewed');
-    }
+    setTimeout(() => this.#disobeyed.abort(new RunnerLostError(this.#handle)), limitMs).unref();
   }
 
   #append(events: readonly JobEvent[]): Promise<boolean> {
