@@ -1,8 +1,7 @@
 import { z } from 'zod';
+import { GIBIBYTE, list, MEBIBYTE, wholeNumber } from './config-values.ts';
 import { machineMemory } from './platform/machine-memory.ts';
 
-const MEBIBYTE = 2 ** 20;
-const GIBIBYTE = 2 ** 30;
 const MODEL_AT_ALIAS = /^[^\s,@/:][^,@/:]*@[A-Za-z0-9_-]+$/;
 
 /** A model by name and the alias of one of its versions. */
@@ -27,44 +26,18 @@ export interface ServingConfig {
   readonly compiles: boolean;
 }
 
-/** A script that is handed in has to fit, and what is parsed at once to be a text of JavaScript's. */
-const SMALLEST_LIMIT = 4;
-const LARGEST_LIMIT = 256;
-const limitRule = `must be a whole number from ${SMALLEST_LIMIT} to ${LARGEST_LIMIT}`;
-
-const LONGEST_PREDICTION_SECONDS = 3600;
-const predictionRule = `must be a whole number from 1 to ${LONGEST_PREDICTION_SECONDS}`;
-
-const amount = z
-  .string()
-  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
-  .transform(Number);
-
 /** The variables of serving. Memory is in MiB, disk in GiB, time in seconds. */
 export const servingVariables = {
-  ASGARD_MODEL_MEMORY: amount.optional(),
-  ASGARD_MODEL_FILES_LIMIT: amount.default(20),
-  ASGARD_REQUEST_LIMIT: z
-    .string()
-    .regex(/^\d{1,3}$/, limitRule)
-    .transform(Number)
-    .refine((value) => value >= SMALLEST_LIMIT && value <= LARGEST_LIMIT, limitRule)
-    .default(16),
-  ASGARD_PREDICT_TIMEOUT: z
-    .string()
-    .regex(/^[1-9]\d{0,3}$/, predictionRule)
-    .transform(Number)
-    .refine((value) => value <= LONGEST_PREDICTION_SECONDS, predictionRule)
-    .default(30),
+  ASGARD_MODEL_MEMORY: wholeNumber(1, 999_999_999).optional(),
+  ASGARD_MODEL_FILES_LIMIT: wholeNumber(1, 999_999_999).default(20),
+  // A script that is handed in has to fit, and what is parsed at once to be a text of JavaScript's.
+  ASGARD_REQUEST_LIMIT: wholeNumber(4, 256).default(16),
+  ASGARD_PREDICT_TIMEOUT: wholeNumber(1, 3600).default(30),
   ASGARD_COMPILE: z.enum(['0', '1']).default('1'),
-  ASGARD_PRELOAD_MODELS: z
-    .string()
-    .transform((text) => text.split(',').map((part) => part.trim()))
-    .refine(
-      (parts) => parts.every((part) => MODEL_AT_ALIAS.test(part)),
-      'must be models with aliases and commas between them, such as churn_predictor@champion',
-    )
-    .default([]),
+  ASGARD_PRELOAD_MODELS: list(
+    (text) => MODEL_AT_ALIAS.test(text),
+    'must be models with aliases and commas between them, such as churn_predictor@champion',
+  ).default([]),
 };
 
 /** What the variables say. Half of the memory that this process may use is for models when nothing is said. */

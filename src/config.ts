@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os';
-import { isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type AccessConfig, accessConfig, accessVariables, hostTrouble } from './config-access.ts';
 import {
   type FeaturesConfig,
   featuresConfig,
@@ -8,55 +8,13 @@ import {
   isS3,
   SECRET_FEATURE_VARIABLES,
 } from './config-features.ts';
+import { type JobsConfig, jobsConfig, jobsVariables } from './config-jobs.ts';
 import type { S3Settings } from './config-s3.ts';
 import { type ServingConfig, servingConfig, servingVariables } from './config-serving.ts';
-import { isLoopback } from './platform/loopback.ts';
+import { folder, GIBIBYTE, MEBIBYTE, serverUrl, wholeNumber } from './config-values.ts';
 
 /** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, '..');
-
-const folder = z
-  .string()
-  .min(1)
-  .transform((path) => (isAbsolute(path) ? path : resolve(path)));
-
-function wholeNumber(from: number, to: number) {
-  const rule = `must be a whole number from ${from} to ${to}`;
-  return z
-    .string()
-    .regex(/^\d{1,9}$/, rule)
-    .transform(Number)
-    .refine((value) => value >= from && value <= to, rule);
-}
-
-const port = wholeNumber(0, 65_535);
-
-const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
-
-/** Visible characters, since it travels in a header; a job's token must not be taken for it. */
-const apiKey = z
-  .string()
-  .regex(/^[\x21-\x7e]+$/, 'must be letters, digits and signs without blanks')
-  .min(16, 'must have at least 16 characters')
-  .max(512, 'must have at most 512 characters')
-  .refine((key) => !/^asgard-job-/.test(key), 'must not begin as the tokens of jobs do');
-
-const origins = list(
-  (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.origin === text.toLowerCase(),
-  'must be origins with commas between them, such as https://app.example or http://localhost:5173',
-).transform((texts) => texts.map((text) => text.toLowerCase()));
-
-const proxies = list(
-  (text) => z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]).safeParse(text).success,
-  'must be addresses or ranges with commas between them, such as 10.0.0.0/8',
-);
-
-function list(isGood: (text: string) => boolean, rule: string) {
-  return z
-    .string()
-    .transform((text) => text.split(',').map((part) => part.trim()))
-    .refine((parts) => parts.every(isGood), rule);
-}
 
 /** These are or may hold a secret, which a message must not show. */
 const SECRET = new Set<string>([
@@ -71,27 +29,15 @@ const SECRET = new Set<string>([
   'AWS_SECRET_ACCESS_KEY',
 ]);
 
-/** What a client may send in a minute when a key is demanded; on loopback without one every program is one client. */
-const DEFAULT_RATE_LIMIT = 6_000;
-
-const s3Endpoint = z
-  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-  .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold a user or a password')
-  .optional();
-
-const gatewayUrl = z
-  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-  .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold a user or a password')
-  .transform((url) => url.replace(/\/+$/, ''));
+const port = wholeNumber(0, 65_535);
 
 const variables = z.object({
+  ...accessVariables,
+  ...jobsVariables,
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
   ASGARD_ENVIRONMENTS: folder.optional(),
   ASGARD_ENVIRONMENTS_LIMIT: wholeNumber(0, 1_000_000).default(20),
-  HOST: z
-    .union([z.ipv4(), z.ipv6(), z.hostname()], 'must be an address or a name of this machine')
-    .default('127.0.0.1'),
   PORT: port.default(8000),
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
@@ -109,31 +55,16 @@ const variables = z.object({
     .refine((prefix) => !prefix.split('/').some((name) => name === '.' || name === '..'), 'must not hold "." or ".."')
     .optional(),
   ASGARD_S3_PATH_STYLE: z.enum(['true', 'false']).optional(),
-  AWS_ENDPOINT_URL_S3: s3Endpoint,
-  AWS_ENDPOINT_URL: s3Endpoint,
-  MLFLOW_S3_ENDPOINT_URL: s3Endpoint,
+  AWS_ENDPOINT_URL_S3: serverUrl.optional(),
+  AWS_ENDPOINT_URL: serverUrl.optional(),
+  MLFLOW_S3_ENDPOINT_URL: serverUrl.optional(),
   AWS_REGION: z.string().optional(),
   AWS_DEFAULT_REGION: z.string().optional(),
   AWS_ACCESS_KEY_ID: z.string().optional(),
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ...featureVariables,
   ...servingVariables,
-  ASGARD_WORKER_SLOTS: wholeNumber(1, 1000).default(Math.max(2, availableParallelism())),
-  ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
-  ASGARD_GATEWAY_URL: gatewayUrl.optional(),
-  ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
-  ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
-  ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
-  ASGARD_PROCESS_LIMIT: wholeNumber(16, 4_000_000).default(Math.max(1024, 128 * availableParallelism())),
   ASGARD_UPLOAD_LIMIT: wholeNumber(1, 1_000_000).default(1024),
-  ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600).default(120),
-  ASGARD_ISOLATION: z.enum(['auto', 'off', 'required']).default('auto'),
-  ASGARD_API_KEY: apiKey.optional(),
-  ASGARD_ALLOWED_ORIGINS: origins.default([]),
-  ASGARD_TRUSTED_PROXIES: proxies.default([]),
-  ASGARD_RATE_LIMIT: wholeNumber(0, 999_999_999).optional(),
-  ASGARD_GRAPHIQL: onOff.default(true),
-  ASGARD_INTROSPECTION: onOff.default(true),
   ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
 });
@@ -176,16 +107,15 @@ const environment = variables
     { when: () => true },
   )
   .superRefine(
-    ({ HOST, ASGARD_API_KEY }, context) => {
-      if (isLoopback(HOST) || ASGARD_API_KEY !== undefined) return;
-      const message = 'can be reached from other machines: set ASGARD_API_KEY, or listen on 127.0.0.1';
-      context.addIssue({ code: 'custom', path: ['HOST'], message });
+    (value, context) => {
+      const message = hostTrouble(value);
+      if (message !== undefined) context.addIssue({ code: 'custom', path: ['HOST'], message });
     },
     { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'HOST' || path?.[0] === 'ASGARD_API_KEY') },
   );
 
 /** What the platform was told. Built once, in `main.ts`; every other module is given what it needs of it. */
-export interface Config {
+export interface Config extends AccessConfig, JobsConfig {
   /** The data folder: the embedded database, artifacts, environments, jobs' files. */
   readonly home: string;
   /** Made by the set-up: uv and the platform's own Python packages. */
@@ -194,17 +124,6 @@ export interface Config {
   readonly environments: string;
   /** What they may take on the disk together, in bytes; 0 for no limit. Those in use stay. */
   readonly environmentsLimitBytes: number;
-  readonly host: string;
-  /** What every face demands; absent only on loopback: whoever reaches the ports may use them. */
-  readonly apiKey: string | undefined;
-  /** Origins whose pages may call from a browser, such as `https://app.example`. */
-  readonly allowedOrigins: readonly string[];
-  /** Addresses and ranges of proxies that are believed for whom they speak. */
-  readonly trustedProxies: readonly string[];
-  /** Of one client; 0 for no limit. */
-  readonly requestsPerMinute: number;
-  readonly hasGraphiql: boolean;
-  readonly hasIntrospection: boolean;
   /** 0 takes a free port, the last start's if it can. */
   readonly port: number;
   /** 0 takes a free port, the last start's if it can. */
@@ -217,26 +136,8 @@ export interface Config {
   readonly s3: S3Settings | undefined;
   readonly features: FeaturesConfig;
   readonly serving: ServingConfig;
-  /** Jobs that run at once in this process. */
-  readonly workerSlots: number;
-  /** Warm Python processes that start scripts in milliseconds, one for an environment; 0: none. */
-  readonly launchers: number;
-  /** What scripts are given as their MLflow tracking server; absent: the platform's own MLflow port. */
-  readonly gatewayUrl: string | undefined;
-  /** Jobs that may wait at once; what is handed in beyond them is refused. */
-  readonly maxQueued: number;
-  /** How long the machine of a running job may be silent before the job is given up. */
-  readonly lostAfterSeconds: number;
-  /** How much of what a script prints is kept: of more, the middle goes. */
-  readonly outputLimitBytes: number;
-  /** Processes and threads that a script may have at once, where it is set apart. */
-  readonly processLimit: number;
   /** The largest file that a table is written from. */
   readonly uploadLimitBytes: number;
-  /** How long a registered model may take to be loaded and to predict an example. */
-  readonly modelCheckSeconds: number;
-  /** Whether scripts are set apart from the platform: as far as the system allows, not at all, or fully or not at all. */
-  readonly isolation: 'auto' | 'off' | 'required';
   readonly logLevel: string;
   readonly logPretty: boolean;
 }
@@ -279,14 +180,8 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
     home: value.ASGARD_HOME,
     toolchain: value.ASGARD_TOOLCHAIN,
     environments: value.ASGARD_ENVIRONMENTS ?? resolve(value.ASGARD_HOME, 'environments'),
-    environmentsLimitBytes: value.ASGARD_ENVIRONMENTS_LIMIT * 2 ** 30,
-    host: value.HOST,
-    apiKey: value.ASGARD_API_KEY,
-    allowedOrigins: value.ASGARD_ALLOWED_ORIGINS,
-    trustedProxies: value.ASGARD_TRUSTED_PROXIES,
-    requestsPerMinute: value.ASGARD_RATE_LIMIT ?? (value.ASGARD_API_KEY === undefined ? 0 : DEFAULT_RATE_LIMIT),
-    hasGraphiql: value.ASGARD_GRAPHIQL,
-    hasIntrospection: value.ASGARD_INTROSPECTION,
+    environmentsLimitBytes: value.ASGARD_ENVIRONMENTS_LIMIT * GIBIBYTE,
+    ...accessConfig(value),
     port: value.PORT,
     mlflowPort: value.MLFLOW_PORT,
     databaseUrl: value.DATABASE_URL,
@@ -297,16 +192,8 @@ export function parseConfig(processEnvironment: NodeJS.ProcessEnv, isTerminal: b
         : s3Settings(value, value.AWS_S3_BUCKET, (value.ASGARD_S3_PREFIX ?? '').replace(/^\/|\/$/g, '')),
     features: featuresConfig(value, value.ASGARD_HOME, (bucket, prefix) => s3Settings(value, bucket, prefix)),
     serving: servingConfig(value),
-    workerSlots: value.ASGARD_WORKER_SLOTS,
-    launchers: value.ASGARD_LAUNCHERS,
-    gatewayUrl: value.ASGARD_GATEWAY_URL,
-    maxQueued: value.ASGARD_MAX_QUEUED,
-    lostAfterSeconds: value.ASGARD_LOST_AFTER,
-    outputLimitBytes: value.ASGARD_OUTPUT_LIMIT * 1024 * 1024,
-    processLimit: value.ASGARD_PROCESS_LIMIT,
-    uploadLimitBytes: value.ASGARD_UPLOAD_LIMIT * 1024 * 1024,
-    modelCheckSeconds: value.ASGARD_MODEL_CHECK_LIMIT,
-    isolation: value.ASGARD_ISOLATION,
+    ...jobsConfig(value),
+    uploadLimitBytes: value.ASGARD_UPLOAD_LIMIT * MEBIBYTE,
     logLevel: value.ASGARD_LOG_LEVEL,
     logPretty: value.ASGARD_LOG_FORMAT === undefined ? isTerminal : value.ASGARD_LOG_FORMAT === 'pretty',
   };

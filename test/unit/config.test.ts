@@ -240,7 +240,7 @@ describe('the configuration', () => {
   });
 
   test('that is bad tells every problem at once, each by its variable', () => {
-    const problems = problemsOf({
+    const bad = {
       HOST: 'not a host',
       PORT: 'eight',
       MLFLOW_PORT: '70000',
@@ -255,23 +255,9 @@ describe('the configuration', () => {
       ASGARD_INTROSPECTION: 'no',
       ASGARD_LOG_LEVEL: 'loud',
       ASGARD_LOG_FORMAT: 'xml',
-    });
-    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
-      'HOST',
-      'PORT',
-      'MLFLOW_PORT',
-      'DATABASE_URL',
-      'MLFLOW_TRACKING_URI',
-      'ASGARD_WORKER_SLOTS',
-      'ASGARD_API_KEY',
-      'ASGARD_ALLOWED_ORIGINS',
-      'ASGARD_TRUSTED_PROXIES',
-      'ASGARD_RATE_LIMIT',
-      'ASGARD_GRAPHIQL',
-      'ASGARD_INTROSPECTION',
-      'ASGARD_LOG_LEVEL',
-      'ASGARD_LOG_FORMAT',
-    ]);
+    };
+    const problems = problemsOf(bad);
+    expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual(Object.keys(bad).toSorted());
     expect(problems.find((problem) => problem.startsWith('PORT'))).toContain('"eight"');
     expect(new ConfigError(problems).message).toBe(
       `bad configuration:\n${problems.map((line) => `  ${line}`).join('\n')}`,
