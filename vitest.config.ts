@@ -5,7 +5,13 @@ delete process.env['PYTHONDONTWRITEBYTECODE'];
 
 // Vite would load graphql's ESM build for our files while packages load the CommonJS one; graphql refuses to meet itself.
 export const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
-export const shared = { testTimeout: 60_000, hookTimeout: 240_000, pool: 'forks' } as const;
+/** No limit is there but to end what hangs: a busy machine takes its time. */
+export const shared = {
+  testTimeout: 60_000,
+  hookTimeout: 240_000,
+  expect: { poll: { timeout: 45_000 } },
+  pool: 'forks',
+} as const;
 /** For every run, whichever its projects: the count of the last one ends it. */
 export const run = { maxWorkers: 2, reporters: ['default', './test/support/count-reporter.ts'] };
 

@@ -50,8 +50,8 @@ def test_a_model_is_measured_with_its_own_example(tmp_path: Path) -> None:
     )
     report = report_of(tmp_path / "model", run_id="r1")
     assert (report["refusal"], report["stage"], report["example_source"]) == (None, "done", "INPUT_EXAMPLE")
-    assert 0 < report["load_seconds"] < 10
-    assert 0 < report["p50_ms"] < 1000
+    assert report["load_seconds"] > 0
+    assert report["p50_ms"] > 0
     assert report["peak_memory_bytes"] > 10_000_000
     assert [column["name"] for column in json.loads(report["signature"]["inputs"])] == ["age", "spent"]
     assert report["mlmodel"] is None

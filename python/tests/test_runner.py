@@ -134,9 +134,9 @@ print(json.dumps([{k: v for k, v in os.environ.items()}, os.getcwd(), os.getsid(
 
 
 def test_a_timeout_kills_a_script_that_ignores_sigterm(run: Run) -> None:
-    record = run.start(IGNORES_TERM, timeout=1, grace=0.5).finish()
+    record = run.run_out_of_time(IGNORES_TERM, lines=2)
     assert (record["code"], record["signal"], record["reason"]) == (None, "SIGKILL", "timed_out")
-    assert "1 s" in record["message"]
+    assert "the script ran longer than its " in record["message"]
     assert run.lines() == ["up", "ignored"]
 
 
@@ -166,7 +166,7 @@ threading.Thread(target=time.sleep, args=(60,)).start()
 print("script", os.getpid(), flush=True)
 ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)  # exit, of this thread alone
 """
-    record = run.start(script, timeout=1, grace=0.3).finish()
+    record = run.start(script, timeout=1, grace=60).finish()
     assert (record["reason"], record["signal"]) == ("timed_out", "SIGTERM")
 
 
@@ -189,12 +189,12 @@ time.sleep(60)
 
 
 def test_a_second_sigterm_kills_at_once(run: Run) -> None:
-    run.start(IGNORES_TERM, grace=60)
+    run.start(IGNORES_TERM, timeout=600, grace=600)
     run.wait_for_line("up")
     run.signal()
     run.wait_for_line("ignored")
     run.signal()
-    record = run.finish(10)
+    record = run.finish()
     assert (record["signal"], record["reason"]) == ("SIGKILL", "cancelled")
 
 
@@ -222,7 +222,7 @@ def test_a_process_that_forked_twice_is_ended_when_the_script_ends(run: Run) -> 
 
 @linux_only
 def test_a_process_that_forked_twice_is_ended_by_a_timeout(run: Run) -> None:
-    record = run.start(DAEMON + "time.sleep(60)", timeout=1, grace=0.3).finish()
+    record = run.run_out_of_time(DAEMON + "time.sleep(600)", lines=1)
     assert record["reason"] == "timed_out"
     assert not is_running(run.wait_for_pid("daemon"))
 
@@ -235,16 +235,16 @@ import os, signal, time
 signal.signal(15, signal.SIG_IGN)
 print('up')
 if os.fork() == 0:
-    give_up_at = time.monotonic() + 25
+    give_up_at = time.monotonic() + 100
     while time.monotonic() < give_up_at:
         if os.fork():
             os._exit(0)
-time.sleep(60)
+time.sleep(600)
 """
-    run.start(script, timeout=20, grace=0.2)
+    run.start(script, timeout=600, grace=0.2)
     run.wait_for_line("up")
     run.signal()
-    record = run.finish(20)
+    record = run.finish()
     assert record["reason"] == "cancelled"
 
 
@@ -281,7 +281,7 @@ print('last words')
         with connection:
             _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
             connection.send(b"x")
-            record = run.finish(10)
+            record = run.finish()
             os.close(descriptors[0])
     assert record["code"] == 0
     assert "held open" in record["message"]

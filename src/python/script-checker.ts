@@ -5,7 +5,6 @@ import { CheckerProcess, type ScriptError } from './checker-process.ts';
 const PROCESSES = 2;
 /** A script of everyday size takes about a millisecond. */
 const JUDGE_LIMIT_MS = 2000;
-/** How long a script waits while all processes are busy. */
 const WAIT_LIMIT_MS = 500;
 const MAX_WAITING = 64;
 
@@ -21,6 +20,8 @@ export class ScriptChecker implements AsyncDisposable {
   readonly #python: string;
   readonly #folder: string;
   readonly #logger: Logger;
+  readonly #judgeLimitMs: number;
+  readonly #waitLimitMs: number;
   readonly #slots: readonly Slot[] = Array.from({ length: PROCESSES }, () => ({}));
   /** The one that was used last is at the end, and used next: it has a warm process. */
   readonly #free: Slot[] = [...this.#slots];
@@ -31,11 +32,21 @@ export class ScriptChecker implements AsyncDisposable {
    * Starts nothing.
    * @param options.python an interpreter of the version that jobs run with, which no user code can write to
    * @param options.folder where its processes run
+   * @param options.judgeLimitMs how long one script may take, with the start of a process; 2,000 when absent
+   * @param options.waitLimitMs how long a script waits while all processes are busy; 500 when absent
    */
-  constructor(options: { python: string; folder: string; logger: Logger }) {
+  constructor(options: {
+    python: string;
+    folder: string;
+    logger: Logger;
+    judgeLimitMs?: number;
+    waitLimitMs?: number;
+  }) {
     this.#folder = options.folder;
     this.#python = options.python;
     this.#logger = options.logger;
+    this.#judgeLimitMs = options.judgeLimitMs ?? JUDGE_LIMIT_MS;
+    this.#waitLimitMs = options.waitLimitMs ?? WAIT_LIMIT_MS;
   }
 
   /** Starts the first process, which otherwise the first script would wait for. */
@@ -44,7 +55,7 @@ export class ScriptChecker implements AsyncDisposable {
     if (slot !== undefined && !this.#isDisposed) slot.process ??= this.#start();
   }
 
-  /** What is wrong with a script, or null. Answers within 2.5 s and never rejects. */
+  /** What is wrong with a script, or null. Answers within both limits and never rejects. */
   async check(script: string): Promise<ScriptError | null> {
     const slot = this.#free.pop() ?? (await this.#turn());
     if (slot === undefined) return this.#unjudged('busy');
@@ -68,7 +79,7 @@ export class ScriptChecker implements AsyncDisposable {
   async #judge(slot: Slot, script: string): Promise<ScriptError | null> {
     for (let tries = 0; tries < 2 && !this.#isDisposed; tries += 1) {
       if (slot.process === undefined || slot.process.isEnded) slot.process = this.#start();
-      const verdict = await slot.process.judge(script, JUDGE_LIMIT_MS);
+      const verdict = await slot.process.judge(script, this.#judgeLimitMs);
       if (verdict === 'late') return this.#unjudged('late');
       if (verdict !== 'ended') return verdict.error;
     }
@@ -94,7 +105,7 @@ export class ScriptChecker implements AsyncDisposable {
       const limit = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(settle), 1);
         resolve(undefined);
-      }, WAIT_LIMIT_MS);
+      }, this.#waitLimitMs);
       this.#waiting.push(settle);
     });
   }

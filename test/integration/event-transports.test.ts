@@ -63,24 +63,23 @@ describe('a reader', () => {
       await second.services.jobs.cancel(id);
     })();
     const found: number[] = [];
-    const hops = new Map<string, number>();
+    const hops = new Set<string>();
     for (let isOver = false; !isOver; ) {
       const name = pick(Object.keys(ways) as (keyof typeof ways)[]);
-      hops.set(name, (hops.get(name) ?? 0) + 1);
+      hops.add(name);
       let left = 1 + Math.floor(Math.random() * 60);
       for await (const sequences of ways[name](pick(replicas).url, id, found.at(-1) ?? 0)) {
         found.push(...sequences);
         left -= sequences.length;
         if (left <= 0) break;
       }
-      isOver =
-        found.length === (await first.services.jobs.get(id)).lastSequence &&
-        (await first.services.jobs.get(id)).completedAt !== null;
+      const { lastSequence, completedAt } = await first.services.jobs.get(id);
+      // A reader that was late may have had much at once: it goes on until it has tried every way.
+      isOver = found.length === lastSequence && completedAt !== null && hops.size === Object.keys(ways).length;
     }
     await writing;
     const { lastSequence } = await first.services.jobs.get(id);
     expect(found).toEqual(upTo(lastSequence));
-    expect([...hops.keys()].toSorted()).toEqual(Object.keys(ways).toSorted());
     await until(() => replicas.every(({ open }) => open.events === 0));
   });
 });

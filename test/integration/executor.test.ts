@@ -11,9 +11,10 @@ import type { ExitRecord, Frame } from '../../src/python/frames.ts';
 import { poll } from '../support/poll.ts';
 import { processesWith } from '../support/processes-by-argument.ts';
 import { runnerPidOf } from '../support/runner-pid.ts';
+import { inTimeEnough } from '../support/time-enough.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 50_000;
 const { toolchain } = parseConfig(inheritedEnvironment(), false);
 
 let folder: string;
@@ -184,15 +185,21 @@ for number in range(100):
 
   it('of more than is kept all come to a reader that keeps up', async () => {
     const LINES = 20_000;
+    // It waits for its reader, so that a busy machine does not make that late.
     const script = `
-import time
+import os, time
 for i in range(${LINES}):
+    while i % 1000 == 0 and i > 0 and not os.path.exists(f"seen-{i}"):
+        time.sleep(0.005)
     print(i, "x" * 190)
-    if i % 1000 == 0:
-        time.sleep(0.02)
 `;
     await submit(script, { outputLimitBytes: 2 * 1024 * 1024 });
-    const frames = await allFrames();
+    const frames: Frame[] = [];
+    for await (const list of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) {
+      frames.push(...list);
+      const { length } = frames;
+      if (length % 1000 === 0) await writeFile(join(executor.workFolderOf(handle), `seen-${length}`), '');
+    }
     expect(frames.map(({ number }) => number)).toEqual(frames.map((_, index) => index + 1));
     expect(exitOf(frames)).toMatchObject({ lines: LINES });
   });
@@ -252,19 +259,21 @@ time.sleep(60)
   });
 
   it('that runs longer than its time is ended, with all that it started', async () => {
-    const started = performance.now();
-    await submit(
-      `
+    const script = `
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "${handle.jobId}"], start_new_session=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "${handle.jobId}"], start_new_session=True)
 print("started", flush=True)
-time.sleep(60)
-`,
-      { timeoutSeconds: 0.7 },
+time.sleep(600)
+`;
+    const frames = await inTimeEnough(
+      async (timeoutSeconds) => {
+        await executor.forget(handle);
+        await submit(script, { timeoutSeconds });
+        return allFrames();
+      },
+      (seen) => textsOf(seen).length > 0,
     );
-    const frames = await allFrames();
-    expect(performance.now() - started).toBeLessThan(5000);
     expect(textsOf(frames)).toEqual(['started']);
     expect(exitOf(frames)).toMatchObject({ reason: 'timed_out', code: null, signal: 'SIGKILL' });
     expect(await processesWith(`${handle.jobId}`)).toEqual([]);
@@ -302,12 +311,15 @@ describe('another executor', () => {
 
 describe('cancel', () => {
   it('lets the script say good-bye, and its end is in the frames', async () => {
-    await submit(`
+    await submit(
+      `
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("good-bye"))
 print("ready", flush=True)
-time.sleep(60)
-`);
+time.sleep(600)
+`,
+      { graceSeconds: 600 },
+    );
     for await (const _ of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) break;
     await executor.cancel(handle);
     const frames = await allFrames();
@@ -398,16 +410,11 @@ describe('forget', () => {
 
   it('ends what still runs first, also what ignores SIGTERM', async () => {
     await submit(
-      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
-      {
-        graceSeconds: 60,
-        outputLimitBytes: 1024 * 1024,
-      },
+      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(600)\n',
+      { graceSeconds: 600, timeoutSeconds: 600 },
     );
     for await (const _ of executor.frames(handle, 0, AbortSignal.timeout(LIMIT_MS))) break;
-    const started = performance.now();
     await executor.forget(handle);
-    expect(performance.now() - started).toBeLessThan(4000);
     expect(await processesWith(handle.jobId)).toEqual([]);
     await expect(stat(join(folder, handle.jobId))).rejects.toMatchObject({ code: 'ENOENT' });
   });

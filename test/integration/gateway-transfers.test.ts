@@ -63,7 +63,7 @@ const told = () =>
 
 test('an upload is told once the store has taken it, with all its bytes', async () => {
   expect((await upload()).status).toBe(200);
-  expect(transfers).toEqual([
+  expect(await told()).toEqual([
     { direction: 'upload', sizeBytes: CONTENT.length, seconds: expect.any(Number), isWhole: true },
   ]);
   expect(transfers[0]?.seconds).toBeGreaterThan(0);
@@ -76,10 +76,12 @@ test('an upload that the store refuses, or leaves, is told as one that did not a
   expect((await upload()).status).toBe(500);
   answer = (response) => response.destroy();
   expect((await upload()).status).toBe(503);
-  expect(transfers.map(({ direction, isWhole }) => [direction, isWhole])).toEqual([
-    ['upload', false],
-    ['upload', false],
-  ]);
+  await expect
+    .poll(() => transfers.map(({ direction, isWhole }) => [direction, isWhole]))
+    .toEqual([
+      ['upload', false],
+      ['upload', false],
+    ]);
 });
 
 test('a download is told with all its bytes, and is what the store gave', async () => {
@@ -121,9 +123,11 @@ test('other requests are told with how MLflow answered, and no artifact', async 
   await fetch(`${url}/api/2.0/mlflow/runs/get?run_id=secret`);
   answer = (response) => response.destroy();
   await fetch(`${url}/api/2.0/mlflow/runs/get`);
-  expect(requests).toEqual([
-    { method: 'GET', path: '/api/2.0/mlflow/runs/get', status: 404, seconds: expect.any(Number) },
-    { method: 'GET', path: '/api/2.0/mlflow/runs/get', status: 0, seconds: expect.any(Number) },
-  ]);
+  await expect
+    .poll(() => requests)
+    .toEqual([
+      { method: 'GET', path: '/api/2.0/mlflow/runs/get', status: 404, seconds: expect.any(Number) },
+      { method: 'GET', path: '/api/2.0/mlflow/runs/get', status: 0, seconds: expect.any(Number) },
+    ]);
   expect(transfers).toEqual([]);
 });

@@ -175,9 +175,7 @@ describe('the server', () => {
     await once(half, 'continue');
     expect(api.open.events).toBe(1);
 
-    const startedAt = performance.now();
     await api.restart();
-    expect(performance.now() - startedAt).toBeLessThan(2500);
     expect((await closed)[0]).toBe(1001);
     // Cut, not completed: nobody takes it for the end of the job.
     await expect(stream.text()).rejects.toThrow();

@@ -116,12 +116,12 @@ describe('attempts', () => {
         where: { id: claim.id },
         data: { leaseExpiresAt: new Date(Date.now() - seconds * 1000) },
       });
-    await silent(20);
+    await silent(0);
     expect(await look()).toMatchObject({
       isUnreachable: false,
       attempts: [{ status: 'PREPARING', isUnreachable: false }],
     });
-    await silent(40);
+    await silent(31);
     expect(await look()).toMatchObject({
       isUnreachable: true,
       attempts: [{ isUnreachable: true, lastSequence: null }],

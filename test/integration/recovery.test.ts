@@ -61,10 +61,10 @@ async function runAbandoned(): Promise<Claim> {
   await executor.submit(handle, {
     scriptName: `${id}.py`,
     script:
-      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n',
+      'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(600)\n',
     environmentFolder: join(toolchain, 'python'),
     variables: {},
-    timeoutSeconds: 60,
+    timeoutSeconds: 600,
     graceSeconds: 30,
     outputLimitBytes: 1024 * 1024,
   });
@@ -75,7 +75,7 @@ async function runAbandoned(): Promise<Claim> {
   return claim;
 }
 
-const LOST_AFTER_SECONDS = 60;
+const LOST_AFTER_SECONDS = 3600;
 
 /** As if nothing had been heard of the workers for so long since their leases expired. */
 const expire = (seconds = LOST_AFTER_SECONDS + 1) =>
@@ -148,7 +148,7 @@ describe('recovery', () => {
   it('leaves alone what may still be gone on with, what waits, and what has ended', async () => {
     const { jobId } = await runAbandoned();
     await moveElsewhere();
-    await expire(LOST_AFTER_SECONDS - 10);
+    await expire(LOST_AFTER_SECONDS - 600);
     const { id: queued } = await jobs.submit(SUBMISSION);
     const { id: ended } = await jobs.submit(SUBMISSION);
     await jobs.cancel(ended);

@@ -6,7 +6,6 @@ import { type Claim, claimJobs, endPauses } from '../../src/jobs/queue.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { endAttempt, type JobEnd, moveJob } from '../../src/jobs/transitions.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
-import { poll } from '../support/poll.ts';
 import { SUBMISSION } from '../support/submission.ts';
 import { workerNamed } from '../support/worker.ts';
 
@@ -56,15 +55,18 @@ describe('an attempt that ends with retries left', () => {
     if (first === undefined) throw new Error('there is no attempt');
     expect(await endAttempt(database, jobId, first, LOST)).toBe('retried');
     await expect(jobs.get(jobId)).resolves.toMatchObject({ status: 'QUEUED', error: null, completedAt: null });
-    const seconds = await endPauses(database);
-    expect(seconds).toBeGreaterThan(0.5);
-    expect(seconds).toBeLessThan(2.01);
+    const { notBefore } = await jobs.get(jobId);
+    const { endedAt } = await database.jobAttempt.findUniqueOrThrow({ where: { id: first.id } });
+    const pauseMs = (notBefore?.getTime() ?? 0) - (endedAt?.getTime() ?? 0);
+    expect(pauseMs).toBeGreaterThan(500);
+    expect(pauseMs).toBeLessThan(2010);
+    const anHour = new Date(Date.now() + 3_600_000);
+    await database.trainingJob.updateMany({ data: { notBefore: anHour } });
+    expect(await endPauses(database)).toBeGreaterThan(3000);
     expect(await claimJobs(database, WORKER, 1)).toEqual([]);
-    const claim = await poll(
-      async () => ((await endPauses(database)) === null ? claimJobs(database, WORKER, 1) : []),
-      (claims) => claims.length > 0,
-    );
-    expect(claim).toMatchObject([{ jobId, number: 2, isTakenOver: false }]);
+    await endPause();
+    expect(await endPauses(database)).toBeNull();
+    expect(await claimJobs(database, WORKER, 1)).toMatchObject([{ jobId, number: 2, isTakenOver: false }]);
   });
 
   it('keeps its own end and its own range of the events, which prove its output', async () => {

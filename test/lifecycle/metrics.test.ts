@@ -35,8 +35,8 @@ async function ended(id: string): Promise<string> {
   return (await platform.client.job(id)).status;
 }
 
-/** The numbers follow the event by which a client learns of an end. */
-const settled = (isWished: (now: Exposition) => boolean) => poll(metrics, isWished, 30_000);
+/** The numbers follow the event, or the answer, by which a client learns of an end. */
+const settled = (isWished: (now: Exposition) => boolean) => poll(metrics, isWished, LIMIT_MS);
 
 async function post(path: string, body: object): Promise<Response> {
   const headers = { 'content-type': 'application/json' };
@@ -67,6 +67,8 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
     await platform.client.cancel(queued);
     await platform.client.cancel(queued);
     await platform.client.cancel(cancelled);
+    // Its script is at the gate, and is not to be let through.
+    expect(await ended(cancelled)).toBe('CANCELLED');
     await gate.open();
     const failed = await submit('raise SystemExit(3)\n');
     const refused = post('/mlops/training/upload', {
@@ -82,7 +84,11 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
       'CANCELLED',
       'FAILED',
     ]);
-    const after = await settled((now) => now.value('mlops_worker_slots_used') === 0);
+    const after = await settled(
+      (now) =>
+        now.value('mlops_worker_slots_used') === 0 &&
+        now.since(before, JOBS)['mlops_training_jobs_total{status=failed}'] === 1,
+    );
     expect(after.since(before, JOBS)).toEqual({
       'mlops_training_jobs_total{status=completed}': 1,
       'mlops_training_jobs_total{status=cancelled}': 2,
@@ -117,7 +123,10 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
     const pickle = await fetch(`${platform.url}${artifacts}/model/model.pkl`);
     expect((await pickle.arrayBuffer()).byteLength).toBe(sizeBytes);
 
-    const after = await metrics();
+    const after = await settled((now) => {
+      const transfers = now.since(before, ['mlops_artifact_transfer_seconds_count']);
+      return transfers['mlops_artifact_transfer_seconds_count{direction=download,status=ok}'] === 1;
+    });
     const names = ['mlops_inference_requests_total', 'mlops_inference_latency_seconds_count'];
     expect(after.since(before, names)).toEqual({
       'mlops_inference_requests_total{model=counted,status=ok}': 2,
@@ -179,7 +188,15 @@ describe('a real platform', { timeout: LIMIT_MS }, () => {
     for (const path of [id, '0000000000000000', `${id}/nowhere`])
       await fetch(`${platform.url}/mlops/training/jobs/${path}`);
     await post('/graphql', { query: '{ nope }' });
-    const after = await metrics();
+    const LAST = [
+      'mlops_http_request_duration_seconds_count{method=GET,route=unknown,status=4xx}',
+      'mlops_graphql_operations_total{status=ok,type=subscription}',
+      'mlops_graphql_operations_total{status=error,type=invalid}',
+    ];
+    const after = await settled((now) => {
+      const seen = now.since(before, ['mlops_http_request_duration_seconds_count', 'mlops_graphql_operations_total']);
+      return LAST.every((series) => seen[series] === 1);
+    });
     const requests = after.since(before, ['mlops_http_request_duration_seconds_count']);
     const count = (method: string, route: string, status: string) =>
       requests[`mlops_http_request_duration_seconds_count{method=${method},route=${route},status=${status}}`];

@@ -6,7 +6,7 @@ import { AsgardClient } from '../../src/client/client.ts';
 import { inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { poll } from './poll.ts';
-import { type FoundProcess, processesOf } from './processes.ts';
+import { type FoundProcess, killIfThere, processesOf } from './processes.ts';
 
 export const MAIN = join(PROJECT_ROOT, 'src', 'main.ts');
 export const { toolchain: TOOLCHAIN } = parseConfig(inheritedEnvironment(), false);
@@ -104,7 +104,7 @@ export class DataFolder implements AsyncDisposable {
   }
 
   /** Runs a program with this folder's variables to its end; by default the platform. @throws when it does not end */
-  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN], limitMs = 30_000): Promise<Finished> {
+  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN], limitMs = 50_000): Promise<Finished> {
     const output = { stdout: '', stderr: '' };
     await using child = await ChildProcess.start({
       argv: [process.execPath, ...args],
@@ -126,13 +126,7 @@ export class DataFolder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { pid } of processesOf(this.parent)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has just ended by itself.
-      }
-    }
+    for (const { pid } of processesOf(this.parent)) killIfThere(pid);
     await poll(
       () => processesOf(this.parent),
       (left) => left.length === 0,

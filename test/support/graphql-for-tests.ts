@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { assertEnumType } from 'graphql';
 import { pino } from 'pino';
@@ -28,6 +27,7 @@ import { buildHttpServer, listen } from '../../src/http/server.ts';
 import { ServedModels } from '../../src/inference/served-models.ts';
 import { InferenceService } from '../../src/inference/service.ts';
 import { JobEventFeed } from '../../src/jobs/event-feed.ts';
+import { STATUS_CHANNEL } from '../../src/jobs/event-store.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { type ServableKey, servableVersions } from '../../src/models/servable-versions.ts';
@@ -40,6 +40,7 @@ import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
 import { BRIDGE_AWAY, FEATURES_AWAY, STORE_AWAY } from './features-for-tests.ts';
+import { poll } from './poll.ts';
 
 /** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
@@ -59,6 +60,8 @@ export interface GraphqlForTests extends AsyncDisposable {
   readonly bridge: Pick<FeastBridge, 'request'>;
   /** How many iterations of the event feed are open: of one job's events, and of all jobs' transitions. */
   readonly open: { events: number; changes: number };
+  /** Resolves once every iteration that is open now is told of all that happens from now on. */
+  listening(): Promise<void>;
   /** Closes the server and listens again on the same port. */
   restart(): Promise<void>;
 }
@@ -168,6 +171,8 @@ export async function startGraphql(
     uploads,
     bridge: noticed,
     open,
+    // LISTENs are answered in the order in which they were sent.
+    listening: async () => (await listener.subscribe(STATUS_CHANNEL, () => {}))(),
     restart: async () => {
       await server.app.close();
       server = await start(server.port);
@@ -239,11 +244,7 @@ function countOpen(feed: JobEventFeed): { events: number; changes: number } {
   return open;
 }
 
-/** Resolves once the condition holds. @throws when it does not within 5 s */
+/** Resolves once the condition holds. @throws when it does not in time */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 5 s');
-    await delay(10);
-  }
+  await poll(condition, (holds) => holds);
 }

@@ -143,12 +143,10 @@ export class Gate implements AsyncDisposable {
 
   /** Python that defines `wait(name="open")`, which returns once `open(name)` was called here, `tell(name)` and `is_told(name)`, also of what was opened here. */
   get python(): string {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('the gate is gone');
     return `
 import os, socket, sys, time
 def _say(line):
-    with socket.create_connection(("127.0.0.1", ${address.port}), timeout=100) as gate:
+    with socket.create_connection(("127.0.0.1", ${this.#port}), timeout=100) as gate:
         gate.sendall(line.encode() + b"\\n")
         return gate.recv(1)
 def wait(name="open"):
@@ -159,6 +157,27 @@ def is_told(name):
 def tell(name):
     _say("tell " + name)
 `;
+  }
+
+  /** A Python expression that takes until the gate is opened, and does not need `python` before it. */
+  get expression(): string {
+    const connect = `__import__("socket").create_connection(("127.0.0.1", ${this.#port}))`;
+    return `(lambda gate: (gate.sendall(b"wait open\\n"), gate.recv(1)))(${connect})`;
+  }
+
+  get #port(): number {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('the gate is gone');
+    return address.port;
+  }
+
+  /** Resolves once somebody waits at it. */
+  async asked(): Promise<void> {
+    await poll(
+      () => this.#waiting.size,
+      (count) => count > 0,
+      JOB_LIMIT_MS,
+    );
   }
 
   open(name = 'open'): Promise<void> {

@@ -39,6 +39,15 @@ function fromPs(folder: string): FoundProcess[] {
   });
 }
 
+/** Kills a process, unless it has ended with one that was killed before it. */
+export function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+}
+
 /** Whether nothing listens on a port of 127.0.0.1. */
 export function isPortFree(port: string | number): Promise<boolean> {
   return new Promise((resolve) => {

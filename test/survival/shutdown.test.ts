@@ -7,21 +7,23 @@ import { PROJECT_ROOT } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
-import { EndedJob } from '../support/jobs-for-tests.ts';
+import { EndedJob, Gate } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { isPortFree } from '../support/processes.ts';
 
 const LIMIT_SECONDS = 10;
 const REASON = 'the platform was shut down';
 
-/** Logs a metric with each line, for as long as the platform takes to end and to start again. */
-const PATIENT_SCRIPT = `
-import time, mlflow
+/** Logs a metric with each line, while the platform ends and starts again, and waits for that in the midst of them. */
+const patientScript = (gate: Gate) => `${gate.python}
+import mlflow
 with mlflow.start_run():
     for step in range(60):
+        if step == 30:
+            wait()
         mlflow.log_metric("step", step, step=step)
         print("step", step, flush=True)
-        time.sleep(0.2)
+        time.sleep(0.1)
 `;
 
 describe.sequential('a platform with much going on', { timeout: 120_000 }, () => {
@@ -101,12 +103,13 @@ describe.sequential('a platform with much going on', { timeout: 120_000 }, () =>
 
 test('a platform that is stopped once lets the scripts of running jobs go on, says so, and the next start goes on with them', async () => {
   await using folder = await DataFolder.make();
+  await using gate = await Gate.create();
   let job: string;
   let ports: string[];
   {
     await using platform = await folder.start();
     await platform.ready();
-    job = await submit(platform.client, PATIENT_SCRIPT);
+    job = await submit(platform.client, patientScript(gate));
     for await (const line of platform.client.jobLog(job)) if (line.text === 'step 2') break;
     ports = [platform.url, platform.mlflowUrl].map((address) => new URL(address).port);
     const { code, seconds } = await platform.end('SIGINT');
@@ -119,6 +122,7 @@ test('a platform that is stopped once lets the scripts of running jobs go on, sa
   }
   const [PORT, MLFLOW_PORT] = ports;
   await using next = await folder.start({ PORT, MLFLOW_PORT });
+  await gate.open();
   const events = await eventsOf(next.client, job);
   expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED', exitCode: 0 });
   const steps = events.flatMap((event) =>

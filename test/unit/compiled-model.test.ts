@@ -110,11 +110,12 @@ describe('a version that is compiled', () => {
     const asked = model.predict(ask({ ...row, plan: ['gold'] }), { onTurn });
     const left = new AbortController();
     const given = model.predict(ask({ ...row, plan: ['gold'] }), { signal: left.signal });
-    await delay(1);
-    expect(turns).toEqual([
-      ['onnx', true],
-      ['python', false],
-    ]);
+    await expect
+      .poll(() => turns)
+      .toEqual([
+        ['onnx', true],
+        ['python', false],
+      ]);
     left.abort(new Error('the caller has left'));
     await expect(given).rejects.toThrow('the caller has left');
     started.resolve();

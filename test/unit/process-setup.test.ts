@@ -2,10 +2,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { z } from 'zod';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { identityOfProcess } from '../../src/platform/process-identity.ts';
+import { poll } from '../support/poll.ts';
 
 // The set-up itself is run by the command that runs these tests; here are the parts that it is made of.
 const root = resolve(import.meta.dirname, '../..');
@@ -45,7 +45,7 @@ test('an interrupt that comes twice at once reaches the command once, and its en
     process.on('SIGINT', () => { count += 1; if (count === 1) setTimeout(() => { console.log('got ' + count); process.exit(5) }, 400) });
     console.log('up'); setInterval(() => {}, 1000)`;
   await using child = await runCommand('node', '-e', source);
-  await vi.waitFor(() => expect(child.tail).toBe('up\n'), { timeout: 20_000 });
+  await expect.poll(() => child.tail).toBe('up\n');
   // As a Ctrl-C under npm: the terminal signals the group, and npm passes the signal on.
   child.kill('SIGINT');
   child.kill('SIGINT');
@@ -107,16 +107,12 @@ test('an interrupted set-up ends its tool with all that it started, and does not
      await runTool([process.execPath, '-e', ${JSON.stringify(tool)}, ${JSON.stringify(mark)}]);
      console.log('the other way'); await runTool([process.execPath, '-e', 'setInterval(() => {}, 1000)'])`,
   );
-  const pid = await vi.waitFor(
-    async () =>
-      z.coerce
-        .number()
-        .positive()
-        .parse(await readFile(mark, 'utf8')),
-    20_000,
+  const pid = await poll(
+    async () => Number(await readFile(mark, 'utf8').catch(() => '')),
+    (found) => found > 0,
   );
   process.kill(child.pid, 'SIGTERM');
   expect(await child.exited).toEqual({ code: 143, signal: null });
   expect(child.tail).toBe('');
-  await vi.waitFor(() => expect(identityOfProcess(pid)).toBeNull(), 5_000);
+  await expect.poll(() => identityOfProcess(pid)).toBeNull();
 });

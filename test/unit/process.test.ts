@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { ChildProcess, freePort } from '../../src/platform/process.ts';
 import { commandLineOfProcess, identityOfProcess } from '../../src/platform/process-identity.ts';
 
@@ -77,11 +77,11 @@ const STUBBORN = `
 
 test('what ignores TERM is killed after the grace, with its grandchildren', async () => {
   await using child = await script(STUBBORN);
-  await vi.waitFor(() => expect(child.tail.match(/child \d+\n/g)).toHaveLength(2), { timeout: 20_000 });
+  await expect.poll(() => child.tail.match(/child \d+\n/g)).toHaveLength(2);
   const pids = [...child.tail.matchAll(/child (\d+)/g)].map((match) => Number(match[1]));
   expect(pids).toHaveLength(2);
   expect((await child.terminate({ graceMs: 200 })).signal).toBe('SIGKILL');
-  await vi.waitFor(() => expect(pids.map(identityOfProcess)).toEqual([null, null]), { timeout: 5_000 });
+  await expect.poll(() => pids.map(identityOfProcess)).toEqual([null, null]);
 });
 
 test('a grandchild that outlives its parent is ended by disposing', async () => {
@@ -96,16 +96,14 @@ test('a grandchild that outlives its parent is ended by disposing', async () => 
     pid = Number(child.tail);
     expect(identityOfProcess(pid)).not.toBeNull();
   }
-  await vi.waitFor(() => expect(identityOfProcess(pid)).toBeNull(), { timeout: 5_000 });
+  await expect.poll(() => identityOfProcess(pid)).toBeNull();
 });
 
 test('a process that ends on TERM is not waited for longer than it takes', async () => {
   await using child = await script(`console.log('up'); setInterval(() => {}, 1000)`);
-  await vi.waitFor(() => expect(child.tail).toBe('up\n'), { timeout: 20_000 });
-  const started = performance.now();
-  expect(await child.terminate({ graceMs: 10_000 })).toEqual({ code: null, signal: 'SIGTERM' });
-  expect(performance.now() - started).toBeLessThan(2_000);
-  expect(await child.terminate({ graceMs: 10_000 })).toEqual({ code: null, signal: 'SIGTERM' });
+  await expect.poll(() => child.tail).toBe('up\n');
+  expect(await child.terminate({ graceMs: 600_000 })).toEqual({ code: null, signal: 'SIGTERM' });
+  expect(await child.terminate({ graceMs: 600_000 })).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
 test('a process is told from others by its identity, which is gone with it', async () => {
