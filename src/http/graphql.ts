@@ -10,6 +10,7 @@ import { departureOf } from '../platform/departure.ts';
 import { AsgardError } from '../platform/errors.ts';
 import { parseExactJson } from '../platform/exact-json.ts';
 import type { Logger } from '../platform/logger.ts';
+import { othersTurn } from '../platform/turn.ts';
 import { refuseDubiousJson } from '../rest/strict-json.ts';
 import { replyRefused } from './error-replies.ts';
 import { graphqlLimits } from './graphql-limits.ts';
@@ -151,12 +152,13 @@ function fetchRequest({ fetchAPI }: GraphqlServer, { method, url, headers, body 
     headers: pairs,
     ...(typeof body === 'string' ? { body } : {}),
   });
-  return typeof body === 'string' ? Object.defineProperty(made, 'json', { value: async () => parseBody(body) }) : made;
+  return typeof body === 'string' ? Object.defineProperty(made, 'json', { value: () => parseBody(body) }) : made;
 }
 
 /** @throws SyntaxError, and GraphQLError INVALID_INPUT for a key that is given twice */
-function parseBody(body: string): unknown {
+async function parseBody(body: string): Promise<unknown> {
   const value = parseExactJson(body);
+  await othersTurn(body.length);
   try {
     refuseDubiousJson(body, value);
   } catch (error) {
@@ -166,6 +168,7 @@ function parseBody(body: string): unknown {
     const extensions = { ...refusalExtensions(400), http: { status: 400 } };
     throw new GraphQLError(`${place} ${error.message}`, { extensions });
   }
+  await othersTurn(body.length);
   return value;
 }
 

@@ -3,6 +3,7 @@ import { onlineRequest } from '../features/online-request.ts';
 import { bounded } from '../platform/bounded.ts';
 import { invalidInput } from '../platform/errors.ts';
 import { storableText } from '../platform/text.ts';
+import { wholeList } from '../platform/whole-list.ts';
 
 /** The most rows of one request. */
 const MAX_ROWS = 100_000;
@@ -26,7 +27,7 @@ export const predictionRequest = z.object({
     .optional(),
   inputs: bounded(
     z
-      .record(z.string(), z.array(z.unknown()).max(MAX_ROWS))
+      .record(z.string(), wholeList(MAX_ROWS))
       .superRefine((inputs, context) => {
         const [first, ...others] = Object.entries(inputs);
         if (first === undefined) return;

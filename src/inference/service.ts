@@ -17,10 +17,12 @@ import { type ModelChecks, referenceKey, VersionLookup } from './version-lookup.
 import type { VersionOrigin, VersionOrigins } from './version-origin.ts';
 import { VersionSwitch } from './version-switch.ts';
 
+type Inputs = NonNullable<PredictionRequest['inputs']>;
+
 /** A request whose columns depend on the version that answers, such as those that are given by their order. */
 export interface LateRequest extends Pick<PredictionRequest, 'modelName' | 'modelVersion' | 'returnProbabilities'> {
   /** Called once, when the version is known. What it throws is the prediction's failure. */
-  readonly inputsFor: (description: VersionDescription) => NonNullable<PredictionRequest['inputs']>;
+  readonly inputsFor: (description: VersionDescription) => Inputs | Promise<Inputs>;
 }
 
 /** `predictions: value[n]` in the order of the rows, `probabilities: number[n][classes]` when they were asked for. */
@@ -210,7 +212,7 @@ export class InferenceService {
   }
 
   async #bound({ inputsFor, ...request }: LateRequest, version: ModelVersion): Promise<PredictionRequest> {
-    const bound = { ...request, inputs: inputsFor(await this.#describe(version)) };
+    const bound = { ...request, inputs: await inputsFor(await this.#describe(version)) };
     checkRows(bound);
     return bound;
   }

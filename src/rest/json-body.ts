@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { AsgardError } from '../platform/errors.ts';
 import { parseExactJson } from '../platform/exact-json.ts';
+import { othersTurn } from '../platform/turn.ts';
 import { refuseDubiousJson } from './strict-json.ts';
 
 /**
@@ -31,14 +32,16 @@ export function readJsonBodies(app: FastifyInstance, maxBodyBytes = DEFAULT_BODY
  * What the bytes of a body say; undefined of an empty one.
  * @throws AsgardError INVALID_INPUT of what is not JSON, or JSON that nobody can mean
  */
-export function parseJsonBody(body: Uint8Array): unknown {
+export async function parseJsonBody(body: Uint8Array): Promise<unknown> {
   return parseStrictJson(decodeUtf8(body));
 }
 
 /** `parseJsonBody` of a text. */
-export function parseStrictJson(text: string): unknown {
+export async function parseStrictJson(text: string): Promise<unknown> {
   const value = parseJson(text);
+  await othersTurn(text.length);
   refuseDubiousJson(text, value);
+  await othersTurn(text.length);
   return value;
 }
 

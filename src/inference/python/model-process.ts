@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Interface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import { PROJECT_ROOT } from '../../config.ts';
 import type { RunHandle, RunSpec } from '../../executors/executor.ts';
 import type { LocalExecutor } from '../../executors/local.ts';
@@ -10,6 +11,7 @@ import { boundedLines } from '../../platform/bounded-lines.ts';
 import { AsgardError } from '../../platform/errors.ts';
 import { parseExactJson } from '../../platform/exact-json.ts';
 import { batchAnswer, type ProcessAnswer, type Ready, readiness, type WorkerRequest } from '../protocol.ts';
+import { batchText } from './batch-text.ts';
 import { Channel } from './channel.ts';
 import { lastWords } from './last-words.ts';
 
@@ -153,7 +155,7 @@ export class ModelProcess implements AsyncDisposable {
     }
     return new Promise((resolve, reject) => {
       this.#asked = { count: batch.length, resolve, reject };
-      this.#socket.write(`${JSON.stringify(batch)}\n`);
+      void this.#write(batch);
     });
   }
 
@@ -166,6 +168,18 @@ export class ModelProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
     await this.ended;
+  }
+
+  /** The process answers when it has read the whole line, so that no other batch comes before its end. */
+  async #write(batch: readonly WorkerRequest[]): Promise<void> {
+    let isFirst = true;
+    for (const piece of batchText(batch)) {
+      if (!isFirst) await setImmediate();
+      if (this.#socket.destroyed) return;
+      this.#socket.write(piece);
+      isFirst = false;
+    }
+    this.#socket.write('\n');
   }
 
   #settle(line: string): void {

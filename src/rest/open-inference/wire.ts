@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bounded } from '../../platform/bounded.ts';
+import { wholeList } from '../../platform/whole-list.ts';
 import { components } from '../wire-answers.ts';
 import { DATATYPES } from './datatypes.ts';
 
@@ -20,8 +21,7 @@ const requestInput = z.object({
   name: tensorName.describe('A column of the model.'),
   datatype,
   shape: shape.describe('The first dimension is the rows.'),
-  data: z
-    .array(z.unknown())
+  data: wholeList()
     .nullish()
     .describe('The elements in the order of rows, flat or nested as the shape says. In binary form it is left out.'),
   parameters: z

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify';
 import type { VersionDescription } from '../../inference/version-description.ts';
+import { othersTurn } from '../../platform/turn.ts';
 import { describePredictions, PREDICTION_HEADERS } from '../prediction-reply.ts';
 import { readScoringBodies, SCORING_TYPES } from '../scoring/body.ts';
 import { toModelColumns, underField } from '../scoring/columns.ts';
@@ -50,8 +51,11 @@ export function invocationRoutes(
         modelName: name,
         modelVersion: version,
         returnProbabilities: false,
-        inputsFor: (found: VersionDescription) =>
-          toModelColumns(body instanceof CsvBody ? readCsv(body.text, found) : readTable(body), found),
+        inputsFor: async (found: VersionDescription) => {
+          const table = body instanceof CsvBody ? readCsv(body.text, found) : readTable(body);
+          await othersTurn(table.columns.length * (table.columns[0]?.length ?? 0));
+          return toModelColumns(table, found);
+        },
       };
       const { prediction } = await inference
         .predictLate(asked, callerOf(reply))

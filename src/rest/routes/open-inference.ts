@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify';
 import type { VersionDescription } from '../../inference/version-description.ts';
 import { AsgardError } from '../../platform/errors.ts';
+import { othersTurn } from '../../platform/turn.ts';
 import { sendFailure } from '../errors.ts';
 import { presentDescription, presentInference } from '../open-inference/answer.ts';
 import { appendTensors, BINARY_TYPE, readInferenceBodies } from '../open-inference/body.ts';
@@ -72,6 +73,7 @@ export function openInferenceRoutes(
     const infer = async ({ name, version }: Target, body: InferRequest, bytes: Buffer | null, reply: FastifyReply) => {
       const wanted = body.outputs?.map((output) => output.name) ?? null;
       const tensors = readTensors(body.inputs, bytes);
+      await othersTurn(tensors.reduce((sum, { elements }) => sum + elements.length, 0));
       const asked = {
         modelName: name,
         modelVersion: version,

@@ -54,7 +54,9 @@ function readRows(rows: readonly unknown[], field: Field): Table {
   const records = rows.filter(isObject);
   if (records.length > 0) {
     if (records.length !== rows.length) throw invalidInput([field], 'has rows of different kinds');
-    const names = [...new Set(records.flatMap((row) => Object.keys(row)))];
+    const known = new Set<string>();
+    for (const row of records) for (const name of Object.keys(row)) known.add(name);
+    const names = [...known];
     checkSize(rows.length, names.length, field);
     const columns = names.map((name) => records.map((row) => (Object.hasOwn(row, name) ? row[name] : null)));
     return named(names, columns, field);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wholeList } from '../../platform/whole-list.ts';
 import { components } from '../wire-answers.ts';
 import { parse } from '../zod-routes.ts';
 
@@ -25,12 +26,12 @@ const jsonRequest = z
     dataframe_split: z
       .strictObject({
         columns: z.array(z.union([z.string(), z.number()])).nullish(),
-        index: z.array(z.unknown()).nullish(),
-        data: z.array(z.unknown()).describe('A list for each row.'),
+        index: wholeList().nullish(),
+        data: wholeList().describe('A list for each row.'),
       })
       .optional()
       .describe('A DataFrame as pandas writes one with `orient="split"`.'),
-    dataframe_records: z.array(z.unknown()).optional().describe('An object for each row.'),
+    dataframe_records: wholeList().optional().describe('An object for each row.'),
     instances: z.unknown().optional().describe('An object or a list for each row.'),
     inputs: z.unknown().optional().describe('An object with a list for each column, or a list of rows.'),
     params: z
