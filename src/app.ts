@@ -1,4 +1,4 @@
-import { access, realpath, rm } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { Access } from './auth/access.ts';
@@ -7,10 +7,7 @@ import { createDatabase } from './database/client.ts';
 import { Listener } from './database/listen.ts';
 import { migrate } from './database/migrate.ts';
 import { findIsolation, isolationTrouble } from './executors/isolation.ts';
-import { LocalExecutor } from './executors/local.ts';
 import { ExperimentService } from './experiments/service.ts';
-import { ScriptRoles } from './feast/script-role.ts';
-import { warehouseFolder } from './feast/settings.ts';
 import { buildFeatureStore } from './feature-store.ts';
 import { featureServicesOn } from './features/services.ts';
 import { TableService } from './features/tables.ts';
@@ -20,6 +17,7 @@ import { buildHttpServer, listen, localUrl } from './http/server.ts';
 import { EntityFeatures } from './inference/entity-features.ts';
 import { InferenceService } from './inference/service.ts';
 import { VersionOrigins } from './inference/version-origin.ts';
+import { buildJobWork } from './job-parts.ts';
 import { JobCallNotes } from './jobs/call-notes.ts';
 import { JobEventFeed } from './jobs/event-feed.ts';
 import { FeatureReads } from './jobs/feature-reads.ts';
@@ -34,7 +32,6 @@ import { ModelService } from './models/service.ts';
 import { buildOnlineFeatures } from './online-features.ts';
 import { AsgardError, messageOf } from './platform/errors.ts';
 import { makeFolder } from './platform/folder.ts';
-import { folderId } from './platform/folder-id.ts';
 import { FolderLock } from './platform/lock-file.ts';
 import type { Logger } from './platform/logger.ts';
 import { choosePorts, keepPorts } from './ports.ts';
@@ -50,7 +47,7 @@ import { PlatformStatusService } from './status/platform-status.ts';
 import { Readiness } from './status/readiness.ts';
 import { Deployer } from './worker/deployer.ts';
 import { announceViews } from './worker/first-view.ts';
-import { JobWork } from './worker/job-work.ts';
+import type { JobWork } from './worker/job-work.ts';
 
 /** Parts that end at the same time. The deadlines of all steps together, with those of the servers, stay within 10 s. */
 const CLIENTS = 'clients';
@@ -126,9 +123,10 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     uploadLimitBytes: config.uploadLimitBytes,
   });
   const online = buildOnlineFeatures({ features, database, listener, config, logger, shutdown, group: FACES });
+  let begun: JobWork | undefined; // what works on jobs begins after the ports listen
   const metrics: PlatformMetrics = new PlatformMetrics({
     workerSlots: config.workerSlots,
-    runningHere: () => work.jobsInHand,
+    runningHere: () => begun?.jobsInHand ?? 0,
     jobCounts: () => jobs.counts(),
     servedModels: () => served.list(),
     subscribers: () => events.subscribers,
@@ -179,9 +177,6 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const mlflowPort = await listen(mlflowServer, host, ports.mlflowPort, 'MLFLOW_PORT');
   const mlflowUrl = localUrl(host, mlflowPort);
 
-  const launchersFolder = join(home, 'launchers');
-  // What launchers of a killed Asgard left there.
-  await rm(launchersFolder, { recursive: true, force: true });
   const {
     served,
     gate: servable,
@@ -269,48 +264,24 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const url = localUrl(host, port);
   await keepPorts(home, { port, mlflowPort });
 
-  const jobsFolder = join(home, 'jobs');
-  const warehouse = warehouseFolder(features.settings);
-  const executor = new LocalExecutor({ folder: jobsFolder, placeId: await folderId(home), python });
-  const settings = {
+  const work = await buildJobWork({
+    config: { ...config, home },
+    isolation: isolation.level,
+    database,
     databaseUrl,
+    listener,
     mlflowUrl: upstream,
     // That port rather than the API's: the links that MLflow's client prints lead to its UI.
     gatewayUrl: config.gatewayUrl ?? mlflowUrl,
-    jobsFolder,
-    isolation: isolation.level,
-    hiddenFolder: home,
-    // Where a user puts files that jobs shall read, and the files of tables.
-    readableFolders: [join(home, 'data'), ...(warehouse === undefined ? [] : [warehouse])],
-    launchersFolder,
-    launchers: config.launchers,
-    environmentsFolder: config.environments,
-    environmentsLimitBytes: config.environmentsLimitBytes,
-    toolchain,
-    processLimit: config.processLimit,
-    outputLimitBytes: config.outputLimitBytes,
-    modelFiles: { folder: filesFolder, limitBytes: config.serving.filesLimitBytes },
-    modelCheckSeconds: config.modelCheckSeconds,
-    features: features.settings,
-    s3: config.s3,
-    logLevel: config.logLevel,
-    logPretty: config.logPretty,
-  };
-  const { workerSlots: slots, lostAfterSeconds } = config;
-  const work = new JobWork({
-    database,
-    listener,
     environments,
-    executor,
+    features,
+    filesFolder,
     readiness,
-    roles: new ScriptRoles(features.database, features.settings.databaseUrl),
-    settings,
-    slots,
-    lostAfterSeconds,
     logger,
     observer: metrics.jobs,
+    shutdown,
   });
-  shutdown.own('jobs', 4500, work);
+  begun = work;
   beginServing((task) => work.startWarm(task));
   shutdown.own(
     'deployer',
