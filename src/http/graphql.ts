@@ -21,17 +21,29 @@ import { maskFault, presentErrors, type Transport } from './present-errors.ts';
 import { isUpgrade } from './upgrade.ts';
 import type { WebSockets } from './websocket.ts';
 
-const EXAMPLE = `# Hand in a script and follow it.
-query Jobs {
-  trainingJobs(first: 10) {
-    edges {
-      node { id scriptName status }
-    }
+/** What GraphiQL shows who opens it for the first time. */
+export const EXAMPLE = `# Hand in a script, follow what happens, look at what there is.
+# Each runs by itself: with the cursor in it press Ctrl-Enter. Ctrl-Space shows what may stand where the cursor is.
+
+mutation Submit {
+  submitTrainingJob(
+    input: { scriptName: "hello.py", script: "print('hello')", experimentName: "first_steps", modelName: "hello" }
+  ) {
+    ... on TrainingJob { id status }
+    ... on Error { message }
   }
 }
 
 subscription Follow {
   jobStatusChanges { jobId status at reason }
+}
+
+query Jobs {
+  trainingJobs(first: 10) {
+    edges {
+      node { id scriptName status error logText }
+    }
+  }
 }
 `;
 

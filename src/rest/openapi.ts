@@ -8,7 +8,7 @@ const SCHEMAS = '#/components/schemas/';
 
 const DESCRIPTION = `A Python training script goes in, a tracked, registered and served model comes out.
 
-Unknown fields are ignored, and \`null\` counts as absent. Errors have FastAPI's shape, \`{"detail": …}\`, with the id of
+Unknown fields are ignored unless they look like a misspelt one, and \`null\` counts as absent. Errors have FastAPI's shape, \`{"detail": …}\`, with the id of
 the request. Times are UTC. Subscriptions, exact times and everything else are in the GraphQL API, at \`/graphql\`.`;
 
 const TAGS = [

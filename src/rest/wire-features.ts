@@ -4,7 +4,8 @@ import { type FeatureViewInput, featureViewFields, withTtl } from '../features/f
 import type { NamedPageQuery } from '../features/named-page.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
-import { looseInteger, looseTruth, orDefault, withoutNulls } from './wire.ts';
+import { knownFields } from './known-fields.ts';
+import { looseInteger, looseTruth, orDefault } from './wire.ts';
 import { components } from './wire-answers.ts';
 
 /** What `/feast` takes, by the wire's names, as `wire.ts` says. */
@@ -15,64 +16,54 @@ const fields = featureViewFields.shape;
 const feature = fields.features.out.element.shape;
 const source = fields.source.shape;
 
-const featureRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      name: feature.name.describe('A column of the table.'),
-      dtype: feature.dtype.describe('Of a narrower type than the column only where the column’s values fit.'),
-      description: orDefault(feature.description),
-      tags: orDefault(feature.tags),
-    }),
-  )
-  .describe('A column that is a feature.');
+const featureRequest = knownFields(
+  z.object({
+    name: feature.name.describe('A column of the table.'),
+    dtype: feature.dtype.describe('Of a narrower type than the column only where the column’s values fit.'),
+    description: orDefault(feature.description),
+    tags: orDefault(feature.tags),
+  }),
+).describe('A column that is a feature.');
 
-const sourceRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      table_name: source.tableName.describe('An Iceberg table.'),
-      catalog: orDefault(source.catalog),
-      schema: orDefault(source.schema),
-      timestamp_field: source.timestampField.describe(
-        'The column with the time of each row; may be left out when only one can be it.',
-      ),
-      created_timestamp_column: source.createdTimestampColumn.describe(
-        'The column that decides between rows of one time: the later counts.',
-      ),
-    }),
-  )
-  .describe('The table that a view reads.');
+const sourceRequest = knownFields(
+  z.object({
+    table_name: source.tableName.describe('An Iceberg table.'),
+    catalog: orDefault(source.catalog),
+    schema: orDefault(source.schema),
+    timestamp_field: source.timestampField.describe(
+      'The column with the time of each row; may be left out when only one can be it.',
+    ),
+    created_timestamp_column: source.createdTimestampColumn.describe(
+      'The column that decides between rows of one time: the later counts.',
+    ),
+  }),
+).describe('The table that a view reads.');
 
 const isDryRun = z.boolean().default(false);
 
 /** A feature view as it shall be, and whether it shall only be said what that would do. */
-export const featureViewRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      name: fields.name,
-      entities: fields.entities.describe('The columns that tell whose features a row has: int, long or string.'),
-      features: bounded(z.array(featureRequest).min(1).max(500), 500),
-      source: sourceRequest,
-      ttl_days: z
-        .preprocess(looseInteger, fields.ttlDays.unwrap().nullish())
-        .describe('How many days old a row may be to count; of any age when neither this nor `ttl_seconds` is given.'),
-      ttl_seconds: z
-        .preprocess(looseInteger, fields.ttlSeconds.unwrap().nullish())
-        .describe('The same in seconds: one of the two.'),
-      online: looseTruth(fields.online).describe(
-        'Whether its newest values shall be kept where they are read at once.',
-      ),
-      description: orDefault(fields.description),
-      owner: orDefault(fields.owner).describe('Who answers for it.'),
-      tags: orDefault(fields.tags),
-      dry_run: looseTruth(isDryRun).describe(
-        'Only say what would become of it: nothing is written. `dryRun` says the same.',
-      ),
-      dryRun: looseTruth(isDryRun),
-    }),
-  )
+export const featureViewRequest = knownFields(
+  z.object({
+    name: fields.name,
+    entities: fields.entities.describe('The columns that tell whose features a row has: int, long or string.'),
+    features: bounded(z.array(featureRequest).min(1).max(500), 500),
+    source: sourceRequest,
+    ttl_days: z
+      .preprocess(looseInteger, fields.ttlDays.unwrap().nullish())
+      .describe('How many days old a row may be to count; of any age when neither this nor `ttl_seconds` is given.'),
+    ttl_seconds: z
+      .preprocess(looseInteger, fields.ttlSeconds.unwrap().nullish())
+      .describe('The same in seconds: one of the two.'),
+    online: looseTruth(fields.online).describe('Whether its newest values shall be kept where they are read at once.'),
+    description: orDefault(fields.description),
+    owner: orDefault(fields.owner).describe('Who answers for it.'),
+    tags: orDefault(fields.tags),
+    dry_run: looseTruth(isDryRun).describe(
+      'Only say what would become of it: nothing is written. `dryRun` says the same.',
+    ),
+    dryRun: looseTruth(isDryRun),
+  }),
+)
   .transform(({ source: wire, ttl_days, ttl_seconds, dry_run, dryRun, ...rest }, context) => {
     const { table_name, timestamp_field, created_timestamp_column, ...place } = wire;
     const table = { ...place, tableName: table_name };
@@ -102,17 +93,15 @@ export const featureViewRequest = z
 const service = featureServiceInput.shape;
 
 /** A feature service as it shall be. */
-export const featureServiceRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      name: service.name,
-      features: service.features.describe('`view:feature`, or `view` for all features that it has now.'),
-      description: orDefault(service.description),
-      owner: orDefault(service.owner).describe('Who answers for it.'),
-      tags: orDefault(service.tags),
-    }),
-  )
+export const featureServiceRequest = knownFields(
+  z.object({
+    name: service.name,
+    features: service.features.describe('`view:feature`, or `view` for all features that it has now.'),
+    description: orDefault(service.description),
+    owner: orDefault(service.owner).describe('Who answers for it.'),
+    tags: orDefault(service.tags),
+  }),
+)
   .transform((wire): FeatureServiceInput => wire)
   .meta({
     description: 'A feature service: a named choice of features of several views.',

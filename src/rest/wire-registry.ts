@@ -5,8 +5,9 @@ import { tags, tagValue } from '../models/naming.ts';
 import { aliasMove, changeableTag, type RegistryChange, registryChange } from '../models/registry-changes.ts';
 import { bounded } from '../platform/bounded.ts';
 import { storableText } from '../platform/text.ts';
+import { knownFields } from './known-fields.ts';
 import { CURSOR } from './list-cursor.ts';
-import { looseInteger, looseTruth, withoutNulls } from './wire.ts';
+import { looseInteger, looseTruth } from './wire.ts';
 import { components } from './wire-answers.ts';
 
 /** What `/mlops/models` takes, by the wire's names, as `wire.ts` says. */
@@ -51,39 +52,35 @@ export const newAliasPath = modelPath.extend({
 });
 
 /** Which version an alias shall name. */
-export const aliasRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      version: z
-        .preprocess((value) => (typeof value === 'number' ? String(value) : value), aliasMove.shape.version)
-        .describe('The number of the version.')
-        .meta({
-          wire: {
-            anyOf: [
-              { type: 'string', pattern: VERSION },
-              { type: 'integer', minimum: 1, maximum: 999_999_999 },
-            ],
-          },
-        }),
-      force: looseTruth(aliasMove.shape.force).describe('Also a version that is refused: it is served elsewhere.'),
-    }),
-  )
+export const aliasRequest = knownFields(
+  z.object({
+    version: z
+      .preprocess((value) => (typeof value === 'number' ? String(value) : value), aliasMove.shape.version)
+      .describe('The number of the version.')
+      .meta({
+        wire: {
+          anyOf: [
+            { type: 'string', pattern: VERSION },
+            { type: 'integer', minimum: 1, maximum: 999_999_999 },
+          ],
+        },
+      }),
+    force: looseTruth(aliasMove.shape.force).describe('Also a version that is refused: it is served elsewhere.'),
+  }),
+)
   .meta({ description: 'The version that an alias shall name.', examples: [{ version: '3' }] })
   .register(components, { id: 'ModelAliasRequest' });
 
 /** What shall change of a model or a version: a JSON merge patch of two members. */
-export const changeRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      description: registryChange.shape.description.unwrap().nullish().describe('What people shall read of it.'),
-      tags: bounded(
-        z.record(changeableTag, tagValue.nullable()).meta({ maxProperties: MAX_TAGS }).nullish(),
-        MAX_TAGS,
-      ).describe('Tags to set; `null` removes one. Those that are not named stay.'),
-    }),
-  )
+export const changeRequest = knownFields(
+  z.object({
+    description: registryChange.shape.description.unwrap().nullish().describe('What people shall read of it.'),
+    tags: bounded(
+      z.record(changeableTag, tagValue.nullable()).meta({ maxProperties: MAX_TAGS }).nullish(),
+      MAX_TAGS,
+    ).describe('Tags to set; `null` removes one. Those that are not named stay.'),
+  }),
+)
   .transform(({ description, tags }): RegistryChange => {
     const entries = Object.entries(tags ?? {});
     return {

@@ -3,7 +3,8 @@ import { SERVING_ALIAS } from '../jobs/deployments.ts';
 import { featurePins } from '../jobs/feature-pins.ts';
 import { type JobSubmission, jobSubmission } from '../jobs/submission.ts';
 import { aliasName } from '../models/alias.ts';
-import { looseInteger, orDefault, withoutNulls } from './wire.ts';
+import { knownFields } from './known-fields.ts';
+import { looseInteger, orDefault } from './wire.ts';
 import { components } from './wire-answers.ts';
 
 /** What is uploaded, as `wire.ts` says. */
@@ -42,24 +43,18 @@ const scriptContent = z
 const pins = featurePins.shape;
 
 /** `features` of an upload. */
-const featurePinsOnWire = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      as_of: pins.asOf
-        .unwrap()
-        .nullish()
-        .describe('Tables are read as they were at this time; without it as they are.'),
-      snapshots: pins.snapshots
-        .unwrap()
-        .nullish()
-        .describe('Snapshot ids, as text, of tables that are read at those.')
-        .meta({
-          examples: [{ 'iceberg.gold.customer_metrics': '8744736658442914487' }],
-        }),
-    }),
-  )
-  .transform(({ as_of: asOf, snapshots }) => ({ ...(asOf && { asOf }), ...(snapshots && { snapshots }) }));
+const featurePinsOnWire = knownFields(
+  z.object({
+    as_of: pins.asOf.unwrap().nullish().describe('Tables are read as they were at this time; without it as they are.'),
+    snapshots: pins.snapshots
+      .unwrap()
+      .nullish()
+      .describe('Snapshot ids, as text, of tables that are read at those.')
+      .meta({
+        examples: [{ 'iceberg.gold.customer_metrics': '8744736658442914487' }],
+      }),
+  }),
+).transform(({ as_of: asOf, snapshots }) => ({ ...(asOf && { asOf }), ...(snapshots && { snapshots }) }));
 
 /** The fields of an upload. `timeout` may be a numeric string; for `script_content` see `decodeScript`. */
 const uploadFields = z.object({
@@ -128,6 +123,8 @@ function submissionOf(wire: z.output<typeof uploadFields>): JobSubmission {
   };
 }
 
+const MEANT = { env: 'environment_vars', env_vars: 'environment_vars' };
+
 const EXAMPLE = {
   script_name: 'churn_model_training.py',
   script_content: 'aW1wb3J0IG1sZmxvdwpwcmludCgiaGVsbG8iKQo=',
@@ -140,22 +137,20 @@ const EXAMPLE = {
 };
 
 /** The body of an upload → a submission. */
-export const uploadRequest = z
-  .preprocess(withoutNulls, uploadFields)
+export const uploadRequest = knownFields(uploadFields, MEANT)
   .transform(submissionOf)
   .meta({ description: 'A training script and how to run it.', examples: [EXAMPLE] })
   .register(components, { id: 'TrainingScriptUpload' });
 
 /** The body of a deployment → a submission, and the alias that shall name what it registers. */
-export const deployRequest = z
-  .preprocess(
-    withoutNulls,
-    uploadFields.extend({
-      alias: orDefault(aliasName.default(SERVING_ALIAS)).describe(
-        'The alias that names the version afterwards: letters, digits, `_` and `-`; neither `latest` nor a number nor `v1`.',
-      ),
-    }),
-  )
+export const deployRequest = knownFields(
+  uploadFields.extend({
+    alias: orDefault(aliasName.default(SERVING_ALIAS)).describe(
+      'The alias that names the version afterwards: letters, digits, `_` and `-`; neither `latest` nor a number nor `v1`.',
+    ),
+  }),
+  MEANT,
+)
   .transform((wire) => ({ submission: submissionOf(wire), alias: wire.alias }))
   .meta({
     description: 'A training script, how to run it, and what shall name its model.',

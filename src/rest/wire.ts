@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { type PredictionRequest, predictionRequest, VERSION_REFERENCE } from '../inference/prediction-request.ts';
 import { type RegistryRequest, registryRequest } from '../models/registry-request.ts';
+import { knownFields } from './known-fields.ts';
 import { components } from './wire-answers.ts';
 
 /*
  * What the API takes, by the wire's names, made of the domain's own schemas: these parse, and the OpenAPI document is made
- * from them. Unknown fields are ignored, and `null` counts as absent.
+ * from them. Unknown fields that are no misspelt ones are ignored, and `null` counts as absent.
  */
 
 /** The wire's names of the domain's fields, by their paths, for errors that the domain finds. */
@@ -40,43 +41,42 @@ const WORDS: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
 const asked = predictionRequest.shape;
 
 /** An inference request's body. Whether the columns fit the model is the model's to say. */
-export const inferenceRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      model_name: asked.modelName.describe(
-        'A registered model, or `<name>@<alias>` for the version that an alias of it names.',
-      ),
-      model_version: z
-        .preprocess((value) => (typeof value === 'number' ? String(value) : value), asked.modelVersion)
-        .describe('The number of a version, an alias, or `latest`: the newest version that works.')
-        .meta({
-          wire: {
-            anyOf: [
-              { type: 'string', pattern: VERSION_REFERENCE.source },
-              { type: 'integer', minimum: 1, maximum: 9_999_999_999 },
-              { type: 'null' },
-            ],
-          },
-          default: 'latest',
-        }),
-      inputs: asked.inputs.describe(
-        'For each column of the model its values, one a row: up to 100,000, equally many. With `entities` only those that are no features of theirs, or are to go before them.',
-      ),
-      entities: asked.entities.describe(
-        'Whom to predict, in place of columns: the values of each join key, one a row, at most 1,000 (`{"customer_id": [1, 2]}`). The features that the version was trained on are read from the online store.',
-      ),
-      max_feature_age_seconds: asked.maxFeatureAgeSeconds.describe(
-        'How old features of `entities` may be. With an older one the request is refused. Absent: what their views’ ttl allows.',
-      ),
-      return_probabilities: looseTruth(asked.returnProbabilities).describe(
-        'Whether to give the probability of each class too.',
-      ),
-      include_metadata: looseTruth(z.boolean().default(false)).describe(
-        'Whether to say what answered (version, run, job, environment, engine), as headers always do.',
-      ),
-    }),
-  )
+export const inferenceRequest = knownFields(
+  z.object({
+    model_name: asked.modelName.describe(
+      'A registered model, or `<name>@<alias>` for the version that an alias of it names.',
+    ),
+    model_version: z
+      .preprocess((value) => (typeof value === 'number' ? String(value) : value), asked.modelVersion)
+      .describe('The number of a version, an alias, or `latest`: the newest version that works.')
+      .meta({
+        wire: {
+          anyOf: [
+            { type: 'string', pattern: VERSION_REFERENCE.source },
+            { type: 'integer', minimum: 1, maximum: 9_999_999_999 },
+            { type: 'null' },
+          ],
+        },
+        default: 'latest',
+      }),
+    inputs: asked.inputs.describe(
+      'For each column of the model its values, one a row: up to 100,000, equally many. With `entities` only those that are no features of theirs, or are to go before them.',
+    ),
+    entities: asked.entities.describe(
+      'Whom to predict, in place of columns: the values of each join key, one a row, at most 1,000 (`{"customer_id": [1, 2]}`). The features that the version was trained on are read from the online store.',
+    ),
+    max_feature_age_seconds: asked.maxFeatureAgeSeconds.describe(
+      'How old features of `entities` may be. With an older one the request is refused. Absent: what their views’ ttl allows.',
+    ),
+    return_probabilities: looseTruth(asked.returnProbabilities).describe(
+      'Whether to give the probability of each class too.',
+    ),
+    include_metadata: looseTruth(z.boolean().default(false)).describe(
+      'Whether to say what answered (version, run, job, environment, engine), as headers always do.',
+    ),
+  }),
+  { alias: 'model_version' },
+)
   .transform((wire): PredictionRequest & { readonly includeMetadata: boolean } => ({
     modelName: wire.model_name,
     modelVersion: wire.model_version,
@@ -109,16 +109,14 @@ export const inferenceRequest = z
 const wanted = registryRequest.shape;
 
 /** The body that asks for a run's model to be registered. */
-export const registrationRequest = z
-  .preprocess(
-    withoutNulls,
-    z.object({
-      model_name: wanted.modelName.describe('The registered model, which may be new.'),
-      run_id: wanted.runId.describe('The MLflow run that saved the model.'),
-      description: wanted.description.unwrap().nullish().describe('Of the version.'),
-      tags: orDefault(wanted.tags).describe('Of the version.'),
-    }),
-  )
+export const registrationRequest = knownFields(
+  z.object({
+    model_name: wanted.modelName.describe('The registered model, which may be new.'),
+    run_id: wanted.runId.describe('The MLflow run that saved the model.'),
+    description: wanted.description.unwrap().nullish().describe('Of the version.'),
+    tags: orDefault(wanted.tags).describe('Of the version.'),
+  }),
+)
   .transform(
     (wire): RegistryRequest => ({
       modelName: wire.model_name,
@@ -139,12 +137,6 @@ export const registrationRequest = z
     ],
   })
   .register(components, { id: 'RegistrationRequest' });
-
-/** An object of the wire without what is null, for which absent is one more word. */
-export function withoutNulls(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
-}
 
 /** A field of the domain that has a default, for which `null` is one more way to say it; `read` is applied first. */
 export function orDefault<Inner extends z.ZodType>(

@@ -1,4 +1,5 @@
 import type { JobModelVersion, JobSavedModel, TrainingJob } from '../database/generated/client.ts';
+import { readEventsBefore } from '../jobs/event-store.ts';
 import type { Claim } from '../jobs/queue.ts';
 import { mlflowTags, recordVersion } from '../jobs/tracking.ts';
 import type { JobEnd } from '../jobs/transitions.ts';
@@ -9,6 +10,7 @@ import { retry } from '../platform/retry.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { howEnded } from '../python/how-ended.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
+import { uncaughtIn } from './uncaught.ts';
 
 /** In the guide's words, which its users look for. */
 const SUCCEEDED = '✅ Training completed successfully!';
@@ -19,6 +21,11 @@ const REGISTRATION = {
   tries: 20,
   pauseMs: 1500,
 };
+
+/** Above the number of each event. */
+const AFTER_ALL = 2 ** 31;
+/** A traceback, and what threads and libraries print while Python ends. */
+const LAST_EVENTS = 500;
 
 type SavedModel = Pick<JobSavedModel, 'source' | 'path' | 'runId'>;
 
@@ -106,15 +113,20 @@ async function versionMadeBefore(
   });
 }
 
-/** After another exit than 0. An artifact that could not be saved is nearly always why. */
+/** After another exit than 0. An artifact that could not be saved is nearly always why, else an exception that nothing caught. */
 export async function concludeFailure(
   { database }: SupervisorContext,
   claim: Claim,
   exit: Pick<ExitRecord, 'code' | 'signal'>,
 ): Promise<JobEnd> {
   const { artifactError } = await database.jobAttempt.findUniqueOrThrow({ where: { id: claim.id } });
-  const why = artifactError === null ? '' : `; an artifact could not be saved: ${artifactError}`;
-  return { status: 'FAILED', error: `the script ${howEnded(exit)}${why}` };
+  const how = `the script ${howEnded(exit)}`;
+  if (artifactError !== null) {
+    return { status: 'FAILED', error: `${how}; an artifact could not be saved: ${artifactError}` };
+  }
+  const last = await readEventsBefore(database, claim.jobId, AFTER_ALL, LAST_EVENTS);
+  const uncaught = uncaughtIn(last, exit.code);
+  return { status: 'FAILED', error: uncaught === null ? how : `${how}: ${uncaught}` };
 }
 
 /** The gateway discarded what the script sent, as there are no credentials for the bucket. */

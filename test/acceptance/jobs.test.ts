@@ -95,9 +95,10 @@ print("no line feed", end="")
     expect(ended.proof).toMatchObject({ lines: 0, bytes: 0 });
   });
 
-  test('that fails ends as FAILED with its exit code, and its traceback is in the log', async () => {
+  test('that fails ends as FAILED with its exit code and its exception, and its traceback is in the log', async () => {
     const ended = await jobs.run('print("first")\nraise ValueError("no such thing")\n');
-    expect(ended.job).toMatchObject({ status: 'FAILED', error: expect.stringContaining('exit code 1') });
+    const error = 'the script ended with exit code 1: ValueError: no such thing';
+    expect(ended.job).toMatchObject({ status: 'FAILED', error });
     expect(ended.ending).toMatchObject({ status: 'FAILED', exitCode: 1, signal: null, ...ended.proof });
     const stderr = ended.output.filter(({ stream }) => stream === 'STDERR').map(({ text }) => text);
     expect(stderr[0]).toBe('Traceback (most recent call last):');

@@ -27,6 +27,20 @@ function issuesOf(action: () => unknown): WireIssue[] {
   throw new Error('nothing was refused');
 }
 
+test('an alias that a prediction is asked of by a field of its own is not passed over', () => {
+  const msg = 'there is no such field; did you mean "model_version"?';
+  for (const name of ['alias', 'version']) {
+    const issues = issuesOf(() => parseInference({ ...inference, [name]: 'champion' }));
+    expect(issues).toEqual([{ loc: ['body', name], msg, type: 'value_error' }]);
+  }
+  expect(parseInference({ ...inference, model_version: 'champion', alias: null }).modelVersion).toBe('champion');
+});
+
+test('many long names that are no fields are passed over in no time', () => {
+  const names = Array.from({ length: 20_000 }, (_, index) => [`${'x'.repeat(500)}${index}`, 1]);
+  expect(parseInference({ ...inference, ...Object.fromEntries(names) }).modelName).toBe('churn_predictor');
+});
+
 describe('an upload', () => {
   test("the guide's request becomes a submission, field by field", () => {
     const submission = parseUpload({
@@ -82,8 +96,23 @@ describe('an upload', () => {
     expect(parseUpload({ ...upload, ...nulls })).toMatchObject(defaults);
   });
 
-  test('unknown fields are ignored, and the names of the domain are unknown here', () => {
-    expect(parseUpload({ ...upload, urgency: 9, timeoutSeconds: 900 }).timeoutSeconds).toBe(300);
+  test('unknown fields are ignored', () => {
+    expect(parseUpload({ ...upload, urgency: 9, user: 'ada', model_type: 'forest' }).timeoutSeconds).toBe(300);
+  });
+
+  test.each([
+    ['timout', 'timeout'],
+    ['timeout_seconds', 'timeout'],
+    ['env_vars', 'environment_vars'],
+    ['requirement', 'requirements'],
+  ])('a field %s, which is none, is not passed over: %s is meant', (name, meant) => {
+    const problem = {
+      loc: ['body', name],
+      msg: `there is no such field; did you mean "${meant}"?`,
+      type: 'value_error',
+    };
+    expect(issuesOf(() => parseUpload({ ...upload, [name]: 900 }))).toEqual([problem]);
+    expect(parseUpload({ ...upload, [name]: null }).timeoutSeconds).toBe(300);
   });
 
   test.each(['600', ' 600 ', '600.0', 600, 600.0])('the timeout %j is 600 seconds', (timeout) => {
