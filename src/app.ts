@@ -150,7 +150,8 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
   const environments = new PythonEnvironments({ folder, toolchain, limitBytes, observer });
   const tracker = new JobTracking(database, mlflow);
   const notes = new JobCallNotes(database);
-  const featureReads = new FeatureReads({ database, mlflow, logger });
+  const { keepsTrainingRows: keepsRows } = config.features;
+  const featureReads = new FeatureReads({ database, mlflow, keepsRows, logger });
   const { allowedOrigins, requestsPerMinute, trustedProxies } = config;
   const access = { access: new Access(config.apiKey), allowedOrigins, requestsPerMinute, trustedProxies };
   const { isKeyDemanded } = access.access;

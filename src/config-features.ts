@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 import type { S3Settings } from './config-s3.ts';
+import { onOff } from './config-values.ts';
 
 const S3_LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[\w.=-]+)*)\/?$/;
 
@@ -49,6 +50,7 @@ export const featureVariables = {
     .regex(/^\d{1,9}$/, 'must be a whole number of seconds, 0 for never')
     .transform(Number)
     .default(300),
+  ASGARD_TRAINING_SAMPLE: onOff.default(true),
   FEAST_REPO_PATH: z
     .string()
     .refine(isAbsolute, 'must be an absolute path, as scripts name it')
@@ -77,6 +79,8 @@ export interface FeaturesConfig {
   readonly readKey: { readonly id: string; readonly secret: string } | undefined;
   /** Between two scheduled materializations of a view whose tags say nothing of it; 0 for none. */
   readonly materializeEverySeconds: number;
+  /** Whether some rows of each training set are kept, to try models with. */
+  readonly keepsTrainingRows: boolean;
   /** Where `feature_store.yaml` is written for whoever uses Feast on the machine by hand. */
   readonly repoPath: string;
 }
@@ -102,6 +106,7 @@ export function featuresConfig(
     catalog: value.ICEBERG_CATALOG,
     readKey: id === undefined || secret === undefined ? undefined : { id, secret },
     materializeEverySeconds: value.ASGARD_MATERIALIZE_EVERY,
+    keepsTrainingRows: value.ASGARD_TRAINING_SAMPLE,
     repoPath: value.FEAST_REPO_PATH,
   };
 }

@@ -52,6 +52,7 @@ export async function buildJobWork(options: JobOptions): Promise<JobWork> {
     modelFiles: { folder: filesFolder, limitBytes: config.serving.filesLimitBytes },
     modelCheckSeconds: config.modelCheckSeconds,
     features: features.settings,
+    keepsTrainingRows: config.features.keepsTrainingRows,
     s3: config.s3,
     logLevel: config.logLevel,
     logPretty: config.logPretty,

@@ -61,6 +61,10 @@ usage: npm start            (all settings are environment variables)
   ASGARD_UPLOAD_LIMIT  MiB of a file that a table is written from            1024
   ASGARD_MODEL_CHECK_LIMIT
                        seconds that a registered model gets to be tried      120
+  ASGARD_TRAINING_SAMPLE
+                       on: of each training set that a script gets from the
+                       feature store up to 1000 rows are kept with its job,
+                       to try its model with; off: none                      on
   ASGARD_COMPILE       1: models that prove to be the same in ONNX are turned
                        into it, some minutes of a core each; 0: not here     1
   ASGARD_ISOLATION     how scripts are kept from the platform's files and

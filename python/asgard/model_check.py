@@ -30,6 +30,7 @@ from asgard.model_faults import may_be_the_rows
 from asgard.model_loading import LoadedModel, ModelLoadError, load_folder
 from asgard.model_outputs import to_rows
 from asgard.model_wrapping import wrapped
+from asgard.one_thread import use_one_thread
 
 _MOST_PREDICTIONS = 9
 _PREDICTING_SECONDS = 0.02  # after the first one, which may be as slow as it likes
@@ -73,6 +74,7 @@ def check(request: Request) -> None:
     try:
         started = time.perf_counter()
         model = _load(Path(request.model))
+        use_one_thread(model.raw)
         report.write(stage="predict", load_seconds=round(time.perf_counter() - started, 4))
         example, output = _first_that_works(model, request.data_files, report)
         signature = None if model.metadata is None else model.metadata.signature

@@ -49,8 +49,9 @@ def examples(model: LoadedModel, data_files: list[str]) -> Iterator[Example]:
         return
     table = training_table(model, data_files)
     if table is not None:
-        names = [column.name for column in model.inputs.columns or []]
-        yield Example("TRAINING_ROWS", table[names].head(_ROWS), table)
+        rows = table[[column.name for column in model.inputs.columns or []]]
+        complete = rows.dropna()  # a script may have filled what is missing in the others
+        yield Example("TRAINING_ROWS", (rows if complete.empty else complete).head(_ROWS), table)
     yield from _made(model)
 
 

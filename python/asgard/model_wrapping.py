@@ -57,11 +57,19 @@ def _signature(model: LoadedModel, example: Example | None, output: Any) -> Any:
     # A signature that is not there is better than none at all for a model that works.
     with contextlib.suppress(Exception):
         if example.training is not None and _was_trained_on(model, example.training, names):
-            return infer_signature(example.training[names], output)
+            return infer_signature(_widened(example.training[names]), output)
+    with contextlib.suppress(Exception):
         from mlflow.types.schema import AnyType
 
         return ModelSignature(Schema([ColSpec(AnyType(), name) for name in names]), _infer_schema(output))
     return None
+
+
+def _widened(rows: pd.DataFrame) -> pd.DataFrame:
+    """With 64 bits for numbers of less: for those MLflow would refuse what pandas makes of plain numbers."""
+    narrow = {name: type_ for name, type_ in rows.dtypes.items() if isinstance(type_, np.dtype) and type_.itemsize < 8}
+    wide = {"i": "int64", "u": "int64", "f": "float64"}
+    return rows.astype({name: wide[type_.kind] for name, type_ in narrow.items() if type_.kind in wide})
 
 
 def _was_trained_on(model: LoadedModel, table: pd.DataFrame, names: list[str]) -> bool:
@@ -69,7 +77,7 @@ def _was_trained_on(model: LoadedModel, table: pd.DataFrame, names: list[str]) -
 
     A script may have scaled or encoded columns and kept their names: then their types are others than in its file.
     """
-    rows = table.head(_MOST_ROWS_TRIED)
+    rows = table.dropna(subset=names).head(_MOST_ROWS_TRIED)  # a script may have filled what is missing
     said = np.asarray(model.predict(rows[names]))
     if said.shape != (len(rows),):
         return False
@@ -78,11 +86,11 @@ def _was_trained_on(model: LoadedModel, table: pd.DataFrame, names: list[str]) -
 
 
 def _is_told(said: np.ndarray, truth: pd.Series, is_class: bool) -> bool:
-    if is_class:
-        best_constant = float(truth.value_counts(normalize=True).iloc[0])
-        right = float((truth.to_numpy() == said).mean())
-        return best_constant < 1 and right > best_constant + _LEAST_GAIN * (1 - best_constant)
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, IndexError):  # lists, for one, or nothing at all
+        if is_class:
+            best_constant = float(truth.value_counts(normalize=True).iloc[0])
+            right = float((truth.to_numpy() == said).mean())
+            return best_constant < 1 and right > best_constant + _LEAST_GAIN * (1 - best_constant)
         values = truth.to_numpy(dtype="float64")
         spread = float(((values - values.mean()) ** 2).sum())
         return spread > 0 and 1 - float(((values - said) ** 2).sum()) / spread > _LEAST_GAIN

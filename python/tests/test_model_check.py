@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime
 import json
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,25 @@ def test_rows_of_a_file_that_the_training_may_have_read_are_tried(
     folder = pickled(tmp_path, RandomForestClassifier(n_estimators=5).fit(FEATURES, TABLE["left"]))
     report = report_of(folder, data_files=[str(tmp_path / "none.csv"), str(data)])
     assert (report["refusal"], report["example_source"]) == (None, source)
+
+
+def test_rows_with_nothing_missing_are_tried_before_those_that_the_script_may_have_filled(tmp_path: Path) -> None:
+    data = tmp_path / "customers.parquet"
+    holes = TABLE.assign(spent=[None] * 6 + TABLE["spent"].tolist()[6:])
+    holes.to_parquet(data)
+    model = LogisticRegression().fit(holes[["age", "spent"]].fillna(0), TABLE["left"])
+    report = report_of(pickled(tmp_path, model), data_files=[str(data)])
+    assert (report["refusal"], report["example_source"]) == (None, "TRAINING_ROWS")
+
+
+def test_a_model_is_measured_with_one_thread_as_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pickled(tmp_path, RandomForestClassifier(n_estimators=5, n_jobs=8).fit(FEATURES, TABLE["left"]))
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: (started.append(thread), start(thread)))
+        assert report_of(folder)["p50_ms"] > 0
+    assert started == []
 
 
 def test_a_file_whose_rows_are_not_what_the_model_takes_refuses_nothing(tmp_path: Path) -> None:
@@ -259,6 +280,42 @@ def test_types_are_those_of_a_file_only_if_the_model_was_trained_on_its_rows(tmp
     assert [isinstance(each, AnyType) for each in types] == [scale == 100] * 2
     if scale == 100:
         assert len(loaded.predict(FEATURES / 100)) == len(FEATURES)
+
+
+@pytest.mark.parametrize("is_class", [False, True])
+@pytest.mark.parametrize("has_target", [False, True])
+def test_a_signature_is_found_beside_columns_of_any_kind_and_rows_that_miss_something(
+    tmp_path: Path, is_class: bool, has_target: bool
+) -> None:
+    count = len(TABLE)
+    rows = TABLE if has_target else TABLE.drop(columns="left")
+    rows = rows.assign(spent=[None, *TABLE["spent"][1:]])
+    others = {
+        "when": pd.to_datetime(["2025-11-03"] * count, utc=True),
+        "day": [datetime.date(2025, 11, 3)] * count,
+        "scores": [[1, 2]] * count,
+        "place": [{"x": 1}] * count,
+        "raw": [b"x"] * count,
+        "nothing": [None] * count,
+    }
+    data = tmp_path / "rows.parquet"
+    pd.DataFrame(others).join(rows).to_parquet(data)
+    model = (LogisticRegression() if is_class else LinearRegression()).fit(FEATURES, TABLE["left"])
+    report = report_of(pickled(tmp_path, model), data_files=[str(data)], run_id="r1")
+    assert (report["refusal"], report["example_source"]) == (None, "TRAINING_ROWS")
+    inputs = json.loads(report["signature"]["inputs"])
+    assert [column["type"] for column in inputs] == (["long", "double"] if has_target else ["any", "any"])
+
+
+def test_a_plain_client_may_give_plain_numbers_to_a_model_that_was_trained_on_short_ones(tmp_path: Path) -> None:
+    rows = TABLE.astype({"age": "int32", "spent": "float32"})
+    data = tmp_path / "rows.parquet"
+    rows.to_parquet(data)
+    folder = pickled(tmp_path, LogisticRegression().fit(rows[["age", "spent"]], rows["left"]))
+    (folder / "MLmodel").write_text(report_of(folder, data_files=[str(data)], run_id="r1")["mlmodel"])
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    assert [column.type.name for column in loaded.metadata.signature.inputs] == ["long", "double"]
+    assert loaded.predict(FEATURES).tolist() == loaded.predict(rows[["age", "spent"]]).tolist()
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.joblib", "below/churn.joblib"])

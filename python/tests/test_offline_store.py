@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from pandas.testing import assert_frame_equal
 from pyiceberg.types import LongType
 
 from asgard_feast.retrieval.reads import Read, Retrieval, report
+from asgard_feast.retrieval.training_rows import training_rows
 from tests.feature_shop import DAY, START, Shop, arrow
 
 FEATURES = ["metrics:total", "metrics:average", "regional:visits", "regional:label"]
@@ -331,13 +334,14 @@ def test_more_reads_than_a_report_may_have_are_told_in_several(
     monkeypatch.setenv("ASGARD_JOB_ID", "4f1")
     how = Retrieval("metrics", {"customer_id": "customer_id"}, full_feature_names=False)
     reads = [Read(f"view_{number}", ["total"], "iceberg.gold.metrics", "1", 1, how) for number in range(201)]
-    report(reads)
+    report(reads, pa.table({"total": [1, 2]}))
+    assert [body["training_rows"] is None for _, _, body in gateway.taken] == [False, True, True]
     told = [[read["feature_view"] for read in body["reads"]] for _, _, body in gateway.taken]
     assert [len(views) for views in told] == [100, 100, 1]
     assert [view for views in told for view in views] == [read.feature_view for read in reads]
     gateway.taken.clear()
     gateway.answers = [200, 403]
-    report(reads)
+    report(reads, None)
     assert len(gateway.taken) == 2
     assert "what was read of view_100, view_101" in caplog.text
     assert "view_99" not in caplog.text
@@ -362,3 +366,88 @@ def test_a_job_tells_by_which_names_and_keys_its_training_set_has_a_view(
         "buyers": {"view": "metrics", "join_keys": {"customer_id": "buyer_id"}, **full},
         "regional": {"view": "regional", "join_keys": {"customer_id": "customer_id", "region": "region"}, **full},
     }
+
+
+@pytest.fixture
+def in_a_job(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token of the job")
+    monkeypatch.setenv("ASGARD_JOB_ID", "4f1")
+    return gateway
+
+
+def rows_sent(gateway: Gateway) -> pd.DataFrame | None:
+    encoded = gateway.taken[-1][2]["training_rows"]
+    return None if encoded is None else pd.read_parquet(io.BytesIO(base64.b64decode(encoded, validate=True)))
+
+
+def test_a_job_sends_rows_of_its_training_set_as_it_got_them_unless_they_are_to_stay_with_it(
+    shop: Shop, in_a_job: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = RequestSource(name="more", schema=[Field(name="bonus", dtype=Int64)])
+
+    @on_demand_feature_view(
+        sources=[shop.metrics[["total"]], request], schema=[Field(name="total_with_bonus", dtype=Float64)]
+    )
+    def with_bonus(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"total_with_bonus": (inputs["total"] + inputs["bonus"]).astype("float64")})
+
+    shop.store.apply([with_bonus])
+    entities = some_entities(50).assign(bonus=3, target=0.5).set_index("region", drop=False)
+    features = [*FEATURES[:3], "with_bonus:total_with_bonus"]
+
+    def read() -> pd.DataFrame:
+        return shop.store.get_historical_features(
+            entity_df=entities, features=features, full_feature_names=True
+        ).to_df()
+
+    got = read()
+    sent = rows_sent(in_a_job)
+    assert {"target", "metrics__total", "with_bonus__total_with_bonus"} < set(got.columns)
+    assert sent is not None
+    assert_frame_equal(sent, got)
+    monkeypatch.setenv("ASGARD_TRAINING_SAMPLE", "off")
+    read()
+    assert rows_sent(in_a_job) is None
+    assert in_a_job.taken[-1][2]["reads"] == in_a_job.taken[-2][2]["reads"]
+
+
+def test_rows_that_parquet_has_no_type_for_are_not_sent_and_the_reads_are_told(
+    in_a_job: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    how = Retrieval("metrics", {"customer_id": "customer_id"}, full_feature_names=False)
+    rows = pa.table({"pause": pa.array([(1, 2, 3)] * 9, pa.month_day_nano_interval())})
+    report([Read("metrics", ["pause"], "iceberg.gold.metrics", "1", 9, how)], rows)
+    assert rows_sent(in_a_job) is None
+    assert in_a_job.taken[0][2]["reads"][0]["feature_view"] == "metrics"
+    assert "no rows of the training set could be sent" in caplog.text
+
+
+def table_of(count: int, text_length: int) -> pa.Table:
+    """Numbered rows with texts that no compression makes smaller than half."""
+    random = np.random.default_rng(0)
+    return pa.table({"number": range(count), "text": [random.bytes(text_length // 2).hex() for _ in range(count)]})
+
+
+def numbers_in(rows: bytes | None) -> list[int]:
+    return [] if rows is None else pd.read_parquet(io.BytesIO(rows))["number"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("count", "text_length", "sent"),
+    [
+        (0, 2, 0),
+        (3, 2, 3),
+        (1_000, 2, 1_000),
+        (123_456, 2, 1_000),
+        (5_000, 2_000, 125),  # the first that fits as it is halved
+        (20, 2 * 2**20, 0),
+        (6, 150_000, 0),
+        (3, 150_000, 3),
+        (3, 300_000, 0),
+    ],
+)
+def test_rows_are_spread_evenly_and_as_many_as_fit(count: int, text_length: int, sent: int) -> None:
+    rows = training_rows(table_of(count, text_length))
+    assert numbers_in(rows) == [place * count // sent for place in range(sent)]
+    assert rows is None or len(rows) <= 256 * 1024

@@ -4,6 +4,8 @@ import type { Frame } from '../python/frames.ts';
 export interface RunSpec {
   readonly scriptName: string;
   readonly script: string;
+  /** Files that it finds beside itself, by their names. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
   /** The folder of its Python environment. */
   readonly environmentFolder: string;
   /** Variables beside those that every script gets. */

@@ -137,6 +137,7 @@ export class LocalExecutor implements Executor {
     const folder = folderOf(handle);
     const work = this.workFolderOf(handle);
     await writeFile(join(work, spec.scriptName), spec.script);
+    for (const [name, content] of Object.entries(spec.files ?? {})) await writeFile(join(work, name), content);
     const { featureStoreYaml: yaml } = spec;
     const features = yaml === undefined ? undefined : await writeFeatureStoreFiles(folder, yaml);
     return {

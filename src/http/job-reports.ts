@@ -6,7 +6,8 @@ import { AsgardError } from '../platform/errors.ts';
 
 /** Beside MLflow's own API, where scripts send what they tell the platform. */
 const FEATURE_READS = '/api/2.0/asgard/feature-reads';
-const MAX_BODY_BYTES = 1024 * 1024;
+/** Of which some 350 KB may be rows. */
+const MAX_BODY_BYTES = 1536 * 1024;
 /** That are told of a bad report. */
 const MAX_ISSUES = 5;
 

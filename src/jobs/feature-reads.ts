@@ -11,6 +11,7 @@ import { appendEvents } from './event-store.ts';
 import { snapshotId, tableName } from './feature-pins.ts';
 import { logReads } from './feature-read-log.ts';
 import { retrieval } from './trained-features.ts';
+import { keepTrainingRows, trainingRows } from './training-rows.ts';
 
 const MAX_READS = 100;
 const MAX_FEATURES = 1000;
@@ -30,10 +31,14 @@ const featureRead = z.object({
   retrieval: retrieval.nullable().default(null),
 });
 
-/** What a job's offline store tells of a retrieval: what it read of each feature view, and the MLflow run that was active. */
+/**
+ * What a job's offline store tells of a retrieval: what it read of each feature view, the MLflow run that was active, and some rows of
+ * what the script was given.
+ */
 export const featureReadReport = z.object({
   reads: bounded(z.array(featureRead).min(1), MAX_READS),
   run_id: nameText(100).nullable().default(null),
+  training_rows: trainingRows.nullable().default(null),
 });
 
 export type FeatureReadReport = z.infer<typeof featureReadReport>;
@@ -43,10 +48,13 @@ type FeatureRead = z.infer<typeof featureRead>;
 export class FeatureReads {
   readonly #database: PrismaClient;
   readonly #mlflow: MlflowClient;
+  readonly #keepsRows: boolean;
   readonly #logger: Logger;
 
-  constructor(options: { database: PrismaClient; mlflow: MlflowClient; logger: Logger }) {
+  /** @param options.keepsRows whether rows of training sets are kept; else they are dropped */
+  constructor(options: { database: PrismaClient; mlflow: MlflowClient; keepsRows: boolean; logger: Logger }) {
     this.#database = options.database;
+    this.#keepsRows = options.keepsRows;
     this.#mlflow = options.mlflow;
     this.#logger = options.logger;
   }
@@ -55,8 +63,9 @@ export class FeatureReads {
    * Stores a report. Safe to repeat: the same read counts once.
    * @throws AsgardError INVALID_INPUT when the attempt has more different ones than are kept
    */
-  async record(identity: JobIdentity, { reads, run_id: runId }: FeatureReadReport): Promise<void> {
-    await this.#store(identity, reads, runId);
+  async record(identity: JobIdentity, report: FeatureReadReport): Promise<void> {
+    const { run_id: runId } = report;
+    await this.#store(identity, report);
     if (runId === null) return;
     const signal = AbortSignal.timeout(LOG_LIMIT_MS);
     await logReads(this.#database, this.#mlflow, runId, signal).catch((error: unknown) => {
@@ -64,8 +73,11 @@ export class FeatureReads {
     });
   }
 
-  async #store({ jobId, attemptId }: JobIdentity, reads: readonly FeatureRead[], runId: string | null): Promise<void> {
+  async #store({ jobId, attemptId }: JobIdentity, { reads, run_id: runId, training_rows }: FeatureReadReport) {
     await this.#database.$transaction(async (transaction) => {
+      if (training_rows !== null && this.#keepsRows) {
+        await keepTrainingRows(transaction, attemptId, runId, training_rows);
+      }
       const told: string[] = [];
       for (const read of reads) {
         const features = [...new Set(read.features)].toSorted();

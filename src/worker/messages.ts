@@ -35,6 +35,8 @@ export interface SupervisorSettings {
   readonly modelCheckSeconds: number;
   /** Secrets included. Scripts are told what a reader may know. Absent: they have no feature store. */
   readonly features?: FeatureStoreSettings;
+  /** Whether scripts are to send some rows of their training sets. */
+  readonly keepsTrainingRows: boolean;
   /** Where scripts are stored too. Credentials are found by the thread itself. */
   readonly s3: S3Settings | undefined;
   readonly logLevel: string;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { TrainingJob } from '../database/generated/client.ts';
 import { storedPins, wirePins } from '../jobs/feature-pins.ts';
+import type { SupervisorContext } from './supervisor-context.ts';
 
 /** Where a script finds its feature repository, as the guide names it. */
 const FEAST_REPO_PATH = '/tmp/feast_repo';
@@ -22,7 +23,11 @@ const PATIENCE = {
  * experiment fails.
  * @param token tells the gateway which job is talking
  */
-export function scriptVariables(job: TrainingJob, gatewayUrl: string, token: string): Record<string, string> {
+export function scriptVariables(
+  job: TrainingJob,
+  token: string,
+  { gatewayUrl, keepsTrainingRows }: Pick<SupervisorContext, 'gatewayUrl' | 'keepsTrainingRows'>,
+): Record<string, string> {
   const pins = storedPins(job.featurePins);
   return {
     ...PATIENCE,
@@ -33,6 +38,7 @@ export function scriptVariables(job: TrainingJob, gatewayUrl: string, token: str
     FEAST_REPO_PATH,
     ASGARD_JOB_ID: job.id,
     ASGARD_MODEL_NAME: job.modelName,
+    ...(!keepsTrainingRows && { ASGARD_TRAINING_SAMPLE: 'off' }),
     ...(pins !== null && { ASGARD_FEATURE_PINS: JSON.stringify(wirePins(pins)) }),
   };
 }

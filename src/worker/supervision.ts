@@ -170,7 +170,7 @@ export class Supervision {
   }
 
   async #startScript(job: TrainingJob, environment: PythonEnvironment, deadline: Deadline): Promise<void> {
-    const { database, executor, gatewayUrl, outputLimitBytes } = this.#context;
+    const { database, executor, gatewayUrl, keepsTrainingRows, outputLimitBytes } = this.#context;
     const featureStoreYaml = await this.#featureStoreYaml(job, deadline);
     const token = await issueJobToken(database, this.#claim);
     if (token === null) return this.#hold.mustHold();
@@ -178,7 +178,7 @@ export class Supervision {
       scriptName: job.scriptName,
       script: job.script,
       environmentFolder: environment.folder,
-      variables: scriptVariables(job, gatewayUrl, token),
+      variables: scriptVariables(job, token, { gatewayUrl, keepsTrainingRows }),
       featureStoreYaml,
       timeoutSeconds: deadline.remainingSeconds,
       graceSeconds: job.graceSeconds,

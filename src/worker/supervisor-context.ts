@@ -28,6 +28,8 @@ export interface SupervisorContext {
   /** Absent: scripts have none. */
   readonly features?: FeatureStoreOfScripts | undefined;
   readonly gatewayUrl: string;
+  /** Whether scripts are to send some rows of their training sets. */
+  readonly keepsTrainingRows: boolean;
   /** How much of what a script prints is kept. */
   readonly outputLimitBytes: number;
   readonly logger: Logger;
@@ -35,7 +37,7 @@ export interface SupervisorContext {
 
 /** Built once a thread, which holds it for as long as it lives. */
 export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
-  const { environmentsFolder: folder, toolchain, gatewayUrl, outputLimitBytes } = settings;
+  const { environmentsFolder: folder, toolchain, gatewayUrl, keepsTrainingRows, outputLimitBytes } = settings;
   const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
   const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
@@ -58,6 +60,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     features: settings.features && featureStoreOfScripts(settings.features),
     gatewayUrl,
+    keepsTrainingRows,
     outputLimitBytes,
     logger,
   };

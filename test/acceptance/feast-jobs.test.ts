@@ -114,6 +114,12 @@ describe("the guide's feature chapter", { timeout: JOB_LIMIT_MS }, () => {
     });
   });
 
+  test('makes a model that is tried with rows of its training set, which no file has', () => {
+    expect(first.of('ModelChecked')).toMatchObject([
+      { isServable: true, refusal: null, warning: null, exampleSource: 'TRAINING_ROWS' },
+    ]);
+  });
+
   test('reads the same rows again when it is held to what it read, although the table has changed', async () => {
     const { trainingJob } = await askGraphql(JOB, { id: first.job.id });
     const before = new Date().toISOString();

@@ -1,6 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tryModel } from '../../src/inference/check/try-model.ts';
 import { modelPickle } from '../support/model-pickle.ts';
@@ -23,7 +25,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function tried(name: string, source: string, limitSeconds: number) {
+async function tried(name: string, source: string, limitSeconds: number, rows: readonly Uint8Array[] = []) {
   const modelFolder = join(folder, name);
   await mkdir(modelFolder);
   await writeFile(join(modelFolder, 'model.pkl'), modelPickle(source));
@@ -31,7 +33,7 @@ async function tried(name: string, source: string, limitSeconds: number) {
     executor: processes.executor,
     environmentFolder: TOOLCHAIN_ENVIRONMENT.folder,
     modelFolder,
-    dataFiles: [],
+    training: { files: [], rows },
     runId: null,
     limitSeconds,
     signal: new AbortController().signal,
@@ -68,3 +70,35 @@ model = Model()
   expect(refusal).toMatch(/^while (being loaded|predicting an example) its process (ended with|was ended by) /);
   expect(refusal).toContain(how);
 });
+
+test('a model is tried with one thread, as it is served', async () => {
+  const { refusal } = await tried('threads', 'import os; raise RuntimeError(os.environ["OMP_NUM_THREADS"])', 60);
+  expect(refusal).toBe('it cannot be loaded: RuntimeError: 1');
+});
+
+const TAKES_B = `
+class Model:
+    feature_names_in_ = ["b"]
+    def predict(self, rows):
+        if rows["b"].tolist() != [7, 8]:
+            raise ValueError("these are other rows")
+        return [0, 1]
+model = Model()
+`;
+
+test('rows that its script got are tried, those first that have its columns, and nothing of them is left', async () => {
+  const [others = '', own = ''] = await Promise.all([parquetOf('{"a": [1]}'), parquetOf('{"a": [1, 2], "b": [7, 8]}')]);
+  const nonsense = Buffer.from('PAR1 nobody can read it PAR1');
+  const rows = [nonsense, Buffer.from(others, 'base64'), Buffer.from(own, 'base64')];
+  expect(await tried('of rows', TAKES_B, 60, rows)).toMatchObject({ refusal: null, example_source: 'TRAINING_ROWS' });
+  expect((await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.parquet'))).toEqual([]);
+  expect(await tried('of none', TAKES_B, 60, [nonsense])).toMatchObject({ refusal: null, example_source: null });
+});
+
+/** A Parquet file of columns, in base64. */
+async function parquetOf(columns: string): Promise<string> {
+  const program = 'import base64, io, pandas; file = io.BytesIO()';
+  const print = 'pandas.DataFrame(COLUMNS).to_parquet(file); print(base64.b64encode(file.getvalue()).decode())';
+  const code = `${program}; ${print.replace('COLUMNS', columns)}`;
+  return (await promisify(execFile)(TOOLCHAIN_ENVIRONMENT.python, ['-c', code])).stdout;
+}

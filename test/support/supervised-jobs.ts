@@ -115,6 +115,7 @@ export class SupervisedJobs implements AsyncDisposable {
       ...parts,
       models: new ModelService(this.#client),
       checks: new VersionChecks({ ...parts, files, limitSeconds: 60 }),
+      keepsTrainingRows: true,
       outputLimitBytes: 1024 * 1024,
       gatewayUrl: mlflow.url,
     };

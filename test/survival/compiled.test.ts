@@ -47,7 +47,7 @@ function compile(name: string, proofSeconds?: number): Promise<CompileResult> {
     executor: processes.executor,
     environmentFolder: environment.folder,
     modelFolder: join(folder, name),
-    dataFiles: [join(folder, `${name}.csv`)],
+    training: { files: [join(folder, `${name}.csv`)], rows: [] },
     signal: new AbortController().signal,
     ...(proofSeconds === undefined ? {} : { proofSeconds }),
   });

@@ -13,6 +13,7 @@ const config: FeaturesConfig = {
   catalog: {},
   readKey: undefined,
   materializeEverySeconds: 0,
+  keepsTrainingRows: true,
   repoPath: '/tmp/feast_repo',
 };
 const S3 = { bucket: 'lake', prefix: 'gold', region: undefined, endpoint: 'http://127.0.0.1:9000', isPathStyle: true };

@@ -59,7 +59,8 @@ class HistoricalRetrieval(RetrievalJob):
             table = tables.setdefault(opened.name, opened)
             self._views.append((columns, table, self._key_types(columns, table)))
         self._check_names()
-        self._is_reported = False
+        self._reads: list[Read] | None = []
+        """What is to be told of; None once that is done."""
 
     @property
     def full_feature_names(self) -> bool:
@@ -76,6 +77,17 @@ class HistoricalRetrieval(RetrievalJob):
         """What was asked for."""
         return self._metadata
 
+    def to_arrow(self, validation_reference: Any = None, timeout: int | None = None) -> pa.Table:
+        """As Feast's own. The first time, the platform is told what was read, also when that was of no use."""
+        result = None
+        try:
+            result = super().to_arrow(validation_reference=validation_reference, timeout=timeout)
+            return result
+        finally:
+            if self._reads:
+                reads, self._reads = self._reads, None
+                report(reads, result)
+
     def to_df(self, validation_reference: Any = None, timeout: int | None = None) -> pd.DataFrame:
         """As Feast's own, which holds the rows three times for a moment; this holds them once and a column."""
         table = self.to_arrow(validation_reference=validation_reference, timeout=timeout)
@@ -86,7 +98,7 @@ class HistoricalRetrieval(RetrievalJob):
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         result = self._entities.table
-        reads = []
+        reads: list[Read] = []
         for view, table, key_types in self._views:
             joined = self._join(view, table, key_types)
             for name, column in zip(view.results, view.features.values(), strict=True):
@@ -94,9 +106,8 @@ class HistoricalRetrieval(RetrievalJob):
             snapshot_id = None if table.snapshot_id is None else str(table.snapshot_id)
             how = Retrieval(view.registered, view.join_keys, self._full_feature_names)
             reads.append(Read(view.view, list(view.features), table.name, snapshot_id, result.num_rows, how))
-        if not self._is_reported:
-            self._is_reported = True
-            report(reads)
+        if self._reads is not None:
+            self._reads = reads
         return result
 
     def _join(self, view: ViewColumns, table: SnapshotOfTable, key_types: dict[str, pa.DataType]) -> pa.Table:

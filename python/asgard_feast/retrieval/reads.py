@@ -1,4 +1,4 @@
-"""Tells the platform which features a job read, so that its run and its model can name them.
+"""Tells the platform which features a job read, so that its run and its model can name them, and shows it some rows.
 
 The platform's gateway takes it with the job's own token. Elsewhere, where the variables below are not set, nothing is
 sent.
@@ -6,6 +6,7 @@ sent.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -15,6 +16,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from asgard_feast.retrieval.training_rows import training_rows
 
 _PATH = "/api/2.0/asgard/feature-reads"
 _TIMEOUT_SECONDS = 5
@@ -49,20 +54,22 @@ class Read:
     retrieval: Retrieval
 
 
-def report(reads: Sequence[Read]) -> None:
-    """Sends it, in as many reports as it takes, trying each three times.
+def report(reads: Sequence[Read], result: pa.Table | None) -> None:
+    """Sends it, in as many reports as it takes, trying each three times; the first has some rows of the result.
 
-    A failure is a warning in the log: the script has its rows all the same.
+    A failure is a warning in the log: the script has its rows all the same. The variable ASGARD_TRAINING_SAMPLE, if it
+    is `off`, says that rows stay with the script.
     """
     address, token = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_TRACKING_TOKEN")
     if not reads or not address or not token or not os.environ.get("ASGARD_JOB_ID"):
         return
-    run_id = _active_run()
+    run_id, rows = _active_run(), _encoded_rows(result)
     for start in range(0, len(reads), _MAX_READS):
-        some = reads[start : start + _MAX_READS]
+        some = [asdict(read) for read in reads[start : start + _MAX_READS]]
+        body = {"reads": some, "run_id": run_id, "training_rows": rows if start == 0 else None}
         request = urllib.request.Request(
             address.rstrip("/") + _PATH,
-            data=json.dumps({"reads": [asdict(read) for read in some], "run_id": run_id}).encode(),
+            data=json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         try:
@@ -72,6 +79,17 @@ def report(reads: Sequence[Read]) -> None:
             views = ", ".join(read.feature_view for read in reads[start:])
             _logger.warning("what was read of %s could not be reported to %s: %s", views, address, error)
             return
+
+
+def _encoded_rows(result: pa.Table | None) -> str | None:
+    if result is None or os.environ.get("ASGARD_TRAINING_SAMPLE") == "off":
+        return None
+    try:
+        rows = training_rows(result)
+    except Exception as error:  # whatever it is, the script is not to fail for it
+        _logger.warning("no rows of the training set could be sent: %s", error)
+        return None
+    return None if rows is None else base64.b64encode(rows).decode()
 
 
 def _send(request: urllib.request.Request) -> None:

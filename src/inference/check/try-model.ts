@@ -8,6 +8,7 @@ import { machineMemory } from '../../platform/machine-memory.ts';
 import type { ExitRecord } from '../../python/frames.ts';
 import { howEnded } from '../../python/how-ended.ts';
 import { type CheckReport, readReport } from './report.ts';
+import { placedIn, type TrainingData } from './training-data.ts';
 
 const PACKAGES = join(PROJECT_ROOT, 'python');
 /** No line of it is an import statement: launchers are not to have these modules ready for scripts. */
@@ -28,8 +29,7 @@ export interface TryOptions {
   readonly environmentFolder: string;
   /** The model's files, which it may only read. */
   readonly modelFolder: string;
-  /** Paths of files that its training may have read. */
-  readonly dataFiles: readonly string[];
+  readonly training: TrainingData;
   /** Of the run that the model's files are an artifact of; null: a pickle among them is not wrapped. */
   readonly runId: string | null;
   /** What it gets for everything. */
@@ -49,7 +49,7 @@ export async function tryModel(options: TryOptions): Promise<CheckReport> {
       executor,
       startWarm,
       name: 'check',
-      spec: (folder) => runSpecOf(options, join(folder, REPORT_NAME)),
+      spec: (folder) => runSpecOf(options, folder),
       conclude: async (folder, { exit, tail }) =>
         concluded(await readReport(join(folder, REPORT_NAME)), exit, tail, limitSeconds),
       signal,
@@ -61,24 +61,27 @@ export async function tryModel(options: TryOptions): Promise<CheckReport> {
   }
 }
 
-function runSpecOf(options: TryOptions, report: string): RunSpec {
-  const { environmentFolder, modelFolder, dataFiles, runId, limitSeconds } = options;
+function runSpecOf(options: TryOptions, folder: string): RunSpec {
+  const { environmentFolder, modelFolder, training, runId, limitSeconds } = options;
+  const { files, paths } = placedIn(folder, training);
   const request = {
     model: modelFolder,
-    report,
-    data_files: dataFiles,
+    report: join(folder, REPORT_NAME),
+    data_files: paths,
     memory_bytes: Math.floor(machineMemory() / 2),
     run_id: runId,
   };
   return {
     scriptName: PROGRAM_NAME,
     script: PROGRAM,
+    files,
     environmentFolder,
     variables: { ASGARD_MODEL_CHECK: JSON.stringify(request) },
     timeoutSeconds: limitSeconds,
     graceSeconds: 0,
     outputLimitBytes: OUTPUT_LIMIT_BYTES,
     readable: [modelFolder, PACKAGES],
+    isSingleThreaded: true,
   };
 }
 

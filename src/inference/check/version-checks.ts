@@ -14,7 +14,8 @@ import type { PythonEnvironment, PythonEnvironments } from '../../python/environ
 import { environmentOfVersion } from '../version-environment.ts';
 import { environmentFiles } from './environment-files.ts';
 import type { CheckReport } from './report.ts';
-import { runOf, trainingFiles } from './training-files.ts';
+import { trainingData } from './training-data.ts';
+import { runOf } from './training-files.ts';
 import { tryModel } from './try-model.ts';
 import { type ArtifactFolder, joblibLoader, placeBeside, writeBeside } from './wrapping.ts';
 
@@ -147,7 +148,7 @@ export class VersionChecks {
       startWarm,
       environmentFolder: environment.folder,
       modelFolder: fetched.value.path,
-      dataFiles: await trainingFiles(database, version, run),
+      training: await trainingData(database, version, run),
       runId: place?.runId ?? null,
       limitSeconds,
       signal,

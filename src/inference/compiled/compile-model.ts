@@ -7,6 +7,7 @@ import { machineMemory } from '../../platform/machine-memory.ts';
 import { readUntrusted } from '../../platform/untrusted-file.ts';
 import type { ExitRecord } from '../../python/frames.ts';
 import { howEnded } from '../../python/how-ended.ts';
+import { placedIn, type TrainingData } from '../check/training-data.ts';
 import type { CompiledFile } from './compiled-store.ts';
 import { MAX_FILE_BYTES } from './compiled-store.ts';
 import { compiledDescription, compileReport } from './description.ts';
@@ -31,8 +32,7 @@ export interface CompileOptions {
   readonly environmentFolder: string;
   /** The model's files, which it may only read. */
   readonly modelFolder: string;
-  /** Paths of files that its training may have read. */
-  readonly dataFiles: readonly string[];
+  readonly training: TrainingData;
   /** For how long rows beside splits may be compared; 480 unless it is given. A model for which that is too short is refused. */
   readonly proofSeconds?: number;
   readonly signal: AbortSignal;
@@ -59,11 +59,12 @@ export function compileModel(options: CompileOptions): Promise<CompileResult> {
 }
 
 function runSpecOf(options: CompileOptions, folder: string): RunSpec {
-  const { environmentFolder, modelFolder, dataFiles, proofSeconds = PROOF_SECONDS } = options;
+  const { environmentFolder, modelFolder, training, proofSeconds = PROOF_SECONDS } = options;
+  const { files, paths } = placedIn(folder, training);
   const request = {
     model: modelFolder,
     folder,
-    data_files: dataFiles,
+    data_files: paths,
     memory_bytes: Math.floor(machineMemory() / 4),
     largest_file_bytes: MAX_FILE_BYTES,
     proof_seconds: proofSeconds,
@@ -71,6 +72,7 @@ function runSpecOf(options: CompileOptions, folder: string): RunSpec {
   return {
     scriptName: PROGRAM_NAME,
     script: PROGRAM,
+    files,
     environmentFolder,
     variables: { ASGARD_MODEL_COMPILE: JSON.stringify(request) },
     timeoutSeconds: LIMIT_SECONDS,

@@ -13,7 +13,8 @@ import { FileLock } from '../../platform/file-lock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { Repeated } from '../../platform/repeated.ts';
 import type { PythonEnvironments } from '../../python/environments.ts';
-import { runOf, trainingFiles } from '../check/training-files.ts';
+import { type TrainingData, trainingData } from '../check/training-data.ts';
+import { runOf } from '../check/training-files.ts';
 import { environmentOfVersion } from '../version-environment.ts';
 import { type CompileResult, compileModel } from './compile-model.ts';
 import { CompiledModel } from './compiled-model.ts';
@@ -130,8 +131,8 @@ export class Compiler implements AsyncDisposable {
     if (typeof environment === 'string') return { refusal: `its environment takes no ONNX packages: ${environment}` };
     stack.use(environment);
     const folder = stack.use(await files.hold(version, signal));
-    const dataFiles = await this.#trainingFiles(version);
-    const options = { executor, environmentFolder: environment.folder, modelFolder: folder.path, dataFiles, signal };
+    const training = await this.#trainingData(version);
+    const options = { executor, environmentFolder: environment.folder, modelFolder: folder.path, training, signal };
     const result = await compileModel(options);
     if (result.refusal !== null) return result;
     try {
@@ -142,8 +143,8 @@ export class Compiler implements AsyncDisposable {
     }
   }
 
-  async #trainingFiles(version: ModelVersion): Promise<string[]> {
+  async #trainingData(version: ModelVersion): Promise<TrainingData> {
     const { database, mlflow } = this.#options;
-    return trainingFiles(database, version, await runOf(mlflow, version, this.#stop.signal));
+    return trainingData(database, version, await runOf(mlflow, version, this.#stop.signal));
   }
 }
