@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bounded } from '../platform/bounded.ts';
-import { nameText, storableText } from '../platform/text.ts';
+import { AsgardError } from '../platform/errors.ts';
+import { isStorableText, nameText, storableText } from '../platform/text.ts';
 
 /**
  * The name of a registered model, as it may be given to a new one. MLflow names a version as `models:/<name>/<version>`
@@ -12,6 +13,15 @@ export const modelName = nameText(250)
     pattern:
       '^(?!\\.\\.|\\.$)[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f]([^/:?@\\u0000-\\u001f\\u007f-\\u009f]*[^/:?@\\s\\ufeff\\u0000-\\u001f\\u007f-\\u009f])?$',
   });
+
+/** MLflow's own limit, in characters. */
+const MAX_NAME = 256;
+
+/** Looks at a name that a model may have. @throws AsgardError NOT_FOUND of one that none can have: MLflow fails on some */
+export function checkModelName(name: string): void {
+  if (isStorableText(name) && name.length <= MAX_NAME) return;
+  throw new AsgardError('NOT_FOUND', 'there is no model of this name');
+}
 
 /** What `tagName` takes, as a JSON Schema's pattern has it. */
 export const TAG_PATTERN = '^(?!\\.\\.|/)(?!.*/(/|$))(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9_.:/ -]+$';

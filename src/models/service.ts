@@ -16,6 +16,7 @@ import {
   type VersionFilter,
   versionList,
 } from './lists.ts';
+import { checkModelName } from './naming.ts';
 import { nearestNames } from './nearest-names.ts';
 import { registerVersion } from './registration.ts';
 import { type RegistryRequest, registerRun } from './registry-request.ts';
@@ -31,8 +32,6 @@ const MAX_VERSION_PAGES = 50;
 /** How much of what exists an error names. */
 const MAX_VERSIONS_NAMED = 10;
 const MAX_NAMES_SUGGESTED = 3;
-/** MLflow's own limit, in characters. */
-const MAX_NAME = 256;
 
 export interface PageOptions {
   /** At most this many items, from 1 (to 1,000 for models). */
@@ -64,9 +63,7 @@ export class ModelService {
 
   /** @throws AsgardError NOT_FOUND, naming models of a similar name */
   async get(name: string): Promise<RegisteredModel> {
-    // No model has such a name, and the server fails on some.
-    if (!isStorableText(name) || name.length > MAX_NAME)
-      throw new AsgardError('NOT_FOUND', 'there is no model of this name');
+    checkModelName(name);
     try {
       return await this.#mlflow.getRegisteredModel(name);
     } catch (error) {
@@ -86,8 +83,9 @@ export class ModelService {
     return names.map((name) => found.get(name) ?? null);
   }
 
-  /** A model's versions, the newest first; none of a model that does not exist. */
-  versions(name: string, { first, after }: PageOptions): Promise<Page<ModelVersion>> {
+  /** A model's versions, the newest first; none of one that does not exist. @throws AsgardError NOT_FOUND of a name that none can have */
+  async versions(name: string, { first, after }: PageOptions): Promise<Page<ModelVersion>> {
+    checkModelName(name);
     const filter = filterString('name', [name]);
     return this.#mlflow.searchModelVersions({ filter, maxResults: first, pageToken: after });
   }
@@ -138,6 +136,7 @@ export class ModelService {
 
   /** @throws AsgardError NOT_FOUND, naming the versions that exist, or models of a similar name */
   async getVersion(name: string, version: string): Promise<ModelVersion> {
+    checkModelName(name);
     if (!isVersionNumber(version)) throw await this.#versionNotFound(name, version);
     try {
       return await this.#mlflow.getModelVersion(name, version);
@@ -149,6 +148,7 @@ export class ModelService {
 
   /** The version that an alias names. @throws AsgardError NOT_FOUND, naming the nearest aliases, or models of a similar name */
   async getVersionByAlias(name: string, alias: string): Promise<ModelVersion> {
+    checkModelName(name);
     // No alias is such a text, and MLflow would fail on some.
     if (!isStorableText(alias) || alias === '') throw noSuchAlias(name, alias, (await this.get(name)).aliases);
     try {

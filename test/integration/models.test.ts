@@ -100,6 +100,20 @@ describe('finding', () => {
     await expect(models.get('a/b')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it.each(['raced\0', '\ud800', 'x'.repeat(1000)])('knows no model of a name that none can have', async (name) => {
+    const ways = [
+      models.get(name),
+      models.latestVersion(name),
+      models.versions(name, { first: 1 }),
+      models.getVersion(name, '1'),
+      models.getVersionByAlias(name, 'champion'),
+    ];
+    for (const { reason } of (await Promise.allSettled(ways)) as PromiseRejectedResult[]) {
+      expect(reason).toMatchObject({ code: 'NOT_FOUND', message: 'there is no model of this name' });
+    }
+    expect(paths).toEqual([]);
+  });
+
   it('names the versions that exist when there is none of the number', async () => {
     for (const version of ['11', '0', 'abc', '99999999999', "1' OR '1'='1"]) {
       await expect(models.getVersion('raced', version)).rejects.toMatchObject({

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { parseExactJson } from '../../src/platform/exact-json.ts';
 import { readElements, writeElements } from '../../src/rest/open-inference/binary.ts';
 import type { Datatype, Element } from '../../src/rest/open-inference/datatypes.ts';
+import { readTensors } from '../../src/rest/open-inference/input-tensors.ts';
 import { toTensors } from '../../src/rest/open-inference/output-tensors.ts';
 
 describe('elements in binary form', () => {
@@ -47,6 +50,45 @@ describe('elements in binary form', () => {
       expect.objectContaining({
         code: 'INVALID_INPUT',
         issues: [expect.objectContaining({ path: expect.arrayContaining(['inputs', 'x']) })],
+      }),
+    );
+  });
+});
+
+describe('elements in JSON', () => {
+  const elementsOf = (datatype: Datatype, data: string) =>
+    readTensors([{ name: 'x', datatype, shape: [1], data: z.array(z.unknown()).parse(parseExactJson(data)) }], null)[0]
+      ?.elements;
+
+  test.each<[Datatype, string, Element]>([
+    ['INT64', '[9223372036854775807]', JSON.rawJSON('9223372036854775807')],
+    ['UINT64', '[18446744073709551615]', JSON.rawJSON('18446744073709551615')],
+    ['FP64', '[9007199254740993]', 9007199254740992],
+    ['FP64', '[18446744073709551617]', 18446744073709552000],
+    ['FP64', '[1e300]', 1e300],
+    ['FP32', '[-3.4028234663852886e38]', -3.4028234663852886e38],
+    ['FP32', '[9007199254740993]', 9007199254740992],
+    ['FP16', '[65504]', 65504],
+    ['FP16', '[null]', null],
+  ])('of %s take %s', (datatype, data, element) => {
+    expect(elementsOf(datatype, data)).toEqual([element]);
+  });
+
+  test.each<[Datatype, string, RegExp]>([
+    ['INT8', '[300]', /from -128 to 127/],
+    ['UINT64', '[18446744073709551616]', /from 0 to 18446744073709551615/],
+    ['FP16', '[70000]', /a number from -65504 to 65504/],
+    ['FP16', '[9007199254740993]', /a number from -65504 to 65504/],
+    ['FP32', '[1e39]', /to 3\.4028234663852886e\+38/],
+    ['FP32', '[1e999]', /a number from/],
+    ['FP64', '["1"]', /a number, or null/],
+    ['FP64', '[true]', /a number, or null/],
+    ['BOOL', '[1]', /true or false/],
+    ['BYTES', '[1]', /a text/],
+  ])('of %s are none of %s', (datatype, data, says) => {
+    expect(() => elementsOf(datatype, data)).toThrow(
+      expect.objectContaining({
+        issues: [expect.objectContaining({ path: ['inputs', 'x', 0], message: expect.stringMatching(says) })],
       }),
     );
   });

@@ -95,12 +95,26 @@ const BOUNDS: Readonly<Partial<Record<Datatype, readonly [bigint, bigint]>>> = O
   ]),
 );
 
+/** The largest of the floats that are smaller than JSON's numbers. */
+const LARGEST: Readonly<Partial<Record<Datatype, number>>> = { FP16: 65_504, FP32: 3.4028234663852886e38 };
+
 /** What an element of a datatype is, in words that follow "must be". */
 export function expectedOf(datatype: Datatype): string {
   const bounds = BOUNDS[datatype];
   if (bounds !== undefined) return `a whole number from ${bounds[0]} to ${bounds[1]}`;
   if (datatype === 'BOOL') return 'true or false';
-  return datatype === 'BYTES' ? 'a text' : 'a number, or null for one that is not known';
+  if (datatype === 'BYTES') return 'a text';
+  const largest = LARGEST[datatype];
+  const range = largest === undefined ? '' : ` from -${largest} to ${largest}`;
+  return `a number${range}, or null for one that is not known`;
+}
+
+/** A value as an element of the datatype; undefined when it is none. A float is rounded to what JavaScript's numbers are alone. */
+export function toElement(datatype: Datatype, value: unknown): Element | undefined {
+  if (!/^FP/.test(datatype) || value === null) return isElement(datatype, value) ? value : undefined;
+  const whole = typeof value === 'number' ? value : toBigint(value);
+  const number = whole === null ? undefined : Number(whole);
+  return isElement(datatype, number) ? number : undefined;
 }
 
 /** Whether a value is an element of the datatype. */
@@ -112,7 +126,8 @@ export function isElement(datatype: Datatype, value: unknown): value is Element 
   }
   if (datatype === 'BOOL') return typeof value === 'boolean';
   if (value === null) return true;
-  return typeof value === (datatype === 'BYTES' ? 'string' : 'number');
+  if (datatype === 'BYTES') return typeof value === 'string';
+  return typeof value === 'number' && Math.abs(value) <= (LARGEST[datatype] ?? Number.POSITIVE_INFINITY);
 }
 
 const OF_TYPES: Readonly<Record<string, Datatype>> = {

@@ -4,7 +4,7 @@ import type { VersionDescription } from '../../inference/version-description.ts'
 import { invalidInput } from '../../platform/errors.ts';
 import { parse } from '../zod-routes.ts';
 import { readElements } from './binary.ts';
-import { type Element, expectedOf, isElement } from './datatypes.ts';
+import { type Element, expectedOf, toElement } from './datatypes.ts';
 import type { RequestInput } from './wire.ts';
 
 type Columns = Readonly<Record<string, readonly unknown[]>>;
@@ -55,7 +55,8 @@ function readJson({ data, shape, datatype }: RequestInput, path: readonly string
     throw invalidInput(path, `has ${values.length} elements, but its shape [${shape.join(', ')}] takes ${count}`);
   }
   return values.map((value, index) => {
-    if (isElement(datatype, value)) return value;
+    const element = toElement(datatype, value);
+    if (element !== undefined) return element;
     throw invalidInput([...path, index], `must be ${expectedOf(datatype)}, as the datatype is ${datatype}`);
   });
 }

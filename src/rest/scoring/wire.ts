@@ -25,7 +25,7 @@ const jsonRequest = z
   .looseObject({
     dataframe_split: z
       .strictObject({
-        columns: z.array(z.union([z.string(), z.number()])).nullish(),
+        columns: z.array(z.union([z.string(), z.number()], { error: 'must be a text or a number' })).nullish(),
         index: wholeList().nullish(),
         data: wholeList().describe('A list for each row.'),
       })
