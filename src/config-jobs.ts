@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
-import { MEBIBYTE, serverUrl, wholeNumber } from './config-values.ts';
+import type { z } from 'zod';
+import { MEBIBYTE, oneOf, serverUrl, wholeNumber } from './config-values.ts';
 
 /** How jobs wait and run. */
 export interface JobsConfig {
@@ -29,11 +29,11 @@ export const jobsVariables = {
   ASGARD_LAUNCHERS: wholeNumber(0, 100).default(2),
   ASGARD_GATEWAY_URL: serverUrl.transform((url) => url.replace(/\/+$/, '')).optional(),
   ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
-  ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000).default(24 * 3600),
-  ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000).default(64),
+  ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000, 'seconds').default(24 * 3600),
+  ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000, 'MiB').default(64),
   ASGARD_PROCESS_LIMIT: wholeNumber(16, 4_000_000).default(Math.max(1024, 128 * availableParallelism())),
-  ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600).default(120),
-  ASGARD_ISOLATION: z.enum(['auto', 'off', 'required']).default('auto'),
+  ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600, 'seconds').default(120),
+  ASGARD_ISOLATION: oneOf('auto', 'off', 'required').default('auto'),
 };
 
 export function jobsConfig(value: z.output<z.ZodObject<typeof jobsVariables>>): JobsConfig {

@@ -1,5 +1,5 @@
-import { z } from 'zod';
-import { GIBIBYTE, list, MEBIBYTE, wholeNumber } from './config-values.ts';
+import type { z } from 'zod';
+import { GIBIBYTE, list, MEBIBYTE, oneOf, wholeNumber } from './config-values.ts';
 import { machineMemory } from './platform/machine-memory.ts';
 
 const MODEL_AT_ALIAS = /^[^\s,@/:][^,@/:]*@[A-Za-z0-9_-]+$/;
@@ -28,12 +28,12 @@ export interface ServingConfig {
 
 /** The variables of serving. Memory is in MiB, disk in GiB, time in seconds. */
 export const servingVariables = {
-  ASGARD_MODEL_MEMORY: wholeNumber(1, 999_999_999).optional(),
-  ASGARD_MODEL_FILES_LIMIT: wholeNumber(1, 999_999_999).default(20),
+  ASGARD_MODEL_MEMORY: wholeNumber(1, 999_999_999, 'MiB').optional(),
+  ASGARD_MODEL_FILES_LIMIT: wholeNumber(1, 999_999_999, 'GiB').default(20),
   // A script that is handed in has to fit, and what is parsed at once to be a text of JavaScript's.
-  ASGARD_REQUEST_LIMIT: wholeNumber(4, 256).default(16),
-  ASGARD_PREDICT_TIMEOUT: wholeNumber(1, 3600).default(30),
-  ASGARD_COMPILE: z.enum(['0', '1']).default('1'),
+  ASGARD_REQUEST_LIMIT: wholeNumber(4, 256, 'MiB').default(16),
+  ASGARD_PREDICT_TIMEOUT: wholeNumber(1, 3600, 'seconds').default(30),
+  ASGARD_COMPILE: oneOf('0', '1').default('1'),
   ASGARD_PRELOAD_MODELS: list(
     (text) => MODEL_AT_ALIAS.test(text),
     'must be models with aliases and commas between them, such as churn_predictor@champion',

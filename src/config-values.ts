@@ -14,8 +14,9 @@ export const folder = z
   .min(1)
   .transform((path) => (isAbsolute(path) ? path : resolve(path)));
 
-export function wholeNumber(from: number, to: number) {
-  const rule = `must be a whole number from ${from} to ${to}`;
+/** @param unit of what: `MiB` */
+export function wholeNumber(from: number, to: number, unit?: string) {
+  const rule = `must be a whole number${unit === undefined ? '' : ` of ${unit}`} from ${from} to ${to}`;
   return z
     .string()
     .regex(/^\d{1,9}$/, rule)
@@ -23,7 +24,13 @@ export function wholeNumber(from: number, to: number) {
     .refine((value) => value >= from && value <= to, rule);
 }
 
-export const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+/** One of some words. */
+export function oneOf<const Word extends string>(...words: [Word, ...Word[]]) {
+  const rest = words.slice(0, -1).join(', ');
+  return z.enum(words, { error: `must be ${rest === '' ? '' : `${rest} or `}${words.at(-1)}` });
+}
+
+export const onOff = oneOf('on', 'off').transform((value) => value === 'on');
 
 /** Texts with commas between them, each of which must be good. */
 export function list(isGood: (text: string) => boolean, rule: string) {

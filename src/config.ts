@@ -11,7 +11,7 @@ import {
 import { type JobsConfig, jobsConfig, jobsVariables } from './config-jobs.ts';
 import type { S3Settings } from './config-s3.ts';
 import { type ServingConfig, servingConfig, servingVariables } from './config-serving.ts';
-import { folder, GIBIBYTE, MEBIBYTE, serverUrl, wholeNumber } from './config-values.ts';
+import { folder, GIBIBYTE, MEBIBYTE, oneOf, serverUrl, wholeNumber } from './config-values.ts';
 
 /** The repository's root (or the image's), where `python/`, `prisma/` and the toolchain lie. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, '..');
@@ -37,7 +37,7 @@ const variables = z.object({
   ASGARD_HOME: folder.default(resolve('.asgard')),
   ASGARD_TOOLCHAIN: folder.default(resolve(PROJECT_ROOT, '.toolchain')),
   ASGARD_ENVIRONMENTS: folder.optional(),
-  ASGARD_ENVIRONMENTS_LIMIT: wholeNumber(0, 1_000_000).default(20),
+  ASGARD_ENVIRONMENTS_LIMIT: wholeNumber(0, 1_000_000, 'GiB').default(20),
   PORT: port.default(8000),
   MLFLOW_PORT: port.default(5000),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
@@ -54,7 +54,7 @@ const variables = z.object({
     )
     .refine((prefix) => !prefix.split('/').some((name) => name === '.' || name === '..'), 'must not hold "." or ".."')
     .optional(),
-  ASGARD_S3_PATH_STYLE: z.enum(['true', 'false']).optional(),
+  ASGARD_S3_PATH_STYLE: oneOf('true', 'false').optional(),
   AWS_ENDPOINT_URL_S3: serverUrl.optional(),
   AWS_ENDPOINT_URL: serverUrl.optional(),
   MLFLOW_S3_ENDPOINT_URL: serverUrl.optional(),
@@ -64,10 +64,13 @@ const variables = z.object({
   AWS_SECRET_ACCESS_KEY: z.string().optional(),
   ...featureVariables,
   ...servingVariables,
-  ASGARD_UPLOAD_LIMIT: wholeNumber(1, 1_000_000).default(1024),
-  ASGARD_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  ASGARD_LOG_FORMAT: z.enum(['json', 'pretty']).optional(),
+  ASGARD_UPLOAD_LIMIT: wholeNumber(1, 1_000_000, 'MiB').default(1024),
+  ASGARD_LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'),
+  ASGARD_LOG_FORMAT: oneOf('json', 'pretty').optional(),
 });
+
+/** Every variable that the platform reads. */
+export const SETTINGS: readonly string[] = Object.keys(variables.shape);
 
 const PAIRS = [
   ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],

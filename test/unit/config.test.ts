@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, PROJECT_ROOT, parseConfig } from '../../src/config.ts';
+import { ConfigError, PROJECT_ROOT, parseConfig, SETTINGS } from '../../src/config.ts';
+import { HELP, unknownSettings } from '../../src/help.ts';
 
 const KEY = 'correct-horse-battery';
 
@@ -353,4 +354,33 @@ describe('the configuration', () => {
     expect(problemsOf({ ICEBERG_CATALOG: 'hunter2' })).toEqual(['ICEBERG_CATALOG: must be a JSON object']);
     expect(problemsOf({ ICEBERG_WAREHOUSE: '/data/a#b' })).toEqual([expect.stringContaining('must not contain')]);
   });
+});
+
+describe('the help', () => {
+  test('names every setting', () => {
+    expect(SETTINGS.filter((name) => !new RegExp(`\\b${name}\\b`).test(HELP))).toEqual([]);
+  });
+
+  test('is no wider than a terminal', () => {
+    expect(HELP.split('\n').filter((line) => line.length > 110)).toEqual([]);
+  });
+});
+
+test('a variable that looks like a setting and is none is told of, with what may be meant', () => {
+  const variables = { ASGARD_PORT: '1', ASGARD_ALLOWED_ORIGIN: 'x', ASGARD_ZZZ: '', ASGARD_PYTHON: 'p', PROT: '1' };
+  expect(unknownSettings({ ...variables, ASGARD_HOME: '/x' })).toEqual([
+    'ASGARD_PORT is no setting, and does nothing; did you mean PORT?',
+    'ASGARD_ALLOWED_ORIGIN is no setting, and does nothing; did you mean ASGARD_ALLOWED_ORIGINS?',
+    'ASGARD_ZZZ is no setting, and does nothing; see --help',
+  ]);
+});
+
+test.each([
+  ['ASGARD_GRAPHIQL', 'true', 'must be on or off'],
+  ['ASGARD_COMPILE', 'on', 'must be 0 or 1'],
+  ['ASGARD_ISOLATION', 'yes', 'must be auto, off or required'],
+  ['ASGARD_MODEL_MEMORY', '2GB', 'must be a whole number of MiB from 1 to 999999999'],
+  ['ASGARD_PREDICT_TIMEOUT', '0', 'must be a whole number of seconds from 1 to 3600'],
+])('%s=%s is refused with what it must be', (name, value, rule) => {
+  expect(problemsOf({ [name]: value })).toEqual([`${name}: ${rule} (it is ${JSON.stringify(value)})`]);
 });
