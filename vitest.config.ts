@@ -7,9 +7,9 @@ delete process.env['PYTHONDONTWRITEBYTECODE'];
 export const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
 /** No limit is there but to end what hangs: a busy machine takes its time. */
 export const shared = {
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 240_000,
-  expect: { poll: { timeout: 45_000 } },
+  expect: { poll: { timeout: 90_000 } },
   pool: 'forks',
 } as const;
 /** For every run, whichever its projects: the count of the last one ends it. */

@@ -46,7 +46,8 @@ while True:
   });
 
   test('lets a script that handles SIGTERM end by itself, and keeps what it says then', async () => {
-    const id = await jobs.submit(`
+    const id = await jobs.submit(
+      `
 import signal, sys, time
 def stop(_signal, _frame):
     print("saved my work", flush=True)
@@ -54,7 +55,9 @@ def stop(_signal, _frame):
 signal.signal(signal.SIGTERM, stop)
 print("ready", flush=True)
 time.sleep(600)
-`);
+`,
+      { graceSeconds: 60 },
+    );
     await jobs.line(id, 'ready');
     await jobs.client.cancel(id);
     const ended = await jobs.end(id);

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inheritedEnvironment, PROJECT_ROOT } from '../../src/config.ts';
-import { ChildProcess, freePort } from '../../src/platform/process.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 const VITE = join(PROJECT_ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
 const START_LIMIT_MS = 60_000;
@@ -49,7 +50,7 @@ async function build(name: FrontendName, outDir: string): Promise<void> {
 
 async function serve(args: readonly string[], platformUrl: string): Promise<ServedFrontend> {
   const listening = Promise.withResolvers<string>();
-  const port = String(await freePort());
+  const port = String(await quietPort());
   const child = await startVite(
     [...args, '--host', '127.0.0.1', '--port', port, '--strictPort'],
     platformUrl,

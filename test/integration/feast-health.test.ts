@@ -10,12 +10,12 @@ import { FeatureStoreHealth, type FeatureStoreHealthOptions, type FeatureStoreSt
 import { warehouseFolder } from '../../src/feast/settings.ts';
 import { Warehouse } from '../../src/feast/warehouse.ts';
 import { createLogger } from '../../src/platform/logger.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { TOOLCHAIN } from '../support/data-folder.ts';
 import { FeaturesForTests } from '../support/features-for-tests.ts';
 import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 
 let features: FeaturesForTests;
@@ -126,7 +126,7 @@ describe('is not available once a part is away, and available again once it is b
 });
 
 test('an S3 server that is away is told of', async () => {
-  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  const endpoint = `http://127.0.0.1:${await quietPort()}`;
   const s3 = { bucket: 'lake', prefix: '', region: 'us-east-1', endpoint, isPathStyle: true };
   const { health } = watch({ warehouse: new Warehouse({ s3 }) });
   await expect(health.current()).resolves.toMatchObject({ isAvailable: false, trouble: expect.any(String) });

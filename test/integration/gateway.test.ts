@@ -11,9 +11,9 @@ import type { JobIdentity } from '../../src/mlflow/job-identity.ts';
 import type { Observation } from '../../src/mlflow/observation.ts';
 import { MAX_API_BODY_BYTES } from '../../src/mlflow/whole-call.ts';
 import { createLogger } from '../../src/platform/logger.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { CallNotesForTests } from '../support/call-notes.ts';
 import { type MlflowForTests, runScript, startMlflow } from '../support/mlflow-for-tests.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 let mlflow: MlflowForTests;
 let gateway: Gateway;
@@ -75,7 +75,7 @@ function ofType<T extends Observation['type']>(jobId: string, type: T) {
   return (observed.get(jobId) ?? []).filter((each): each is Extract<Observation, { type: T }> => each.type === type);
 }
 
-describe('a job’s script, with MLflow’s own client', () => {
+describe('a job’s script, with MLflow’s own client', { timeout: 240_000 }, () => {
   it('is seen creating its run and logging values that are no finite numbers too', async () => {
     const startedAt = Date.now();
     const [runId = ''] = await runScript(
@@ -306,7 +306,7 @@ print(sent.hexdigest() == received.hexdigest())`;
   clearInterval(watch);
   expect(lines).toEqual(['True']);
   expect((peak - before) / 2 ** 20).toBeLessThan(100);
-}, 120_000);
+}, 240_000);
 
 describe('MLflow’s UI on a port of its own', () => {
   let everything: Gateway;
@@ -438,7 +438,7 @@ describe('forwarding', () => {
   });
 
   it('answers 503 in MLflow’s shape when the server is away, to a large upload too', async () => {
-    const port = await freePort();
+    const port = await quietPort();
     await using away = await Gateway.start(() => `http://127.0.0.1:${port}`);
     for (const init of [{}, { method: 'PUT', body: Buffer.alloc(5_000_000) }]) {
       const answer = await fetch(`${away.url}/api/2.0/mlflow-artifacts/artifacts/x`, init);

@@ -4,8 +4,8 @@ import { MlflowClient } from '../../src/mlflow/client.ts';
 import type { MlflowRequest } from '../../src/mlflow/connection.ts';
 import { containsFilter, filterString, filterStrings } from '../../src/mlflow/filter.ts';
 import { metricValue, parseMlflowJson } from '../../src/mlflow/json.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 let server: MlflowForTests;
 let client: MlflowClient;
@@ -99,7 +99,7 @@ describe('the client', () => {
   });
 
   it('says UNAVAILABLE when nothing listens, and is not healthy', async () => {
-    const port = await freePort();
+    const port = await quietPort();
     await using nobody = new MlflowClient({ baseUrl: () => `http://127.0.0.1:${port}` });
     await expect(nobody.getRun('x')).rejects.toMatchObject({
       code: 'UNAVAILABLE',

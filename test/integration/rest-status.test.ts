@@ -7,12 +7,12 @@ import { ExperimentService } from '../../src/experiments/service.ts';
 import { JobService } from '../../src/jobs/service.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { healthRoutes } from '../../src/rest/routes/health.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
 import { DatabasesForTests, type TestDatabase } from '../support/databases.ts';
 import { FEATURES_AWAY } from '../support/features-for-tests.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 /** Answers its health check, and nothing else for as long as it runs. A real one is hard to overload for so long. */
 const fakeOverloadedMlflow = createServer((request, response) => {
@@ -31,7 +31,7 @@ let paths: string[] = [];
 beforeAll(async () => {
   databases = await DatabasesForTests.start();
   database = await databases.create();
-  const port = await freePort();
+  const port = await quietPort();
   fakeOverloadedMlflow.listen(port, '127.0.0.1');
   await once(fakeOverloadedMlflow, 'listening');
   client = new MlflowClient({ baseUrl: () => mlflowUrl, onRequest: ({ path }) => void paths.push(path) });
@@ -82,7 +82,7 @@ test('/readyz asks MLflow whether it is up and nothing more', async () => {
 });
 
 test('/readyz names each part that is not ready once, in one short line', async () => {
-  mlflowUrl = `http://127.0.0.1:${await freePort()}`;
+  mlflowUrl = `http://127.0.0.1:${await quietPort()}`;
   expect((await api.inject('/readyz')).json()).toEqual({ ready: false, not_ready: ['mlflow: does not answer'] });
   readiness.set('base environment', 'is being made');
   readiness.set('mlflow', `did not start: the server ended; its log ends with:\nTraceback\n  File "x"\n`);
@@ -97,7 +97,7 @@ test('/readyz names each part that is not ready once, in one short line', async 
 });
 
 test('/readyz tells whether the database answers', async () => {
-  await using absent = createDatabase(`postgresql://me@127.0.0.1:${await freePort()}/asgard`, { poolSize: 1 });
+  await using absent = createDatabase(`postgresql://me@127.0.0.1:${await quietPort()}/asgard`, { poolSize: 1 });
   const jobs = new JobService(absent.client);
   platform = new PlatformStatusService({
     mlflowTrackingUri: mlflowUrl,

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { S3Settings } from '../../src/config-s3.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { S3Bucket } from '../../src/storage/s3.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { type S3ServerForTests, startMoto } from '../support/s3-servers.ts';
 
 let server: S3ServerForTests;
@@ -51,7 +51,7 @@ test('a bucket that is there and can be used has no problem', async () => {
 test('each problem is told from the others, and no message holds what is secret', async () => {
   const { secretAccessKey } = server.keys;
   expect(await problemOf({ bucket: 'nowhere' })).toMatchObject({ kind: 'missing', code: 'UPSTREAM' });
-  const away = await problemOf({ endpoint: `http://127.0.0.1:${await freePort()}` });
+  const away = await problemOf({ endpoint: `http://127.0.0.1:${await quietPort()}` });
   expect(away).toMatchObject({ kind: 'away', code: 'UNAVAILABLE', message: expect.stringContaining('ECONNREFUSED') });
   process.env['AWS_SECRET_ACCESS_KEY'] = `${secretAccessKey}x`;
   const refused = await problemOf();

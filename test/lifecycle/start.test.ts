@@ -30,7 +30,7 @@ function onlyLine({ stdout, stderr }: Finished): string {
   return lines.join();
 }
 
-describe('a start that cannot succeed says why in one line', { timeout: 60_000 }, () => {
+describe('a start that cannot succeed says why in one line', { timeout: LIMIT_MS }, () => {
   test.each(['PORT', 'MLFLOW_PORT'])('when %s is in use', async (variable) => {
     // What listens there need not speak HTTP.
     await using other = createServer((socket) => socket.end('garbage\r\n'));
@@ -174,7 +174,9 @@ describe('a bad configuration', () => {
   });
 });
 
-test('requests to predict are read up to ASGARD_REQUEST_LIMIT, by every face, and refused beyond it', async () => {
+test('requests to predict are read up to ASGARD_REQUEST_LIMIT, by every face, and refused beyond it', {
+  timeout: LIMIT_MS,
+}, async () => {
   await using platform = await folder.start({ ...quiet, ASGARD_REQUEST_LIMIT: '20' });
   const statusOf = async (path: string, megabytes: number) => {
     const body = `{}${' '.repeat(megabytes * 2 ** 20)}`;

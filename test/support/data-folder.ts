@@ -7,6 +7,7 @@ import { inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../../src/confi
 import { ChildProcess } from '../../src/platform/process.ts';
 import { poll } from './poll.ts';
 import { type FoundProcess, killIfThere, processesOf } from './processes.ts';
+import { quietPort } from './quiet-port.ts';
 
 export const MAIN = join(PROJECT_ROOT, 'src', 'main.ts');
 export const { toolchain: TOOLCHAIN } = parseConfig(inheritedEnvironment(), false);
@@ -51,6 +52,7 @@ export class DataFolder implements AsyncDisposable {
   readonly parent: string;
   /** What `ASGARD_HOME` is. It does not exist yet. */
   readonly path: string;
+  #hasStarted = false;
 
   static async make(): Promise<DataFolder> {
     // The real path: what /proc shows of a working directory has no links in it.
@@ -79,10 +81,13 @@ export class DataFolder implements AsyncDisposable {
     };
   }
 
-  /** Starts a platform here and resolves when it listens. */
+  /** Starts a platform here and resolves when it listens. A later one listens where the first did, as nobody takes that meanwhile. */
   async start(changes: NodeJS.ProcessEnv = {}): Promise<TestPlatform> {
+    const ports = async () => ({ PORT: String(await quietPort()), MLFLOW_PORT: String(await quietPort()) });
+    const first = this.#hasStarted ? {} : await ports();
+    this.#hasStarted = true;
     const log: string[] = [];
-    const platform = await startPlatform(this.variables(changes), (line) => void log.push(line));
+    const platform = await startPlatform(this.variables({ ...first, ...changes }), (line) => void log.push(line));
     const { ASGARD_API_KEY: apiKey } = changes;
     const client = new AsgardClient({ url: platform.url, ...(apiKey === undefined ? {} : { apiKey }) });
     const ended = () => endingOf(platform.exited);

@@ -34,13 +34,13 @@ import { type ServableKey, servableVersions } from '../../src/models/servable-ve
 import { ModelService } from '../../src/models/service.ts';
 import { AsgardError } from '../../src/platform/errors.ts';
 import { createMetricsRegistry } from '../../src/platform/metrics.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { buildRegistry } from '../../src/registry-parts.ts';
 import { restRoutes } from '../../src/rest/rest-routes.ts';
 import { PlatformStatusService } from '../../src/status/platform-status.ts';
 import { Readiness } from '../../src/status/readiness.ts';
 import { BRIDGE_AWAY, FEATURES_AWAY, STORE_AWAY } from './features-for-tests.ts';
 import { poll } from './poll.ts';
+import { quietPort } from './quiet-port.ts';
 
 /** The GraphQL and REST APIs on a real port, over a real PostgreSQL of its own, with the domain's services and no worker. */
 export interface GraphqlForTests extends AsyncDisposable {
@@ -91,7 +91,7 @@ export async function startGraphql(
   const { client: observed, queries: databaseQueries } = observedDatabase(databaseUrl);
   stack.defer(() => observed.$disconnect());
   const listener = stack.use(await Listener.start({ url: databaseUrl }));
-  const upstream = mlflowUrl ?? `http://127.0.0.1:${await freePort()}`;
+  const upstream = mlflowUrl ?? `http://127.0.0.1:${await quietPort()}`;
   const mlflowRequests: string[] = [];
   const mlflow = stack.use(
     new MlflowClient({

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 20;
 /** Against what hangs, below the time that a test has: what was seen last tells more than that the time is over. */
-const LIMIT_MS = 45_000;
+const LIMIT_MS = 90_000;
 
 /** Looks until what it sees is as wished, and gives that. @throws with what it saw last when the time is over */
 export async function poll<T>(

@@ -12,9 +12,10 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { inheritedEnvironment } from '../../src/config.ts';
-import { ChildProcess, freePort } from '../../src/platform/process.ts';
+import { ChildProcess } from '../../src/platform/process.ts';
 import { TOOLCHAIN } from './data-folder.ts';
 import { poll } from './poll.ts';
+import { quietPort } from './quiet-port.ts';
 
 const START_LIMIT_MS = 60_000;
 const REGION = 'eu-north-1';
@@ -88,7 +89,7 @@ export class S3ServerForTests implements AsyncDisposable {
 /** moto's server, a mock that `npm test` has from PyPI. Its credentials are those of a user who may do the given things. */
 export async function startMoto(actions: readonly string[] = ['s3:*']): Promise<S3ServerForTests> {
   await using stack = new AsyncDisposableStack();
-  const port = await freePort();
+  const port = await quietPort();
   const url = `http://127.0.0.1:${port}`;
   const program = join(TOOLCHAIN, 'test-python', 'bin', 'moto_server');
   const { PATH, HOME } = inheritedEnvironment();
@@ -114,7 +115,7 @@ export async function startVersitygw(program: string): Promise<S3ServerForTests>
   const folder = await mkdtemp(join(tmpdir(), 'asgard-s3-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   for (const name of ['accounts', 'buckets']) await mkdir(join(folder, name));
-  const port = await freePort();
+  const port = await quietPort();
   const url = `http://127.0.0.1:${port}`;
   const keys = { accessKeyId: 'asgard', secretAccessKey: randomBytes(20).toString('hex') };
   const { PATH } = inheritedEnvironment();

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DataFolder } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
+import { Gate } from '../support/jobs-for-tests.ts';
 import { processesOf } from '../support/processes.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 
@@ -18,13 +19,9 @@ while True:
     print("y" * 2000, flush=True)
 `;
 /** Says nothing while the disk is full: what it printed could not be kept. */
-const OTHER = `
-import os, time
+const other = (gate: Gate) => `${gate.python}
 print("there is room", flush=True)
-while os.statvfs(".").f_bavail > 0:
-    time.sleep(0.01)
-while os.statvfs(".").f_bavail == 0:
-    time.sleep(0.01)
+wait()
 print("there was none, and is again", flush=True)
 `;
 
@@ -39,13 +36,15 @@ test('a script that fills the disk which everything is on fails, and nothing els
   await using platform = await folder.start({ ASGARD_HOME, FEAST_REPO_PATH: join(disk.folder, 'feast_repo') });
   await platform.ready();
   const { client } = platform;
-  const other = await submit(client, OTHER);
-  for await (const event of client.jobEvents(other)) if (event.__typename === 'LogLine') break;
+  await using gate = await Gate.create();
+  const patient = await submit(client, other(gate));
+  for await (const event of client.jobEvents(patient)) if (event.__typename === 'LogLine') break;
   const hog = await submit(client, HOG);
   expect((await eventsOf(client, hog)).at(-1)).toMatchObject({ status: 'FAILED' });
   expect(await client.job(hog)).toMatchObject({ error: expect.stringMatching(/the disk is full/) });
-  expect((await eventsOf(client, other)).at(-1)).toMatchObject({ status: 'COMPLETED' });
-  expect(await client.logText(other)).toContain('there was none, and is again\n');
+  await gate.open();
+  expect((await eventsOf(client, patient)).at(-1)).toMatchObject({ status: 'COMPLETED' });
+  expect(await client.logText(patient)).toContain('there was none, and is again\n');
   expect((await client.status()).ready).toBe(true);
   expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
   expect(processesOf(disk.folder)).toEqual([]);

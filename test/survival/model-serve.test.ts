@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { freePort } from '../../src/platform/process.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { DataFolder, TOOLCHAIN } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { poll } from '../support/poll.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { pickleScript } from '../support/training-scripts.ts';
 
 let folder: DataFolder;
@@ -20,7 +20,7 @@ test("the guide's pickle is served by `mlflow models serve`", { timeout: 300_000
   const events = await eventsOf(platform.client, await submit(platform.client, pickleScript(2), 'served'));
   expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
   const python = toolchainPython(TOOLCHAIN);
-  const port = await freePort();
+  const port = await quietPort();
   const words = ['models', 'serve', '-m', 'models:/served/1', '-p', String(port), '--env-manager', 'local'];
   const server = spawn(python, ['-m', 'mlflow', ...words], {
     env: { ...process.env, PATH: `${dirname(python)}:${process.env['PATH']}`, MLFLOW_TRACKING_URI: platform.mlflowUrl },

@@ -26,7 +26,7 @@ with mlflow.start_run():
         time.sleep(0.1)
 `;
 
-describe.sequential('a platform with much going on', { timeout: 120_000 }, () => {
+describe.sequential('a platform with much going on', { timeout: 240_000 }, () => {
   let folder: DataFolder;
   let platform: TestPlatform;
 
@@ -132,7 +132,7 @@ test('a platform that is stopped once lets the scripts of running jobs go on, sa
   expect(steps).toEqual(Array.from({ length: 60 }, (_item, index) => `step ${index}`));
   const metrics = events.flatMap((event) => (event.__typename === 'MetricLogged' ? [event.step] : []));
   expect(metrics).toEqual(Array.from({ length: 60 }, (_item, index) => index));
-}, 120_000);
+}, 240_000);
 
 test('a second Ctrl-C that comes when the database cannot be told any more cancels all the same, and nothing runs again', async () => {
   await using folder = await DataFolder.make();
@@ -176,9 +176,9 @@ test('a second Ctrl-C that comes when the database cannot be told any more cance
   const ended = new EndedJob(await next.client.job(waiting), await eventsOf(next.client, waiting));
   expect(ended.job).toMatchObject({ status: 'CANCELLED', error: REASON });
   expect(ended.output).toEqual([]);
-}, 120_000);
+}, 240_000);
 
-describe.sequential('a platform that is still starting, for the first time', { timeout: 60_000 }, () => {
+describe.sequential('a platform that is still starting, for the first time', { timeout: 240_000 }, () => {
   let folder: DataFolder;
   beforeAll(async () => {
     folder = await DataFolder.make();

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../src/client/client.ts';
 import { ManagedMlflow } from '../../src/embedded/mlflow-server.ts';
 import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { DataFolder, type TestPlatform, TOOLCHAIN } from '../support/data-folder.ts';
 import { eventsOf, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
 import { Gate } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 /** A lease, and what a busy machine takes to look for those that are over. */
 const TAKE_OVER_MS = 120_000;
@@ -49,7 +49,7 @@ describe.sequential('platforms on one database, each with a data folder of its o
 
   const start = async (slots: number) => {
     const folder = stack.use(await DataFolder.make());
-    const MLFLOW_PORT = String(await freePort());
+    const MLFLOW_PORT = String(await quietPort());
     answering.unshift(Number(MLFLOW_PORT));
     const platform = stack.use(await folder.start({ ...variables, ASGARD_WORKER_SLOTS: String(slots), MLFLOW_PORT }));
     await platform.ready();
