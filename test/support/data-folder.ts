@@ -39,6 +39,8 @@ export interface TestPlatform extends AsyncDisposable {
   readonly ended: () => Promise<Ending>;
   /** Sends a signal to the platform's process alone and waits for its end. */
   readonly end: (signal: NodeJS.Signals) => Promise<Ending>;
+  /** Sends both signals, the second before anything has come of the first, and waits for its end. They must differ, or are one. */
+  readonly endTwice: (first: NodeJS.Signals, second: NodeJS.Signals) => Promise<Ending>;
   /** Resolves when `/readyz` says so. */
   readonly ready: () => Promise<void>;
 }
@@ -98,6 +100,11 @@ export class DataFolder implements AsyncDisposable {
       ended,
       end: async (signal) => {
         process.kill(platform.pid, signal);
+        return ended();
+      },
+      endTwice: async (first, second) => {
+        // It may have ended by the time that somebody who waits for a sign of the first gets to the second.
+        for (const signal of ['SIGSTOP', first, second, 'SIGCONT'] as const) process.kill(platform.pid, signal);
         return ended();
       },
       ready: () => untilReady(platform.url, log),
