@@ -14,6 +14,7 @@ import { TableService } from './features/tables.ts';
 import { createGraphqlServer } from './http/graphql.ts';
 import { jobReports } from './http/job-reports.ts';
 import { buildHttpServer, listen, localUrl } from './http/server.ts';
+import { startPage } from './http/start-page.ts';
 import { EntityFeatures } from './inference/entity-features.ts';
 import { InferenceService } from './inference/service.ts';
 import { VersionOrigins } from './inference/version-origin.ts';
@@ -246,6 +247,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     routes: [
       metrics.http,
       gateway(false),
+      async (app) => void (await app.register(startPage(mlflowPort))),
       async (app) =>
         void (await app.register(
           restRoutes(

@@ -50,10 +50,26 @@ export function sendSignedInPage(reply: FastifyReply, next: string): FastifyRepl
   return sendPage(reply, 200, 'Signed in', body);
 }
 
+/** A place of the platform's that people look at. */
+export interface Place {
+  readonly name: string;
+  /** A path of this server, or a URL. */
+  readonly address: string;
+  readonly what: string;
+}
+
+/** Where there is something to see. */
+export function sendStartPage(reply: FastifyReply, places: readonly Place[]): FastifyReply {
+  const rows = places.map(({ name, address, what }) => {
+    return `<li><a href="${escapeHtml(address)}">${escapeHtml(name)}</a><br>${escapeHtml(what)}</li>`;
+  });
+  return sendPage(reply, 200, 'Start', `<ul>${rows.join('')}</ul>`);
+}
+
 const STYLE =
   'body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark}' +
   'label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit;margin:.5rem 0;padding:.4rem}' +
-  'label{padding:0}[role=alert]{color:#c22}';
+  'label{padding:0}[role=alert]{color:#c22}ul{list-style:none;padding:0}li{margin:.8rem 0}li a{font-weight:600}';
 
 function sendPage(reply: FastifyReply, status: number, title: string, body: string, head = ''): FastifyReply {
   return reply

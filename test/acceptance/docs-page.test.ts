@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
+import { z } from 'zod';
 import { TOOLCHAIN } from '../support/data-folder.ts';
 
 const { url } = inject('platform');
@@ -54,4 +55,20 @@ test('the page looks for the document beside itself, and asks no validator elsew
     fetch(`${url}/openapi.json`).then((answer) => answer.json()),
   ]);
   expect(document).toEqual(served);
+});
+
+test('/ leads a browser, and another client, to all that there is to see', async () => {
+  const page = await fetch(url, { headers: { accept: 'text/html' } });
+  expect(page.status).toBe(200);
+  expect(page.headers.get('content-type')).toContain('text/html');
+  const links = [...(await page.text()).matchAll(/href="([^"]+)"/g)].map(([, found = '']) => new URL(found, url).href);
+  const told = z.object({ places: z.array(z.object({ address: z.string() })) });
+  const { places } = told.parse(await (await fetch(url)).json());
+  expect(links).toEqual(places.map(({ address }) => new URL(address, url).href));
+  expect(links).toContain(new URL('/docs', url).href);
+  for (const link of links) {
+    const answer = await fetch(link, { headers: { accept: 'text/html' } });
+    expect([link, answer.status]).toEqual([link, 200]);
+    await answer.body?.cancel();
+  }
 });
