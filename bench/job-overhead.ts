@@ -1,6 +1,7 @@
 import { ChildProcess } from '../src/platform/process.ts';
+import type { PythonEnvironment } from '../src/python/environments.ts';
 import { pythonVariables } from '../src/python/script-environment.ts';
-import { startAsgard } from './support/asgard.ts';
+import { type Asgard, type Script, startAsgard } from './support/asgard.ts';
 import { alternately, type Bench, type Claim, type Measured } from './support/bench.ts';
 import { type Figure, median } from './support/figures.ts';
 import { asgardJob, baseEnvironment, type JobTimes, rayJob, timed, timesOf } from './support/python-jobs.ts';
@@ -23,47 +24,52 @@ export const jobOverhead: Claim = {
   name: 'job-overhead',
   title: 'A job in a warm environment',
   async measure(bench): Promise<Measured> {
-    const { folder, python } = await baseEnvironment(bench);
+    const environment = await baseEnvironment(bench);
     const asgard = await startAsgard(bench);
+    const plain = { name: 'plain subprocess', run: ({ text }: Script) => subprocess(bench, environment, text) };
+    const figures = await compared(bench, asgard, plain);
     const ray = await Ray.start(bench);
-    const figures: Figure[] = [];
-    const rounds = bench.size(1, 10);
-    for (const { name, what, text } of SCRIPTS) {
-      bench.say(`${what}, in turn on Asgard, as a subprocess and on Ray`);
-      const script = { name, text };
-      const subjects = [
-        () => asgardJob(asgard, script),
-        () => subprocess(bench, folder, python, text),
-        () => rayJob(ray, python, script, bench.signal),
-      ];
-      const [ours = [], plain = [], theirs = []] = await alternately(rounds, subjects, bench.signal);
-      const row = (part: string, peerName: string, peer: JobTimes[], pick: (times: JobTimes) => number): Figure => ({
-        what: `${what}: ${part}`,
-        unit: 'ms',
-        better: 'lower',
-        ours: median(ours.map(pick)),
-        peer: { name: peerName, value: median(peer.map(pick)) },
-      });
-      for (const [peerName, peer] of [
-        ['plain subprocess', plain],
-        ['Ray Jobs', theirs],
-      ] as const) {
-        figures.push(row('from its submission to its end', peerName, peer, ({ totalMs }) => totalMs));
-        const overhead = row('from its acceptance', peerName, peer, ({ totalMs, uploadMs }) => totalMs - uploadMs);
-        figures.push({ ...overhead, promise: OVERHEAD });
-      }
-    }
+    const { python } = environment;
+    const theirs = { name: 'Ray Jobs', run: (script: Script) => rayJob(ray, python, script, bench.signal) };
+    figures.push(...(await compared(bench, asgard, theirs)));
     return {
       figures,
       notes: [
-        `Medians of ${rounds} runs each, until the end is seen. The scripts do nothing after their imports: all of it is overhead.`,
+        `Medians of ${bench.size(1, 10)} runs each, in turn, until the end is seen. The scripts do nothing after their imports: all of it is overhead.`,
+        'Ray is started once the subprocesses are over: its daemons, which then take their part of the processors, are beside both halves of the rows against it.',
         'All three run the same interpreter with the same packages and a warm file cache. A subprocess has no log, no status, no token, no deadline and no record.',
       ],
     };
   },
 };
 
-async function subprocess(bench: Bench, folder: string, python: string, text: string): Promise<JobTimes> {
+interface Peer {
+  readonly name: string;
+  readonly run: (script: Script) => Promise<JobTimes>;
+}
+
+async function compared(bench: Bench, asgard: Asgard, peer: Peer): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const { name, what, text } of SCRIPTS) {
+    bench.say(`${what}, in turn on Asgard and by ${peer.name}`);
+    const script = { name, text };
+    const subjects = [() => asgardJob(asgard, script), () => peer.run(script)];
+    const [ours = [], theirs = []] = await alternately(bench.size(1, 10), subjects, bench.signal);
+    const row = (part: string, pick: (times: JobTimes) => number): Figure => ({
+      what: `${what}: ${part}`,
+      unit: 'ms',
+      better: 'lower',
+      ours: median(ours.map(pick)),
+      peer: { name: peer.name, value: median(theirs.map(pick)) },
+    });
+    figures.push(row('from its submission to its end', ({ totalMs }) => totalMs));
+    const overhead = row('from its acceptance', ({ totalMs, uploadMs }) => totalMs - uploadMs);
+    figures.push({ ...overhead, promise: OVERHEAD });
+  }
+  return figures;
+}
+
+async function subprocess(bench: Bench, { folder, python }: PythonEnvironment, text: string): Promise<JobTimes> {
   const submittedAt = Date.now();
   let output = '';
   await using child = await ChildProcess.start({
