@@ -15,6 +15,7 @@ from asgard.model_inputs import InvalidInputError, to_frame
 from asgard.model_loading import LoadedModel
 from asgard.model_outputs import to_json, to_rows
 
+_MAX_SAID = 4_000
 _EXACT = 2**53  # a column with larger whole numbers may become one of another type
 
 
@@ -123,5 +124,6 @@ def _error(kind: str, message: str, path: list[str | int] | None) -> dict[str, A
 
 
 def said_by(error: BaseException) -> str:
-    """One line for an exception: its type and message."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """One line for an exception: its type and message, cut where they are very long, as when they show all rows."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return text if len(text) <= _MAX_SAID else f"{text[:_MAX_SAID]}…"

@@ -16,12 +16,13 @@ import pandas as pd
 def to_rows(output: Any) -> list[Any]:
     """A list with an element for each row of the output.
 
-    A DataFrame gives an object for each row if its columns have names, and else a list; a mapping of columns of one
-    length is taken for a DataFrame. An array gives numbers, or lists of them. One value alone is a list of it.
+    A DataFrame gives an object for each row if its columns have names, each another, and else a list; a mapping of
+    columns of one length is taken for a DataFrame. An array gives numbers, or lists of them. One value alone is a list
+    of it.
     """
     if isinstance(output, pd.DataFrame):
         rows = [to_json(row) for row in output.itertuples(index=False, name=None)]
-        if all(isinstance(name, str) for name in output.columns):
+        if output.columns.is_unique and all(isinstance(name, str) for name in output.columns):
             return [dict(zip(output.columns, row, strict=True)) for row in rows]
         return rows
     if isinstance(output, Mapping):
@@ -42,6 +43,10 @@ def to_json(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if hasattr(value, "toarray"):  # scipy's sparse matrices
         value = value.toarray()
+    if isinstance(value, np.ma.MaskedArray):
+        if value.ndim > 0:
+            return [to_json(item) for item in value]
+        return None if np.ma.is_masked(value) else to_json(value.data[()])
     if isinstance(value, np.ndarray):
         return _array_to_json(value)
     if isinstance(value, (pd.Series, pd.Index)) or hasattr(value, "to_numpy"):
