@@ -64,6 +64,8 @@ export interface App extends AsyncDisposable {
   readonly lessApart: string | null;
   /** Resolves when a part that the platform cannot be without has ended unasked; says so in one line. */
   readonly failed: Promise<AsgardError>;
+  /** Resolves once all parts are there that were still being started; never when the platform ends before. */
+  readonly ready: Promise<void>;
   /** How many jobs have scripts that go on when the platform ends. */
   readonly runningJobs: () => Promise<number>;
   /** Ends those scripts, also while the platform is being disposed of. */
@@ -298,6 +300,7 @@ async function build(config: Config, logger: Logger, stop: AbortSignal, shutdown
     mlflowUrl,
     lessApart,
     failed: Promise.race([servers.failed, refused.promise]),
+    ready: readiness.whenReady(),
     runningJobs: () => work.countRunning(),
     cancelJobs: (reason: string) => work.cancelRunning(reason),
   };

@@ -54,6 +54,7 @@ async function main(): Promise<number> {
     process.stdout.write(
       `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
+    void app.ready.then(() => logger.info({ seconds: Math.round(performance.now() / 100) / 10 }, 'asgard.ready'));
     if (app.lessApart !== null) process.stderr.write(`asgard: ${app.lessApart}\n`);
     const failure = await Promise.race([stopped, app.failed]);
     const jobs = await app.runningJobs();

@@ -8,13 +8,13 @@ import { AsgardClient } from '../client/client.ts';
 import { type Config, ConfigError, inheritedEnvironment, PROJECT_ROOT, parseConfig } from '../config.ts';
 import { untilAborted } from '../platform/abort.ts';
 import { messageOf } from '../platform/errors.ts';
-import { makeViews, type Rest, writeTable } from './demo-features.ts';
+import { makeViews, materialize, predictByEntity, type Rest, restOf, writeTable } from './demo-features.ts';
 import { type StartedPlatform, startPlatform } from './start-platform.ts';
 
 const HELP = `usage: npm run demo [-- --exit]
 
 Starts the platform and takes a model through it: a table, feature views of it, a training script that reads them, its
-live log, the registered model, predictions.
+live log, the registered model, predictions by features and by customer.
 Keeps the platform running until Ctrl-C; with --exit it ends by itself, with exit code 0 only if every step held.
 Settings are those of npm start (npm start -- --help).
 `;
@@ -27,7 +27,7 @@ const READY_LIMIT_MS = 15 * 60_000;
 const CANCEL_LIMIT_MS = 12_000;
 const CHURN = join(PROJECT_ROOT, 'examples', 'churn');
 
-/** Two customers: one who calls support and stays away, one who buys. */
+/** Two made-up customers: one who calls support and stays away, one who buys. */
 const CUSTOMERS = {
   total_purchases: [2, 40],
   avg_purchase_value: [25.5, 80],
@@ -98,7 +98,7 @@ async function demonstrate(stop: AbortSignal): Promise<number> {
 
 async function takeSteps(platform: StartedPlatform, config: Config, signal: AbortSignal) {
   const { toolchain, apiKey } = config;
-  const rest = callsOf(platform, apiKey, signal);
+  const rest = restOf(platform.url, { apiKey, signal });
   await using client = new AsgardClient({ url: platform.url, ...(apiKey === undefined ? {} : { apiKey }) });
   await untilReady(client, signal);
 
@@ -113,6 +113,10 @@ async function takeSteps(platform: StartedPlatform, config: Config, signal: Abor
   const jobId = await runJob(client, signal);
   await showModel(client, jobId);
   await predict(rest);
+
+  step('Bringing features online (POST /feast/materialize), and predicting by customer_id alone');
+  print(await materialize(rest, signal));
+  for (const line of await predictByEntity(rest, MODEL_NAME, [1, 2, 3])) print(line);
 
   step('Look around');
   print(`GraphiQL    ${platform.url}/graphql`);
@@ -178,21 +182,10 @@ async function showModel(client: AsgardClient, jobId: string): Promise<void> {
   for (const { key, value } of run.metrics) print(`${key} = ${value}`);
 }
 
-/** @throws when an answer is none of success */
-function callsOf({ url }: StartedPlatform, apiKey: string | undefined, signal: AbortSignal): Rest {
-  return async (method, path, contentType, body) => {
-    const key = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
-    const headers = { 'content-type': contentType, ...key };
-    const response = await fetch(`${url}${path}`, { method, headers, body, signal });
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
-    return await response.json();
-  };
-}
-
 async function predict(rest: Rest): Promise<void> {
   step('Predictions from POST /mlops/inference');
-  const body = JSON.stringify({ model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true });
-  const answer = prediction.parse(await rest('POST', '/mlops/inference', 'application/json', body));
+  const body = { model_name: MODEL_NAME, inputs: CUSTOMERS, return_probabilities: true };
+  const answer = prediction.parse(await rest('POST', '/mlops/inference', body));
   for (const [index, churned] of answer.predictions.entries()) {
     const probability = answer.probabilities[index]?.[1] ?? Number.NaN;
     print(`customer ${index + 1}: churned = ${churned} (probability ${probability.toFixed(2)})`);

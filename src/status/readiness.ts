@@ -4,6 +4,7 @@ const MAX_STATE_CHARACTERS = 200;
 export class Readiness {
   readonly #pending = new Map<string, string>();
   readonly #troubles = new Map<string, string>();
+  #waiting: (() => void)[] = [];
 
   /** Notes that a part is not ready, and why: `set('mlflow', 'is starting')`. Of a longer text the beginning is kept. */
   set(part: string, state: string): void {
@@ -13,6 +14,17 @@ export class Readiness {
   /** Notes that a part is ready. */
   clear(part: string): void {
     this.#pending.delete(part);
+    if (this.#pending.size > 0) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting = [];
+  }
+
+  /** Resolves once no part is noted that is not ready. */
+  whenReady(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#pending.size === 0) resolve();
+      else this.#waiting.push(resolve);
+    });
   }
 
   /** Whether it is noted that a part is not ready. */

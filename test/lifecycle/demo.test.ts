@@ -32,6 +32,9 @@ const KEY_LINES = [
   /^ {3}test_accuracy = 0\.\d+$/,
   /^ {3}customer 1: churned = 1 \(probability 0\.\d\d\)$/,
   /^ {3}customer 2: churned = 0 \(probability 0\.\d\d\)$/,
+  /^ {3}the newest of customer_features are online$/,
+  /^ {3}customer_id 1: churned = [01]$/,
+  /^ {3}customer_id 3: churned = [01]$/,
   /^ {3}GraphiQL {4}http:\/\/127\.0\.0\.1:\d+\/graphql$/,
   /^ {3}MLflow UI {3}http:\/\/127\.0\.0\.1:\d+$/,
 ];

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { makeViews, type Rest, writeTable } from '../../src/cli/demo-features.ts';
+import { makeViews, restOf, writeTable } from '../../src/cli/demo-features.ts';
 import { PROJECT_ROOT } from '../../src/config.ts';
 import { toolchainPython } from '../../src/python/environments.ts';
 import { DataFolder, type TestPlatform, TOOLCHAIN } from '../support/data-folder.ts';
@@ -23,14 +23,6 @@ beforeAll(async () => {
 });
 afterAll(() => folder?.[Symbol.asyncDispose]());
 
-function restOf({ url }: TestPlatform): Rest {
-  return async (method, path, contentType, body) => {
-    const answer = await fetch(`${url}${path}`, { method, headers: { 'content-type': contentType }, body });
-    expect(answer.ok, await answer.clone().text()).toBe(true);
-    return answer.json();
-  };
-}
-
 /** What was said of the model of the example's script, which reads its training set by Feast. */
 async function checkOfJob({ client }: TestPlatform, modelName: string) {
   const events = await eventsOf(client, await submit(client, script, modelName));
@@ -49,8 +41,8 @@ test('a model of a training set from the feature store is tried and proven with 
     join(CHURN, 'make_data.py'),
     '--keyed',
   ]);
-  await writeTable(restOf(platform), csv);
-  await makeViews(restOf(platform));
+  await writeTable(restOf(platform.url, {}), csv);
+  await makeViews(restOf(platform.url, {}));
   expect(await checkOfJob(platform, 'churn')).toMatchObject({ isServable: true, exampleSource: 'TRAINING_ROWS' });
   const compiled = await poll(
     async () => (await client.modelVersion('churn', '1')).compilation,

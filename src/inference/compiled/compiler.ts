@@ -71,7 +71,7 @@ export class Compiler implements AsyncDisposable {
     await work().catch((error: unknown) => {
       if (this.#stop.signal.aborted) return;
       // It is looked again soon; while the platform starts, MLflow is not there yet.
-      const level = isRetryable(error) ? 'info' : 'warn';
+      const level = isRetryable(error) ? 'debug' : 'warn';
       this.#options.logger[level]({ reason: messageOf(error) }, 'model.not_compiled');
     });
   }
