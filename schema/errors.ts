@@ -12,6 +12,7 @@ import {
 } from '../src/platform/errors.ts';
 import { builder } from './builder.ts';
 import { ErrorCodeType } from './error-code.ts';
+import { issueWords } from './issue-words.ts';
 
 /** An expected failure as a member of a result union. Each class below is one GraphQL type. */
 abstract class Failure extends Error {
@@ -94,16 +95,10 @@ export function invalidInputOf(error: ZodError, what: string, names: Record<stri
   const issues = error.issues.slice(0, MAX_ISSUES).map((issue): InputIssue => {
     const [root, ...rest] = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
     const path = root === undefined ? [] : [names[root] ?? root, ...rest];
-    return { path, message: messageOf(issue), type: issue.code };
+    return { path, message: issueWords(issue), type: issue.code };
   });
   const lines = issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`));
   return new AsgardError('INVALID_INPUT', `${what}: ${lines.join('; ')}`, { cause: error, issues });
-}
-
-/** zod's words, except where a form would show them at a field that was left empty. */
-function messageOf(issue: ZodError['issues'][number]): string {
-  const isEmptyText = issue.code === 'too_small' && issue.origin === 'string' && issue.minimum === 1;
-  return isEmptyText ? 'must not be empty' : issue.message;
 }
 
 /** Runs a call into the domain for a field with a result union: an expected failure is thrown as the union's member. */

@@ -1,0 +1,28 @@
+import type { z } from 'zod';
+
+type Issue = z.core.$ZodIssue;
+
+/** How zod's own messages begin. One that a schema gives says more. */
+const OWN_WORDS = /^(Too small|Too big|Invalid input|Invalid option): /;
+
+/** What is wrong with an input, as a form shows it at the field: `must be at least 60`. */
+export function issueWords(issue: Issue): string {
+  if (!OWN_WORDS.test(issue.message)) return issue.message;
+  switch (issue.code) {
+    case 'too_small':
+      if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty';
+      return boundWords(issue.origin, 'at least', issue.minimum);
+    case 'too_big':
+      return boundWords(issue.origin, 'at most', issue.maximum);
+    case 'invalid_value':
+      return `must be one of ${issue.values.join(', ')}`;
+    default:
+      return issue.message;
+  }
+}
+
+function boundWords(origin: string, bound: string, limit: number | bigint): string {
+  if (origin === 'string') return `must have ${bound} ${limit} ${limit === 1 ? 'character' : 'characters'}`;
+  if (origin === 'number' || origin === 'int') return `must be ${bound} ${limit}`;
+  return `must have ${bound} ${limit} ${limit === 1 ? 'item' : 'items'}`;
+}
