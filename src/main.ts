@@ -52,7 +52,7 @@ async function main(): Promise<number> {
     await using app = await startApp(config, logger, stop.signal);
     running = app;
     process.stdout.write(
-      `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/mlops/status\n  MLflow UI   ${app.mlflowUrl}\n`,
+      `Asgard is listening\n  ${config.hasGraphiql ? 'GraphiQL' : 'GraphQL '}    ${app.url}/graphql\n  REST        ${app.url}/docs\n  MLflow UI   ${app.mlflowUrl}\n`,
     );
     void app.ready.then(() => logger.info({ seconds: Math.round(performance.now() / 100) / 10 }, 'asgard.ready'));
     if (app.lessApart !== null) process.stderr.write(`asgard: ${app.lessApart}\n`);
@@ -69,6 +69,7 @@ async function main(): Promise<number> {
     return 1;
   } finally {
     await cancelling;
+    if (running !== undefined) logger.info('asgard.stopped');
   }
 }
 

@@ -214,13 +214,17 @@ test(
     expect(await platform.client.status()).toMatchObject({ ready: false, mlflowAvailable: false });
     const job = await submit(platform.client, 'import mlflow\nmlflow.log_metric("early", 1)\nprint("done")');
 
+    const said = (event: string) => platform.log.some((line) => line.includes(event));
+    expect(said('asgard.ready')).toBe(false);
     process.kill(mlflow, 'SIGCONT');
     await platform.ready();
+    await poll(() => said('asgard.ready'), Boolean);
     expect(await (await fetch(`${platform.url}/readyz`)).json()).toEqual({ ready: true, not_ready: [] });
     const events = await eventsOf(platform.client, job);
     expect(events.at(-1)).toMatchObject({ __typename: 'JobEnded', status: 'COMPLETED' });
     expect(events).toContainEqual(expect.objectContaining({ __typename: 'MetricLogged', key: 'early' }));
     expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
+    expect(said('asgard.stopped')).toBe(true);
     expect(folder.processes()).toEqual([]);
   },
   LIMIT_MS,
