@@ -53,7 +53,7 @@ export const predictionRequest = z.object({
   ).optional(),
   entities: onlineRequest.shape.entities.optional(),
   /** How old a feature may be that is looked up. */
-  maxFeatureAgeSeconds: z.number({ error: 'must be a number of seconds' }).min(0).optional(),
+  maxFeatureAgeSeconds: z.number({ error: 'must be a number of seconds, 0 or more' }).min(0).optional(),
   returnProbabilities: z.boolean().default(false),
 });
 
