@@ -16,6 +16,7 @@ export default defineConfig({
         },
       },
       { resolve, test: { ...shared, name: 'fuzz', include: ['test/fuzz/**/*.test.ts'] } },
+      { resolve, test: { ...shared, name: 'lifecycle-full', include: ['test/lifecycle-full/**/*.test.ts'] } },
       { resolve, test: { ...shared, name: 'survival', include: ['test/survival/**/*.test.ts'] } },
       // One suite, on moto's S3 and on a server that keeps files.
       { resolve, test: { ...shared, name: 's3', include: ['test/s3-full/**/*.test.ts'] } },
