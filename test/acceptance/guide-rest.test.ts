@@ -56,7 +56,9 @@ describe('the platform', () => {
       ({ body }) => body.mlflow_available && body.feast_store_available,
     );
     expect(status).toBe(200);
-    expect(body).toEqual({
+    // What other tests have had loaded is listed beside them.
+    const { served_models: _, ...ofGuide } = body;
+    expect(ofGuide).toEqual({
       mlflow_tracking_uri: expect.stringMatching(/^http:/),
       mlflow_available: true,
       feast_store_available: true,
