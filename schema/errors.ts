@@ -1,6 +1,6 @@
 import { PothosValidationError } from '@pothos/core';
 import { GraphQLError } from 'graphql';
-import type { ZodError } from 'zod';
+import type { z } from 'zod';
 import { expectedFailure } from '../src/database/failure.ts';
 import {
   AsgardError,
@@ -88,17 +88,26 @@ function failureOf(error: AsgardError): Failure | undefined {
 const MAX_ISSUES = 100;
 
 /**
- * What a domain schema finds wrong with an input, its paths by the names of the GraphQL input.
+ * An input as a domain schema has it.
+ * @param what the first words of a refusal
  * @param names of root fields that GraphQL calls otherwise than the domain
+ * @throws AsgardError INVALID_INPUT with every issue, its path by the names of the GraphQL input
  */
-export function invalidInputOf(error: ZodError, what: string, names: Record<string, string> = {}): AsgardError {
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  what: string,
+  names: Record<string, string> = {},
+): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(input, { error: issueWords });
+  if (success) return data;
   const issues = error.issues.slice(0, MAX_ISSUES).map((issue): InputIssue => {
     const [root, ...rest] = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
     const path = root === undefined ? [] : [names[root] ?? root, ...rest];
-    return { path, message: issueWords(issue), type: issue.code };
+    return { path, message: issue.message, type: issue.code };
   });
   const lines = issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`));
-  return new AsgardError('INVALID_INPUT', `${what}: ${lines.join('; ')}`, { cause: error, issues });
+  throw new AsgardError('INVALID_INPUT', `${what}: ${lines.join('; ')}`, { cause: error, issues });
 }
 
 /** Runs a call into the domain for a field with a result union: an expected failure is thrown as the union's member. */

@@ -1,13 +1,10 @@
 import type { z } from 'zod';
 
-type Issue = z.core.$ZodIssue;
-
-/** How zod's own messages begin. One that a schema gives says more. */
-const OWN_WORDS = /^(Too small|Too big|Invalid input|Invalid option): /;
-
-/** What is wrong with an input, as a form shows it at the field: `must be at least 60`. */
-export function issueWords(issue: Issue): string {
-  if (!OWN_WORDS.test(issue.message)) return issue.message;
+/**
+ * What is wrong with an input, as a form shows it at the field: `must be at least 60`. A message that the schema itself gives goes
+ * first. To be handed to zod as the `error` of one parse.
+ */
+export function issueWords(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'too_small':
       if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty';
@@ -17,7 +14,7 @@ export function issueWords(issue: Issue): string {
     case 'invalid_value':
       return `must be one of ${issue.values.join(', ')}`;
     default:
-      return issue.message;
+      return undefined;
   }
 }
 

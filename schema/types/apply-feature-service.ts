@@ -1,6 +1,6 @@
 import { type AppliedFeatureService, featureServiceInput } from '../../src/features/feature-services.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { withoutNulls } from '../input.ts';
 import { FeatureServiceType } from './feature-service.ts';
 import { FeatureViewAction } from './feature-view-plan.ts';
@@ -61,7 +61,9 @@ builder.mutationFields((t) => ({
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 function parse({ tags, ...rest }: typeof FeatureServiceInput.$inferInput) {
-  const parsed = featureServiceInput.safeParse({ ...withoutNulls(rest), tags: tagRecord(['tags'], tags) });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, `the feature service "${rest.name.slice(0, 100)}" was not applied`);
+  return parseInput(
+    featureServiceInput,
+    { ...withoutNulls(rest), tags: tagRecord(['tags'], tags) },
+    `the feature service "${rest.name.slice(0, 100)}" was not applied`,
+  );
 }

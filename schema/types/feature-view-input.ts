@@ -1,6 +1,6 @@
 import { type FeatureViewInput, featureViewInput } from '../../src/features/feature-view-input.ts';
 import { builder } from '../builder.ts';
-import { invalidInputOf } from '../errors.ts';
+import { parseInput } from '../errors.ts';
 import { withoutNulls } from '../input.ts';
 import { FeatureDtype } from './feature-view.ts';
 import { TagInput, tagRecord } from './tag.ts';
@@ -67,15 +67,17 @@ export const FeatureViewInputType = builder.inputType('FeatureViewInput', {
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 export function parseFeatureView(input: typeof FeatureViewInputType.$inferInput): FeatureViewInput {
   const { features, source, tags, ...rest } = input;
-  const parsed = featureViewInput.safeParse({
-    ...withoutNulls(rest),
-    features: features.map((feature, index) => ({
-      ...withoutNulls(feature),
-      tags: tagRecord(['features', index, 'tags'], feature.tags),
-    })),
-    source: withoutNulls(source),
-    tags: tagRecord(['tags'], tags),
-  });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, `the feature view "${input.name.slice(0, 100)}" was not applied`);
+  return parseInput(
+    featureViewInput,
+    {
+      ...withoutNulls(rest),
+      features: features.map((feature, index) => ({
+        ...withoutNulls(feature),
+        tags: tagRecord(['features', index, 'tags'], feature.tags),
+      })),
+      source: withoutNulls(source),
+      tags: tagRecord(['tags'], tags),
+    },
+    `the feature view "${input.name.slice(0, 100)}" was not applied`,
+  );
 }

@@ -12,7 +12,7 @@ import { invalidInput } from '../../src/platform/errors.ts';
 import { builder, DEFAULT_PAGE_SIZE } from '../builder.ts';
 import { type Connection, connectionOf, pageSize } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { invalidInputOf } from '../errors.ts';
+import { parseInput } from '../errors.ts';
 import { JobEventInterface, JobEventTypeEnum, LogLine, LogStream } from './job-event.ts';
 
 const MAX_PAGE_EVENTS = 1000;
@@ -154,7 +154,9 @@ function sequenceOf(cursor: string | null | undefined, name: string): number | u
 /** @throws AsgardError INVALID_INPUT with every issue */
 function parseFilter(filter: typeof JobEventFilter.$inferInput | null | undefined): EventFilter {
   const given = Object.entries(filter ?? {}).filter(([, value]) => value !== null);
-  const parsed = z.object({ filter: eventFilter }).safeParse({ filter: Object.fromEntries(given) });
-  if (parsed.success) return parsed.data.filter;
-  throw invalidInputOf(parsed.error, 'the events cannot be searched so');
+  return parseInput(
+    z.object({ filter: eventFilter }),
+    { filter: Object.fromEntries(given) },
+    'the events cannot be searched so',
+  ).filter;
 }

@@ -5,7 +5,7 @@ import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
 import { type Connection, connectionOf, pageSize } from '../connection.ts';
 import { cursorsOf } from '../cursor.ts';
-import { invalidInputOf } from '../errors.ts';
+import { parseInput } from '../errors.ts';
 import { TrainingJob } from './job.ts';
 import { JobStatusType } from './job-event.ts';
 import { directionField } from './order-direction.ts';
@@ -152,7 +152,9 @@ function sizeOf({ first, last }: PageArgs): { limit: number; isFromEnd: boolean 
 /** @throws AsgardError INVALID_INPUT with every issue */
 function parseFilter(filter: typeof TrainingJobFilter.$inferInput | null | undefined): JobFilter {
   const given = Object.entries(filter ?? {}).filter(([, value]) => value !== null);
-  const parsed = z.object({ filter: jobFilter }).safeParse({ filter: Object.fromEntries(given) });
-  if (parsed.success) return parsed.data.filter;
-  throw invalidInputOf(parsed.error, 'the jobs cannot be listed so');
+  return parseInput(
+    z.object({ filter: jobFilter }),
+    { filter: Object.fromEntries(given) },
+    'the jobs cannot be listed so',
+  ).filter;
 }

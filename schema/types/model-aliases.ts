@@ -2,7 +2,7 @@ import type { NamedVersion } from '../../src/models/alias.ts';
 import type { MovedAlias } from '../../src/models/registry.ts';
 import { aliasMove } from '../../src/models/registry-changes.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { ModelVersion } from './model-version.ts';
 
 const Moved = builder.objectRef<MovedAlias>('MovedModelAlias').implement({
@@ -69,7 +69,5 @@ builder.mutationFields((t) => ({
 
 /** @throws AsgardError INVALID_INPUT with every issue */
 function parse({ force, ...rest }: { alias: string; version: string; force?: boolean | null | undefined }) {
-  const parsed = aliasMove.safeParse({ ...rest, force: force ?? undefined });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'the alias was not moved');
+  return parseInput(aliasMove, { ...rest, force: force ?? undefined }, 'the alias was not moved');
 }

@@ -1,6 +1,6 @@
 import { registryChange } from '../../src/models/registry-changes.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { RegisteredModel } from './model.ts';
 import { ModelVersion } from './model-version.ts';
 import { TagInput, tagRecord } from './tag.ts';
@@ -80,11 +80,13 @@ builder.mutationFields((t) => {
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 function parse({ description, tags, removeTags }: typeof ModelChange.$inferInput) {
-  const parsed = registryChange.safeParse({
-    description: description ?? undefined,
-    tags: tagRecord(['tags'], tags),
-    removeTags: removeTags ?? undefined,
-  });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'nothing was changed');
+  return parseInput(
+    registryChange,
+    {
+      description: description ?? undefined,
+      tags: tagRecord(['tags'], tags),
+      removeTags: removeTags ?? undefined,
+    },
+    'nothing was changed',
+  );
 }

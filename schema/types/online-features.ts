@@ -1,7 +1,7 @@
 import { type OnlineColumn, type OnlineFeatures, type OnlineStatus, VALUE_FORMS } from '../../src/features/online.ts';
 import { type OnlineRequest, onlineRequest } from '../../src/features/online-request.ts';
 import { builder } from '../builder.ts';
-import { invalidInputOf } from '../errors.ts';
+import { parseInput } from '../errors.ts';
 
 export const OnlineFeatureStatus = builder.enumType('OnlineFeatureStatus', {
   description: 'What there is of a feature of an entity.',
@@ -95,7 +95,5 @@ builder.queryField('onlineFeatures', (t) =>
 /** @throws AsgardError INVALID_INPUT with every issue */
 function parse({ entities, ...rest }: typeof OnlineFeaturesInput.$inferInput): OnlineRequest {
   const given = Object.entries(rest).filter(([, value]) => value !== null);
-  const parsed = onlineRequest.safeParse({ entities, ...Object.fromEntries(given) });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'online features cannot be read so');
+  return parseInput(onlineRequest, { entities, ...Object.fromEntries(given) }, 'online features cannot be read so');
 }

@@ -3,7 +3,7 @@ import { type PredictionRequest, predictionRequest } from '../../src/inference/p
 import type { Prediction } from '../../src/inference/service.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { Environment } from './environment.ts';
 import { TrainingJob } from './job.ts';
 import { ModelVersion } from './model-version.ts';
@@ -162,7 +162,5 @@ builder.mutationField('predict', (t) =>
 /** @throws AsgardError INVALID_INPUT with every issue */
 function parse(input: typeof PredictInput.$inferInput): PredictionRequest {
   const given = Object.entries(input).filter(([, value]) => value !== null);
-  const parsed = predictionRequest.safeParse(Object.fromEntries(given));
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'the request to predict was not taken');
+  return parseInput(predictionRequest, Object.fromEntries(given), 'the request to predict was not taken');
 }

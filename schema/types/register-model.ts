@@ -1,6 +1,6 @@
 import { registryRequest } from '../../src/models/registry-request.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { ModelVersion } from './model-version.ts';
 import { TagInput, tagRecord } from './tag.ts';
 
@@ -34,12 +34,14 @@ builder.mutationField('registerModel', (t) =>
 
 /** @throws AsgardError INVALID_INPUT with every issue, named as the input's fields are */
 function parse({ modelName, runId, description, tags }: typeof RegisterModelInput.$inferInput) {
-  const parsed = registryRequest.safeParse({
-    modelName,
-    runId,
-    description: description ?? undefined,
-    tags: tagRecord(['tags'], tags),
-  });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'nothing was registered');
+  return parseInput(
+    registryRequest,
+    {
+      modelName,
+      runId,
+      description: description ?? undefined,
+      tags: tagRecord(['tags'], tags),
+    },
+    'nothing was registered',
+  );
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type RunListOptions, runFilter, runOrder } from '../../src/experiments/run-list.ts';
 import { invalidInput } from '../../src/platform/errors.ts';
 import { builder } from '../builder.ts';
-import { invalidInputOf } from '../errors.ts';
+import { parseInput } from '../errors.ts';
 import { directionField } from './order-direction.ts';
 import { RunStatus } from './run.ts';
 
@@ -57,10 +57,12 @@ export function runListOptions(
   if (field != null && metric != null) {
     throw invalidInput(['orderBy'], '"orderBy" takes either "field" or "metric"');
   }
-  const parsed = options.safeParse({
-    filter: { statuses: filter?.statuses ?? undefined, name: filter?.name ?? undefined },
-    orderBy: { by: metric == null ? (field ?? 'startedAt') : { metric }, isAscending: direction === 'ASC' },
-  });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'the runs cannot be listed so');
+  return parseInput(
+    options,
+    {
+      filter: { statuses: filter?.statuses ?? undefined, name: filter?.name ?? undefined },
+      orderBy: { by: metric == null ? (field ?? 'startedAt') : { metric }, isAscending: direction === 'ASC' },
+    },
+    'the runs cannot be listed so',
+  );
 }

@@ -1,6 +1,6 @@
 import { jobSubmission } from '../../src/jobs/submission.ts';
 import { builder } from '../builder.ts';
-import { failures, invalidInputOf, withFailures } from '../errors.ts';
+import { failures, parseInput, withFailures } from '../errors.ts';
 import { recordOf, withoutNulls } from '../input.ts';
 import { FeaturePinsInput, type FeatureSnapshotInput } from './feature-pins.ts';
 import { TrainingJob } from './job.ts';
@@ -85,14 +85,17 @@ builder.mutationField('submitTrainingJob', (t) =>
 export function parseSubmission(input: typeof SubmitTrainingJobInput.$inferInput) {
   const { environmentVariables, tags, features, ...rest } = input;
   const variables = (environmentVariables ?? []).map(({ name, value }) => [name, value] as const);
-  const parsed = jobSubmission.safeParse({
-    ...withoutNulls(rest),
-    environmentVars: recordOf(['environmentVariables'], variables),
-    tags: tagRecord(['tags'], tags),
-    ...(features != null && { features: pinsOf(features) }),
-  });
-  if (parsed.success) return parsed.data;
-  throw invalidInputOf(parsed.error, 'the job was not taken', { environmentVars: 'environmentVariables' });
+  return parseInput(
+    jobSubmission,
+    {
+      ...withoutNulls(rest),
+      environmentVars: recordOf(['environmentVariables'], variables),
+      tags: tagRecord(['tags'], tags),
+      ...(features != null && { features: pinsOf(features) }),
+    },
+    'the job was not taken',
+    { environmentVars: 'environmentVariables' },
+  );
 }
 
 function pinsOf({ asOf, snapshots }: typeof FeaturePinsInput.$inferInput) {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { issueWords } from '../../schema/issue-words.ts';
 
 function wordsOf(schema: z.ZodType, input: unknown): string[] {
-  return schema.safeParse(input).error?.issues.map(issueWords) ?? [];
+  return schema.safeParse(input, { error: issueWords }).error?.issues.map(({ message }) => message) ?? [];
 }
 
 describe('what a form says of', () => {
