@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import { MlflowClient } from '../../src/mlflow/client.ts';
 import { ModelService } from '../../src/models/service.ts';
@@ -11,23 +11,16 @@ import {
   STUBBORN,
   SUPERVISION_LIMIT_MS,
   type SupervisedJobs,
-  SupervisionForTests,
   statusesOf,
+  superviseEachTest,
 } from '../support/supervised-jobs.ts';
 import { inTimeEnough } from '../support/time-enough.ts';
 
 const CANCEL = { type: 'cancel', reason: 'enough' } as const;
 
-let supervision: SupervisionForTests;
 let own: SupervisedJobs;
-
-beforeAll(async () => {
-  supervision = await SupervisionForTests.start();
-});
-afterAll(() => supervision?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  own = await supervision.jobs();
-  return () => own[Symbol.asyncDispose]();
+superviseEachTest((jobs) => {
+  own = jobs;
 });
 
 describe.each([

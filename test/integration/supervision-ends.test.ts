@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readEvents } from '../../src/jobs/event-store.ts';
 import { issueJobToken } from '../../src/jobs/tracking.ts';
 import { endAttempt } from '../../src/jobs/transitions.ts';
@@ -11,21 +11,14 @@ import {
   STUBBORN,
   SUPERVISION_LIMIT_MS,
   type SupervisedJobs,
-  SupervisionForTests,
   statusesOf,
+  superviseEachTest,
 } from '../support/supervised-jobs.ts';
 import { inTimeEnough } from '../support/time-enough.ts';
 
-let supervision: SupervisionForTests;
 let own: SupervisedJobs;
-
-beforeAll(async () => {
-  supervision = await SupervisionForTests.start();
-});
-afterAll(() => supervision?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  own = await supervision.jobs();
-  return () => own[Symbol.asyncDispose]();
+superviseEachTest((jobs) => {
+  own = jobs;
 });
 
 describe('a job', { timeout: SUPERVISION_LIMIT_MS }, () => {

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import { Listener } from '../../src/database/listen.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
@@ -10,23 +10,11 @@ import type { SupervisorContext } from '../../src/worker/supervisor-context.ts';
 import { omittedOf, outputTexts, proofOf, readAllEvents, unexplainedHoles } from '../support/output.ts';
 import { poll } from '../support/poll.ts';
 import { SmallDisk } from '../support/small-disk.ts';
-import {
-  STUBBORN,
-  SUPERVISION_LIMIT_MS,
-  type SupervisedJobs,
-  SupervisionForTests,
-} from '../support/supervised-jobs.ts';
+import { STUBBORN, SUPERVISION_LIMIT_MS, type SupervisedJobs, superviseEachTest } from '../support/supervised-jobs.ts';
 
-let supervision: SupervisionForTests;
 let own: SupervisedJobs;
-
-beforeAll(async () => {
-  supervision = await SupervisionForTests.start();
-});
-afterAll(() => supervision?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  own = await supervision.jobs();
-  return () => own[Symbol.asyncDispose]();
+superviseEachTest((jobs) => {
+  own = jobs;
 });
 
 describe('a job on a disk that becomes full', { timeout: SUPERVISION_LIMIT_MS }, () => {

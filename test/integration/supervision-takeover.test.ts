@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { takeOverAttempts } from '../../src/jobs/queue.ts';
 import { moveJob } from '../../src/jobs/transitions.ts';
@@ -12,21 +12,14 @@ import {
   SUPERVISION_LIMIT_MS,
   type Supervised,
   type SupervisedJobs,
-  SupervisionForTests,
   statusesOf,
+  superviseEachTest,
 } from '../support/supervised-jobs.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
-let supervision: SupervisionForTests;
 let own: SupervisedJobs;
-
-beforeAll(async () => {
-  supervision = await SupervisionForTests.start();
-});
-afterAll(() => supervision?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  own = await supervision.jobs();
-  return () => own[Symbol.asyncDispose]();
+superviseEachTest((jobs) => {
+  own = jobs;
 });
 
 /** Counts until it has the file `enough`, however long that takes. */
@@ -195,7 +188,7 @@ describe('an attempt that is taken over', { timeout: SUPERVISION_LIMIT_MS }, () 
     const model = uniqueName('job');
     const { id: attemptId, jobId } = await own.claim('print("trained")\n', { modelName: model });
     // As far as a worker had come that was killed before it could note the version that MLflow had made.
-    const created = await fetch(`${supervision.mlflow.url}/api/2.0/mlflow/runs/create`, {
+    const created = await fetch(`${own.context.gatewayUrl}/api/2.0/mlflow/runs/create`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ experiment_id: '0' }),

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { inheritedEnvironment, parseConfig } from '../../src/config.ts';
 import type { TrainingJob } from '../../src/database/generated/client.ts';
 import { LocalExecutor } from '../../src/executors/local.ts';
@@ -49,7 +50,7 @@ export interface Supervised {
 }
 
 /** A PostgreSQL and an MLflow of a test file's own, for jobs that are supervised without a platform. */
-export class SupervisionForTests implements AsyncDisposable {
+class SupervisionForTests implements AsyncDisposable {
   readonly mlflow: MlflowForTests;
   readonly #databases: DatabasesForTests;
   readonly #home: string;
@@ -81,6 +82,20 @@ export class SupervisionForTests implements AsyncDisposable {
     await this.#databases[Symbol.asyncDispose]();
     await rm(this.#home, { recursive: true, force: true });
   }
+}
+
+/** Gives each test of the calling file its own jobs, and ends them after it. */
+export function superviseEachTest(take: (jobs: SupervisedJobs) => void): void {
+  let supervision: SupervisionForTests;
+  beforeAll(async () => {
+    supervision = await SupervisionForTests.start();
+  });
+  afterAll(() => supervision?.[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    const jobs = await supervision.jobs();
+    take(jobs);
+    return () => jobs[Symbol.asyncDispose]();
+  });
 }
 
 /** The jobs of one test. */
