@@ -25,6 +25,8 @@ beforeAll(async () => {
     ASGARD_API_KEY: KEY,
     ASGARD_RATE_LIMIT: `${REQUESTS_PER_MINUTE}`,
     ASGARD_LOG_LEVEL: 'debug',
+    // A compiled model has no process whose environment could be looked at.
+    ASGARD_COMPILE: '0',
   });
   await platform.ready();
 });

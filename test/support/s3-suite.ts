@@ -95,6 +95,8 @@ export function s3Suite(startServer: () => Promise<S3ServerForTests>): void {
         // None of these scripts reads it.
         ICEBERG_READ_ACCESS_KEY_ID: 'reader',
         ICEBERG_READ_SECRET_ACCESS_KEY: 'reads',
+        // A compiled model has no process whose environment could be looked at.
+        ASGARD_COMPILE: '0',
       });
       await platform.ready();
     });

@@ -13,6 +13,8 @@ import { isPortFree } from '../support/processes.ts';
 
 const LIMIT_SECONDS = 10;
 const REASON = 'the platform was shut down';
+// Its model stays in Python, in a process of its own, however soon its compiled form is proven.
+const BUSY = { ASGARD_WORKER_SLOTS: '1', ASGARD_COMPILE: '0' };
 
 /** Logs a metric with each line, while the platform ends and starts again, and waits for that in the midst of them. */
 const patientScript = (gate: Gate) => `${gate.python}
@@ -32,7 +34,7 @@ describe.sequential('a platform with much going on', { timeout: 240_000 }, () =>
 
   beforeAll(async () => {
     folder = await DataFolder.make();
-    platform = await folder.start({ ASGARD_WORKER_SLOTS: '1' });
+    platform = await folder.start(BUSY);
     await platform.ready();
     await eventsOf(platform.client, await submit(platform.client, MODEL_SCRIPT, 'doubler'));
   });
@@ -78,7 +80,7 @@ describe.sequential('a platform with much going on', { timeout: 240_000 }, () =>
       await stream.closed;
 
       const [PORT, MLFLOW_PORT] = ports;
-      platform = await folder.start({ ASGARD_WORKER_SLOTS: '1', PORT, MLFLOW_PORT });
+      platform = await folder.start({ ...BUSY, PORT, MLFLOW_PORT });
       const next = platform.client;
       const events = await eventsOf(next, running);
       expect(await next.job(running)).toMatchObject({ status: 'CANCELLED', error: REASON });
