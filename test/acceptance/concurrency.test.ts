@@ -49,7 +49,7 @@ describe(`${JOBS} jobs at once in one experiment, which is new, for one model, w
     await gate.told('ready ', SLOTS);
     await gate.open();
     ended = await Promise.all(ids.map((id) => jobs.end(id)));
-  }, JOB_LIMIT_MS);
+  }, 2 * JOB_LIMIT_MS);
 
   test('all complete', () => {
     const failures = ended.filter(({ job }) => job.status !== 'COMPLETED');

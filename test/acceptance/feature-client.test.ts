@@ -97,7 +97,8 @@ describe.sequential('the client of features', () => {
     const { stdout } = await promisify(execFile)(process.execPath, [example, url], { timeout: 60_000 });
     await features.deleteView('customer_support');
     expect(stdout).toMatch(/^customer_support: CREATED, 0 of 1 rows/);
-    expect(stdout).toContain('COMPLETED: 1 rows read, 1 customers');
+    // None is left to read where the platform has brought it in by itself meanwhile.
+    expect(stdout).toMatch(/^COMPLETED: [01] rows read, 1 customers/m);
     expect(stdout).toContain("support_tickets_count [ 4, null, null ] [ 'PRESENT', 'MISSING', 'MISSING' ]");
   });
 

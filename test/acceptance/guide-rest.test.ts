@@ -72,11 +72,13 @@ describe('the platform', () => {
 
   test('it is alive and ready', async () => {
     expect(await call('GET', '/healthz')).toMatchObject({ status: 200, body: { status: 'ok' } });
+    // That a part was late to answer is told here too, of one that jobs run without as a trouble.
     const readiness = await poll(
       () => call('GET', '/readyz'),
-      ({ status }) => status === 200,
+      ({ body }) => body.ready && body.troubles === undefined,
     );
-    expect(readiness.body).toEqual({ ready: true, not_ready: [] });
+    expect(readiness).toMatchObject({ status: 200, body: { ready: true, not_ready: [] } });
+    expect(Object.keys(readiness.body)).toEqual(['ready', 'not_ready']);
   });
 
   test('an unknown path is a 404', async () => {

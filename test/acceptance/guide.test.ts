@@ -83,8 +83,10 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
   });
 
   test(`its client with its usage section trains the script, ${asIs}`, async () => {
-    const output = await run(await atOurAddress('client.py'));
-    expect(output).toMatch(/^MLflow available: True$/m);
+    const program = await atOurAddress('client.py');
+    // It looks once; on a busy machine MLflow may be late to answer, which is told.
+    const isTold = (text: string) => /^MLflow available: True$/m.test(text);
+    const output = await poll(() => run(program), isTold, RUN_LIMIT_MS);
     expect(output).toMatch(/^Status: completed$/m);
     expect(output).toMatch(/^Run ID: [0-9a-f]{32}$/m);
   });
@@ -95,8 +97,8 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
     const table = `${url}/iceberg/tables/gold/customer_aggregates`;
     const body = 'customer_id,event_timestamp,total_orders\n1,2025-11-01T00:00:00Z,3\n';
     expect((await fetch(table, { method: 'PUT', headers: { 'content-type': 'text/csv' }, body })).ok).toBe(true);
-    const results = JSON.parse(await run(join(FIXTURES, 'drive_client.py'), url, script));
-    expect(results.status).toMatchObject({ mlflow_available: true, feast_store_available: true });
+    const drive = async () => JSON.parse(await run(join(FIXTURES, 'drive_client.py'), url, script));
+    const results = await poll(drive, ({ status }) => isAvailable(status), RUN_LIMIT_MS);
     expect(results.uploaded).toMatchObject({ script_name: 'hello.py', status: 'queued' });
     expect(results.job).toMatchObject({ job_id: results.uploaded.job_id, experiment_name: 'guide_client' });
     expect(results.ended).toMatchObject({ status: 'completed', model_version: null, error: null });
@@ -126,7 +128,7 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
       model_name: model,
     };
 
-    const connectivity = await getJson(`${url}/mlops/status`);
+    const connectivity = await poll(() => getJson(`${url}/mlops/status`), isAvailable);
     const featureView = await postJson(`${url}/feast/features`, view);
     const upload = await postJson(`${url}/mlops/training/upload`, script);
     const job = () => getJson(`${url}/mlops/training/jobs/${upload.body.job_id}`);
@@ -135,7 +137,7 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
     const listing = await listedVersions(model);
 
     const checks = {
-      connectivity: connectivity.mlflow_available && connectivity.feast_store_available,
+      connectivity: isAvailable(connectivity),
       feature_view: featureView.status === 201 && featureView.body.status === 'created',
       upload: upload.status === 202 && upload.body.status === 'queued',
       training: training.status === 'completed',
@@ -143,9 +145,23 @@ describe.sequential("the guide's own programs", { timeout: RUN_LIMIT_MS + 20_000
       model_listing: listing.some(({ run_id }) => run_id === training.run_id),
     };
     expect(checks).toEqual(Object.fromEntries(Object.keys(checks).map((check) => [check, true])));
-    expect((await getJson(`${url}/mlops/status`)).feature_views).toBeGreaterThan(0);
+    // It is 0, too, while the registry is late to answer.
+    await poll(
+      () => getJson(`${url}/mlops/status`),
+      ({ feature_views: count }) => count > 0,
+    );
   });
 });
+
+interface Status {
+  readonly mlflow_available: boolean;
+  readonly feast_store_available: boolean;
+}
+
+/** What a status says in which no part was late to answer. */
+function isAvailable({ mlflow_available: hasMlflow, feast_store_available: hasFeatures }: Status): boolean {
+  return hasMlflow && hasFeatures;
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: as below
 async function postJson(address: string, body: object): Promise<{ status: number; body: any }> {

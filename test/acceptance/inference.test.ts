@@ -6,7 +6,7 @@ import { AsgardClient } from '../../src/client/client.ts';
 import { askGraphql } from '../support/ask-graphql.ts';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
-import { processesOf } from '../support/processes.ts';
+import { killIfThere, processesOf } from '../support/processes.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { CLASSIFIER_SCRIPT, pickleScript } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
@@ -185,13 +185,15 @@ describe('prediction', { timeout: JOB_LIMIT_MS }, () => {
     await using proxy = await startTcpProxy(url);
     await using client = new AsgardClient({ url: proxy.url });
     proxy.breakAfter(0);
-    const answer = client.predict({ modelName: classifier, inputs: people });
-    await poll(
-      async () => proxy.connections,
-      (count) => count > 0,
-    );
-    proxy.release();
-    await expect(answer).resolves.toMatchObject({ predictions: ['stays', 'leaves'] });
+    const release = async () => {
+      await poll(
+        () => proxy.connections,
+        (count) => count > 0,
+      );
+      proxy.release();
+    };
+    const [answer] = await Promise.all([client.predict({ modelName: classifier, inputs: people }), release()]);
+    expect(answer).toMatchObject({ predictions: ['stays', 'leaves'] });
     expect(proxy.connections).toBeGreaterThan(1);
   });
 
@@ -336,32 +338,40 @@ describe('an alias', { timeout: JOB_LIMIT_MS }, () => {
     const move = (version: string) => jobs.client.registry.setAlias(name, 'champion', version);
     await move('1');
     const counts = { requests: 0, failures: 0, '1': 0, '2': 0 };
-    const ask = async (number: number) => {
+    const ask = async (client: number) => {
       const named =
-        number % 2 === 0 ? { model_name: `${name}@champion` } : { model_name: name, model_version: 'champion' };
+        client % 2 === 0 ? { model_name: `${name}@champion` } : { model_name: name, model_version: 'champion' };
       const { status, body } = await infer({ ...named, inputs: { a: [1], b: [1] } });
       counts.requests += 1;
       const expected = { '1': 4, '2': 10 }[String(body.model_version)];
       if (status === 200 && Math.round(body.predictions[0]) === expected) counts[body.model_version as '1' | '2'] += 1;
       else counts.failures += 1;
+      return body.model_version;
     };
     await ask(0);
     let isDone = false;
-    const clients = Array.from({ length: 4 }, async (_, client) => {
-      while (!isDone) await ask(client);
+    /** What each client got of the new version: the two names of it are not known to mean it at one moment. */
+    const newer = Array.from({ length: 4 }, () => 0);
+    const clients = newer.map(async (_, client) => {
+      while (!isDone) if ((await ask(client)) === '2') newer[client] = (newer[client] ?? 0) + 1;
     });
-    await poll(
-      () => counts['1'],
-      (count) => count > 50,
-    );
-    await move('2');
-    await poll(
-      () => counts['2'],
-      (count) => count > 200,
-      JOB_LIMIT_MS,
-    );
-    isDone = true;
-    await Promise.all(clients);
+    const moving = async () => {
+      try {
+        await poll(
+          () => counts['1'],
+          (count) => count > 50,
+        );
+        await move('2');
+        await poll(
+          () => Math.min(...newer),
+          (count) => count > 50,
+          JOB_LIMIT_MS,
+        );
+      } finally {
+        isDone = true;
+      }
+    };
+    await Promise.all([...clients, moving()]);
     console.log('an alias moved under load:', JSON.stringify(counts));
     expect(counts).toMatchObject({ failures: 0, requests: counts['1'] + counts['2'] });
     expect((await infer({ model_name: `${name}@champion`, inputs: { a: [1], b: [1] } })).body.model_version).toBe('2');
@@ -374,14 +384,15 @@ describe("a model's process", { timeout: JOB_LIMIT_MS }, () => {
   test('that is killed between two requests is replaced for the next', async () => {
     const request = { model_name: pickle, inputs: { a: [1], b: [1] } };
     expect((await infer(request)).status).toBe(200);
+    // More than one where requests have had to wait.
     const before = servingProcesses();
-    expect(before).toHaveLength(1);
-    for (const pid of before) process.kill(pid, 'SIGKILL');
+    expect(before).not.toEqual([]);
+    for (const pid of before) killIfThere(pid);
     const { status, body } = await infer(request);
     expect(status, JSON.stringify(body)).toBe(200);
     expect(body.predictions).toEqual([expect.closeTo(4)]);
     const after = servingProcesses();
-    expect(after).toHaveLength(1);
-    expect(after).not.toEqual(before);
+    expect(after).not.toEqual([]);
+    expect(after.filter((pid) => before.includes(pid))).toEqual([]);
   });
 });

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { freePort } from '../../src/platform/process.ts';
 import { JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { FOREST_SCRIPT, MIXED_COLUMNS_SCRIPT, TWO_OUTPUTS_SCRIPT } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
   ]);
   expect(ended.map(({ job }) => [job.status, job.modelVersion?.version])).toEqual(ended.map(() => ['COMPLETED', '1']));
   await jobs.client.registry.setAlias(mixed, 'champion', '1');
-  const port = await freePort();
+  const port = await quietPort();
   const words = ['models', 'serve', '-m', `models:/${mixed}/1`, '-p', String(port), '--env-manager', 'local'];
   const server = spawn(python, ['-m', 'mlflow', ...words, '--workers', '1'], {
     env: { ...process.env, PATH: `${dirname(python)}:${process.env['PATH']}`, MLFLOW_TRACKING_URI: mlflowUrl },
@@ -33,7 +33,7 @@ beforeAll(async () => {
   });
   const exit = once(server, 'exit');
   stopServer = async () => {
-    if (server.pid !== undefined) process.kill(-server.pid, 'SIGKILL');
+    if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid, 'SIGKILL');
     await exit;
   };
   scoringServer = `http://127.0.0.1:${port}`;
@@ -84,7 +84,7 @@ const byColumn = {
 };
 const csv = `${[columns, ...data].map((row) => row.join(',')).join('\n')}\n`;
 
-describe('a body that MLflow takes is answered as by `mlflow models serve`', { timeout: 60_000 }, () => {
+describe('a body that MLflow takes is answered as by `mlflow models serve`', () => {
   test.each<[string, unknown, string?]>([
     ['dataframe_split', { dataframe_split: { columns, data } }],
     ['dataframe_split with an index', { dataframe_split: { columns, data, index: [5, 6, 7] } }],
@@ -153,7 +153,7 @@ describe('a body that MLflow takes is answered as by `mlflow models serve`', { t
   });
 });
 
-describe('a body that MLflow does not take is refused with the same status', { timeout: 60_000 }, () => {
+describe('a body that MLflow does not take is refused with the same status', () => {
   const row = [22.5, 1, 'Köln'];
   test.each<[string, unknown, RegExp, string?]>([
     ['no JSON', '{"dataframe_split": ', /JSON/],
@@ -214,7 +214,7 @@ describe('a body that MLflow does not take is refused with the same status', { t
   );
 });
 
-describe('where ours is stricter', { timeout: 60_000 }, () => {
+describe('where ours is stricter', () => {
   test('a fraction for a whole number is refused, which MLflow cuts', async () => {
     const { ours, theirs } = await both({ dataframe_records: [{ age: 1, visits: 2.7, city: 'Köln' }] });
     expect(theirs.status).toBe(200);
@@ -260,7 +260,7 @@ test('an answer says in its headers what gave it and where its time went; a body
   });
 });
 
-describe('any model and version', { timeout: 60_000 }, () => {
+describe('any model and version', () => {
   const invoke = (path: string, body: object) =>
     post(`${url}/mlops/models/${path}/invocations`, JSON.stringify(body), JSON_TYPE);
 

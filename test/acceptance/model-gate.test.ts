@@ -66,7 +66,8 @@ beforeAll(async () => {
   const broken = Object.entries(BROKEN).map(async ([what, [pickle]]) => {
     return [what, await jobs.run(savedPickle(pickle), { modelName: names[what as keyof typeof BROKEN] })] as const;
   });
-  ended = Object.fromEntries([['forest', await forest], ...(await Promise.all(broken))]) as typeof ended;
+  const all = await Promise.all([forest.then((job) => ['forest', job] as const), ...broken]);
+  ended = Object.fromEntries(all) as typeof ended;
 }, JOB_LIMIT_MS);
 afterAll(async () => {
   await jobs[Symbol.asyncDispose]();

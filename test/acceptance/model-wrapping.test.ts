@@ -72,7 +72,7 @@ print(json.dumps({"predictions": model.predict(rows).tolist(), "run": model.meta
   const interpreter = join(dirname(python), '..', '..', 'environments', hash, 'bin', 'python');
   const { stdout } = await promisify(execFile)(interpreter, ['-c', program, model, JSON.stringify(ROWS)], {
     env: { PATH: process.env['PATH'], MLFLOW_TRACKING_URI: mlflowUrl },
-    timeout: 60_000,
+    timeout: 100_000,
   });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }

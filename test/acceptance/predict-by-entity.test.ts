@@ -101,7 +101,7 @@ beforeAll(async () => {
   lenient = first;
   const [strict = '', nameless = '', plain = ''] = others.map(({ job }) => job.modelName);
   models = { lenient: first.job.modelName, strict, nameless, plain };
-}, JOB_LIMIT_MS);
+}, 2 * JOB_LIMIT_MS);
 
 const infer = (body: object) => post(JSON.stringify(body));
 

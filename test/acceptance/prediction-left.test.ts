@@ -89,7 +89,8 @@ test.each(Object.entries(WAYS))(
     const [first, second] = [new AbortController(), new AbortController()];
     const asked = [ask(13, first.signal)];
     await waiting(1);
-    asked.push(ask(1, second.signal));
+    // It takes as long as the first: after a second's wait another process may take it in hand.
+    asked.push(ask(13, second.signal));
     const outcomes = Promise.allSettled(asked);
     await waiting(2);
     second.abort();

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
 import { EndedJob, Gate, JOB_LIMIT_MS, JobsForTests } from '../support/jobs-for-tests.ts';
+import { poll } from '../support/poll.ts';
 import { overSse } from '../support/subscriptions.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -59,7 +60,8 @@ for i in range(${LINES}):
     expect(ended.stdout[LINES - 1]).toMatch(new RegExp(`^line ${LINES - 1} `));
   });
 
-  test('loses nothing for a client that takes nothing until the script has ended', async () => {
+  /** Lets nothing through to a client from a script's first line to its end. @returns how many connections it made */
+  async function followHeld(): Promise<number> {
     await using gate = await Gate.create();
     await using proxy = await startTcpProxy(url);
     await using slow = new AsgardClient({ url: proxy.url });
@@ -79,8 +81,13 @@ for i in range(${LINES}):
     const ended = new EndedJob(await jobs.client.job(id), events);
     expect(ended.ending).toMatchObject(ended.proof);
     expect(ended.proof.lines).toBe(LINES + 1);
-    // One connection: it was slow, not cut.
-    expect(proxy.connections).toBe(1);
+    return proxy.connections;
+  }
+
+  test('loses nothing for a client that takes nothing until the script has ended', async () => {
+    // One connection: it was slow, not cut. Of one that is held for longer than signs of life may take, as on a busy machine, no
+    // more can be said than that nothing is lost.
+    await poll(followHeld, (connections) => connections === 1, JOB_LIMIT_MS / 2);
   });
 
   test('loses nothing for an SSE reader that reads slowly', async () => {

@@ -123,22 +123,24 @@ describe.each([
     const ids: string[] = [];
     const statusesOf = (id: string) => changes.filter(({ jobId }) => jobId === id).map(({ status }) => status);
     const feed = subscribe(url, query);
-    const reading = (async () => {
+    const reading = async () => {
       for await (const { data } of feed) {
         changes.push(...data.jobStatusChanges);
         if (ids.length > 0 && ids.every((id) => statusesOf(id).at(-1) === 'COMPLETED')) return;
       }
-    })();
-    // A feed without a past tells nothing when it begins: it has begun once a job's transition came.
-    await poll(
-      async () => {
-        await jobs.client.cancel(await jobs.submit('pass\n')).catch(() => undefined);
-        return changes.length;
-      },
-      (length) => length > 0,
-    );
-    for (const id of await Promise.all([jobs.submit('print(1)\n'), jobs.submit('print(2)\n')])) ids.push(id);
-    await reading;
+    };
+    const submitting = async () => {
+      // A feed without a past tells nothing when it begins: it has begun once a job's transition came.
+      await poll(
+        async () => {
+          await jobs.client.cancel(await jobs.submit('pass\n')).catch(() => undefined);
+          return changes.length;
+        },
+        (length) => length > 0,
+      );
+      ids.push(...(await Promise.all([jobs.submit('print(1)\n'), jobs.submit('print(2)\n')])));
+    };
+    await Promise.all([reading(), submitting()]);
     for (const id of ids) {
       expect(statusesOf(id)).toEqual(['QUEUED', 'PREPARING', 'RUNNING', 'COMPLETED']);
       expect(changes.find(({ jobId }) => jobId === id)).toMatchObject({ sequence: 1, job: { id } });

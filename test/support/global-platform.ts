@@ -27,7 +27,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
       MLFLOW_PORT: '0',
       FEAST_REPO_PATH: join(home, 'feast_repo'),
       ASGARD_WORKER_SLOTS: '4',
-      ASGARD_MODEL_CHECK_LIMIT: '15',
       // It takes a core for a while, beside tests that count seconds.
       ASGARD_COMPILE: '0',
       ASGARD_LOG_FORMAT: 'json',
