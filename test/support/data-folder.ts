@@ -116,7 +116,7 @@ export class DataFolder implements AsyncDisposable {
   }
 
   /** Runs a program with this folder's variables to its end; by default the platform. @throws when it does not end */
-  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN], limitMs = 50_000): Promise<Finished> {
+  async run(changes: NodeJS.ProcessEnv = {}, args: readonly string[] = [MAIN], limitMs = 100_000): Promise<Finished> {
     const output = { stdout: '', stderr: '' };
     await using child = await ChildProcess.start({
       argv: [process.execPath, ...args],
@@ -138,11 +138,13 @@ export class DataFolder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { pid } of processesOf(this.parent)) killIfThere(pid);
-    await poll(
-      () => processesOf(this.parent),
-      (left) => left.length === 0,
-    );
+    // Again and again: one that was just being started is not among those that were found before.
+    const killAll = () => {
+      const left = processesOf(this.parent);
+      for (const { pid } of left) killIfThere(pid);
+      return left;
+    };
+    await poll(killAll, (left) => left.length === 0);
     await rm(this.parent, { recursive: true, force: true });
   }
 }

@@ -39,10 +39,10 @@ function fromPs(folder: string): FoundProcess[] {
   });
 }
 
-/** Kills a process, unless it has ended with one that was killed before it. */
-export function killIfThere(pid: number): void {
+/** Kills a process, or sends it another signal, unless it has ended, such as with one that was killed before it. */
+export function killIfThere(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // It has ended.
   }
