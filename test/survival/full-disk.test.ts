@@ -1,12 +1,15 @@
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DataFolder } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { Gate } from '../support/jobs-for-tests.ts';
+import { poll } from '../support/poll.ts';
 import { processesOf } from '../support/processes.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 
 const DISK_MIB = 400;
+const ROOM_BYTES = 50 * 2 ** 20;
 /** Takes all of the disk, and prints on. */
 const HOG = `
 with open("big", "wb", buffering=0) as file:
@@ -38,14 +41,20 @@ test('a script that fills the disk which everything is on fails, and nothing els
   const { client } = platform;
   await using gate = await Gate.create();
   const patient = await submit(client, other(gate));
-  for await (const event of client.jobEvents(patient)) if (event.__typename === 'LogLine') break;
+  for await (const line of client.jobLog(patient)) if (line.text === 'there is room') break;
   const hog = await submit(client, HOG);
   expect((await eventsOf(client, hog)).at(-1)).toMatchObject({ status: 'FAILED' });
   expect(await client.job(hog)).toMatchObject({ error: expect.stringMatching(/the disk is full/) });
+  // What it wrote goes after its end was told of.
+  const room = async () => {
+    const { bavail, bsize } = await statfs(disk.folder);
+    return bavail * bsize;
+  };
+  await poll(room, (bytes) => bytes > ROOM_BYTES);
   await gate.open();
   expect((await eventsOf(client, patient)).at(-1)).toMatchObject({ status: 'COMPLETED' });
   expect(await client.logText(patient)).toContain('there was none, and is again\n');
-  expect((await client.status()).ready).toBe(true);
+  await platform.ready();
   expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
   expect(processesOf(disk.folder)).toEqual([]);
 });
