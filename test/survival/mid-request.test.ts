@@ -8,6 +8,7 @@ import { DataFolder, type TestPlatform, TOOLCHAIN } from '../support/data-folder
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { type LossyUpstream, type PassingCall, type Stage, startLossyUpstream } from '../support/lossy-upstream.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
+import { startSteadyPostgres } from '../support/steady-postgres.ts';
 
 const STEPS = 60;
 const NESTED = [10, 30, 50];
@@ -54,9 +55,11 @@ describe('kill -9 in the middle of a call to MLflow, and a restart', { timeout: 
 
   test('the script completes, every value is recorded once, and no run or version twice', async () => {
     const variables = { MLFLOW_TRACKING_URI: upstream.url };
-    let platform = await folder.start(variables);
-    const { url, mlflowUrl } = platform;
-    await platform.ready();
+    const first = await folder.start(variables);
+    const { url, mlflowUrl } = first;
+    await first.ready();
+    // The script's call may come by before it is seen here that the next one listens.
+    let starting = Promise.resolve(first);
     const kills: [Stage, (call: PassingCall) => boolean][] = [
       ['request', ({ path, body }) => path.endsWith('runs/create') && body.includes('nested 10')],
       ['answer', ({ path, body }) => path.endsWith('runs/log-metric') && body.includes('"step": 20')],
@@ -69,15 +72,13 @@ describe('kill -9 in the middle of a call to MLflow, and a restart', { timeout: 
       const [at, isIt] = kills[0] ?? [];
       if (at !== stage || isIt?.(call) !== true) return false;
       kills.shift();
-      await platform.end('SIGKILL');
-      void folder.start(variables).then((next) => {
-        platform = next;
-        if (kills.length === 0) restarted.resolve();
-      }, restarted.reject);
+      await (await starting).end('SIGKILL');
+      starting = folder.start(variables);
+      void starting.then(() => kills.length === 0 && restarted.resolve(), restarted.reject);
       return true;
     };
-    const jobId = await submit(platform.client, SCRIPT, MODEL);
-    await restarted.promise;
+    const [jobId] = await Promise.all([submit(first.client, SCRIPT, MODEL), restarted.promise]);
+    await using platform = await starting;
     // Where the script looks for it.
     expect([platform.url, platform.mlflowUrl]).toEqual([url, mlflowUrl]);
     const events = await eventsOf(platform.client, jobId);
@@ -87,7 +88,6 @@ describe('kill -9 in the middle of a call to MLflow, and a restart', { timeout: 
     const models = await ask(mlflow.url, 'logged-models/search', { experiment_ids: [await experimentOf(mlflow.url)] });
     expect(models.models).toHaveLength(1);
     expect(events.filter(({ __typename }) => __typename === 'ModelRegistered')).toMatchObject([{ version: '1' }]);
-    await platform[Symbol.asyncDispose]();
   });
 });
 
@@ -107,11 +107,11 @@ test('the same at random moments, with the managed MLflow', { timeout: 300_000 }
   expect(folder.processes()).toEqual([]);
 });
 
-test('PostgreSQL restarted and MLflow silent for a while, under a job that logs', { timeout: 180_000 }, async () => {
+test('PostgreSQL restarted and MLflow silent for a while, under a job that logs', { timeout: 300_000 }, async () => {
   await using stack = new AsyncDisposableStack();
   const outside = join(folder.parent, 'outside');
   const options = { folder: join(outside, 'postgres'), logFile: join(outside, 'postgres.log') };
-  const postgres = stack.use(await EmbeddedPostgres.start(options));
+  const postgres = stack.use(await startSteadyPostgres(options));
   const { port } = postgres;
   const mlflow = stack.use(
     await ManagedMlflow.start({
