@@ -2,6 +2,8 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
+/** For whatever is waited for in a page, unless it is something longer. Playwright's own 30 s are no hang on a busy machine. */
+export const PAGE_LIMIT_MS = 100_000;
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const QUIET = [
   '--no-sandbox',

@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import { poll } from '../support/poll.ts';
 import { uniqueName } from '../support/unique-name.ts';
+import { PAGE_LIMIT_MS } from './chromium.ts';
 
 /** The first job of a fresh clone also waits for the base environment to be built. */
 const END_LIMIT_MS = 220_000;
@@ -20,6 +21,7 @@ export class FrontendPage {
 
   private constructor(page: Page) {
     this.#page = page;
+    page.setDefaultTimeout(PAGE_LIMIT_MS);
     page.on('websocket', (socket) => {
       socket.on('framesent', ({ payload }) => {
         const message = String(payload);

@@ -6,7 +6,7 @@ import { ChildProcess } from '../../src/platform/process.ts';
 import { quietPort } from '../support/quiet-port.ts';
 
 const VITE = join(PROJECT_ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 120_000;
 
 /** One of `examples/`. */
 export type FrontendName = 'apollo' | 'urql';

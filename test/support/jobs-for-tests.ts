@@ -123,6 +123,7 @@ export class Gate implements AsyncDisposable {
   readonly #told = new Set<string>();
   readonly #opened = new Set<string>();
   readonly #waiting = new Map<Socket, string>();
+  #isOver = false;
 
   static async create(): Promise<Gate> {
     const gate = new Gate();
@@ -196,6 +197,7 @@ def tell(name):
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true; // also for whoever has come and not said yet what it waits for
     for (const socket of this.#waiting.keys()) socket.end('.');
     this.#server.close();
     await once(this.#server, 'close');
@@ -209,7 +211,7 @@ def tell(name):
     }
     const isTold = line.startsWith('tell ');
     if (isTold) this.#told.add(name);
-    if (isTold || this.#opened.has(name)) socket.end('.');
+    if (isTold || this.#isOver || this.#opened.has(name)) socket.end('.');
     else this.#waiting.set(socket, name);
   }
 }
