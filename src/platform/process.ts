@@ -1,7 +1,9 @@
 import { type ChildProcess as NodeChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { AsgardError } from './errors.ts';
 import { LineSplitter } from './lines.ts';
 
 const TAIL_BYTES = 64 * 1024;
@@ -143,14 +145,26 @@ export class ChildProcess implements AsyncDisposable {
   }
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. Another process may take it before the caller does. */
+/** Below those that systems give to whoever names none. */
+const [FIRST_PORT, LAST_PORT] = [10_000, 32_000];
+const MAX_PORTS_TRIED = 1_000;
+
+/**
+ * A TCP port of 127.0.0.1 that was free a moment ago, and that the system gives to nobody who asks for any: another process
+ * takes it before the caller does only by its number.
+ */
 export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < MAX_PORTS_TRIED; tried += 1) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (await isPortFree(port)) return port;
+  }
+  throw new AsgardError('UNAVAILABLE', `no port from ${FIRST_PORT} to ${LAST_PORT} of 127.0.0.1 is free`);
+}
+
+function isPortFree(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port was given');
-  return address.port;
+  server.once('error', () => resolve(false));
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  return promise;
 }

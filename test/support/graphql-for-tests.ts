@@ -157,7 +157,8 @@ export async function startGraphql(
     });
     return { app, port: await listen(app, '127.0.0.1', port) };
   };
-  let server = await start(0);
+  // One that nobody takes while it restarts.
+  let server = await start(await quietPort());
   stack.defer(() => server.app.close());
   const owned = stack.move();
   return {

@@ -1,7 +1,5 @@
-import { isPortFree } from './processes.ts';
+import { freePort } from '../../src/platform/process.ts';
 
-/** Below those that systems give to whoever names none. */
-const [FIRST, LAST] = [10_000, 32_000];
 const given = new Set<number>();
 
 /**
@@ -10,9 +8,9 @@ const given = new Set<number>();
  */
 export async function quietPort(): Promise<number> {
   for (;;) {
-    const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));
+    const port = await freePort();
     if (given.has(port)) continue; // nobody need listen there yet
     given.add(port);
-    if (await isPortFree(port)) return port;
+    return port;
   }
 }

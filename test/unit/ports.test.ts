@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/platform/logger.ts';
-import { freePort } from '../../src/platform/process.ts';
 import { choosePorts, keepPorts } from '../../src/ports.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 const logger = createLogger('silent', false);
 let home: string;
@@ -28,7 +28,7 @@ const choose = (port: number, mlflowPort: number) =>
 
 test('a free port is the last start’s, unless another has it by now', async () => {
   expect(await choose(0, 0)).toEqual({ port: 0, mlflowPort: 0 });
-  const last = { port: await freePort(), mlflowPort: portOf(taken) };
+  const last = { port: await quietPort(), mlflowPort: portOf(taken) };
   await keepPorts(home, last);
   expect(await choose(0, 0)).toEqual({ port: last.port, mlflowPort: 0 });
   await writeFile(join(home, 'ports.json'), '{"port":');
@@ -36,7 +36,7 @@ test('a free port is the last start’s, unless another has it by now', async ()
 });
 
 test('a port that is named now is not the other one’s of the last start', async () => {
-  const [one, other] = [await freePort(), await freePort()];
+  const [one, other] = [await quietPort(), await quietPort()];
   await keepPorts(home, { port: one, mlflowPort: other });
   expect(await choose(other, 0)).toEqual({ port: other, mlflowPort: 0 });
   expect(await choose(0, one)).toEqual({ port: 0, mlflowPort: one });

@@ -119,8 +119,9 @@ test('a process is told from others by its identity, which is gone with it', asy
   expect(commandLineOfProcess(child.pid)).toBeNull();
 });
 
-test('a free port can be listened on', async () => {
+test('a free port can be listened on, and is none that systems give to whoever names none', async () => {
   const port = await freePort();
+  expect(port).toBeLessThan(32_000);
   const server = createServer().listen(port, '127.0.0.1');
   await once(server, 'listening');
   server.close();
