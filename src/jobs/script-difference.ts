@@ -2,6 +2,8 @@ import { FILE_HEADERS_ONLY, formatPatch, type StructuredPatch, structuredPatch }
 
 /** Of two long texts that have little in common a difference is of no use, and takes long to find. */
 const LIMIT_MS = 1_500;
+/** Of so many lines together it is found soon, and a machine that does something else for a second costs nobody the answer. */
+const SHORT_LINES = 1_000;
 const MAX_EDITS = 10_000;
 const MAX_CHARACTERS = 256 * 1024;
 const CONTEXT_LINES = 3;
@@ -39,7 +41,9 @@ export async function scriptDifference(before: NamedText, after: NamedText): Pro
 
 function patchOf(before: NamedText, after: NamedText): Promise<StructuredPatch | undefined> {
   const { promise, resolve } = Promise.withResolvers<StructuredPatch | undefined>();
-  const options = { context: CONTEXT_LINES, timeout: LIMIT_MS, maxEditLength: MAX_EDITS, callback: resolve };
+  const lines = [before, after].reduce((sum, { text }) => sum + text.split('\n').length, 0);
+  const limit = lines > SHORT_LINES && { timeout: LIMIT_MS };
+  const options = { context: CONTEXT_LINES, maxEditLength: MAX_EDITS, callback: resolve, ...limit };
   structuredPatch(before.name, after.name, before.text, after.text, undefined, undefined, options);
   return promise;
 }
