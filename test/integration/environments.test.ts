@@ -77,11 +77,19 @@ describe('building', () => {
   });
 
   it('is done once by many who ask at once, and those who wait are told', async () => {
-    const lock = wheels.lock();
+    await using hold = wheels.hold();
     const lines: string[][] = [[], [], []];
-    const made = await Promise.all(
-      lines.map((own) => environments.prepareLocked(lock, VERSION, { onLine: (line) => own.push(line) })),
+    const making = Promise.all(
+      lines.map((own) => environments.prepareLocked(hold.lock, VERSION, { onLine: (line) => own.push(line) })),
     );
+    making.catch(() => {}); // told below
+    // The build goes on until both have looked at it twice, which they are told of.
+    await poll(
+      () => lines.flat().filter((line) => line.startsWith('Waiting')).length,
+      (count) => count === 2,
+    );
+    hold.release();
+    const made = await making;
     expect(new Set(made.map(({ hash }) => hash)).size).toBe(1);
     expect(lines.flat().filter((line) => line.startsWith('Building'))).toHaveLength(1);
     expect(lines.flat().filter((line) => line.startsWith('Waiting'))).toHaveLength(2);

@@ -81,13 +81,14 @@ describe('appending', () => {
         seen += events.length;
       }
     })();
-    await Promise.all(
+    const appending = Promise.all(
       Array.from({ length: 4 }, async () => {
         for (let batch = 0; batch < 25; batch += 1) await appendEvents(database, jobId, [log('a'), log('b')]);
       }),
-    );
-    isOver = true;
-    await reading;
+    ).finally(() => {
+      isOver = true;
+    });
+    await Promise.all([reading, appending]);
   });
 
   it('keeps texts as they are, whatever they hold', async () => {
@@ -234,9 +235,11 @@ describe('the feed', () => {
       expectWhole(events, speed % 3);
       return events.at(-1)?.sequence;
     });
+    const ended = Promise.all(followers);
+    ended.catch(() => {}); // told below
     for (let batch = 0; batch < 60; batch += 1) await appendEvents(database, jobId, [log(`${batch}`), log('x')]);
     await jobs.cancel(jobId);
-    expect(await Promise.all(followers)).toEqual(Array.from({ length: 10 }, () => 123));
+    expect(await ended).toEqual(Array.from({ length: 10 }, () => 123));
   });
 
   it('reads once for all followers that wait at the same place, and not at all for who has everything', async () => {

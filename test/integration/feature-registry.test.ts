@@ -7,6 +7,7 @@ import { CUSTOMER_METRICS, writeTable } from '../support/feature-tables.ts';
 import { FeaturesForTests } from '../support/features-for-tests.ts';
 import { type GraphqlForTests, post, startGraphql } from '../support/graphql-for-tests.ts';
 import { allPages } from '../support/pages.ts';
+import { poll } from '../support/poll.ts';
 
 let features: FeaturesForTests;
 let api: GraphqlForTests;
@@ -105,6 +106,13 @@ describe('two platforms on one database', () => {
     const failed = results.filter((result) => result.status === 'rejected');
     expect(failed.length).toBeGreaterThan(0);
     for (const { reason } of failed) expect(hasCode(reason, 'UNAVAILABLE')).toBe(true);
+    // The database may still be at the last that the killed bridge has sent it.
+    const underWay = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend' AND state <> 'idle'`;
+    await poll(
+      async () => (await features.database.pool.query(underWay)).rowCount,
+      (count) => count === 0,
+    );
     const found = await whole('killed_');
     expect(found.every(({ online, versions }) => online && versions === 1)).toBe(true);
     const { rows } = await features.database.pool.query(

@@ -54,7 +54,11 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await processes[Symbol.asyncDispose]();
-  expect(processesOf(folder)).toEqual([]);
+  // What was killed is seen for a moment.
+  await poll(
+    () => processesOf(folder),
+    (left) => left.length === 0,
+  );
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -118,7 +122,7 @@ describe('predictions', () => {
       await unregister(name);
       await register(name, constantModel(2));
       const predict = async () => (await service.predict(asking(name, version))).predictions[0];
-      await expect(poll(predict, (value) => value === 2, 20_000)).resolves.toBe(2);
+      await expect(poll(predict, (value) => value === 2)).resolves.toBe(2);
     },
   );
 
@@ -157,7 +161,8 @@ describe('predictions', () => {
   test('that take longer than they may end with the work for them, and say so', async () => {
     const name = uniqueName('model');
     await using served = servedWith(ready);
-    const service = new InferenceService({ models, served, limitMs: 6_000 });
+    const service = new InferenceService({ models, served });
+    const hurried = new InferenceService({ models, served, limitMs: 6_000 });
     const source = `
 import time, types
 def predict(frame):
@@ -169,7 +174,7 @@ model = types.SimpleNamespace(predict=predict)`;
     await service.predict(asking(name));
     const before = processesOf(folder).map(({ pid }) => pid);
     const failed: FailedPrediction[] = [];
-    const hangs = service.predict(
+    const hangs = hurried.predict(
       { ...asking(name), inputs: { x: [13] } },
       { onFailure: (told) => void failed.push(told) },
     );
@@ -238,7 +243,9 @@ describe('versions', () => {
     await expect(answered('3')).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  test('that an alias is moved to and that do not load cost no request: the one before goes on, until one loads', async () => {
+  test('that an alias is moved to and that do not load cost no request: the one before goes on, until one loads', {
+    timeout: 240_000,
+  }, async () => {
     const name = uniqueName('model');
     for (const pickle of [constantModel(1), 'no pickle', constantModel(3)]) await register(name, pickle);
     const move = (version: string) => call('POST', 'registered-models/alias', { name, alias: 'champion', version });
@@ -254,8 +261,7 @@ describe('versions', () => {
     const answers = new Set<unknown>();
     await poll(
       async () => answers.add(await value()) && failed().length,
-      (count) => count === 2,
-      30_000,
+      (count) => count >= 2,
     );
     expect([...answers]).toEqual([1]);
     expect(failed()[0]).toMatchObject({ name, version: '2', reason: expect.stringContaining('could not be loaded') });
@@ -263,7 +269,6 @@ describe('versions', () => {
     await poll(
       async () => answers.add(await value()) && log.lines,
       (lines) => lines.some(({ msg }) => msg === 'model.switched'),
-      30_000,
     );
     expect(await value()).toBe(3);
     answers.delete(3);
@@ -386,7 +391,9 @@ describe('loading a model', () => {
   });
 
   test('ends the one that was used least recently when there is no room for both, but none with requests', async () => {
-    const sleeps = modelPickle('import time, types\nmodel = types.SimpleNamespace(predict=lambda _: [time.sleep(25)])');
+    const sleeps = modelPickle(
+      'import time, types\nmodel = types.SimpleNamespace(predict=lambda _: [time.sleep(600)])',
+    );
     const [busy, idle, next] = await Promise.all(
       [sleeps, constantModel(1), constantModel(2)].map((pickle) => register(uniqueName('model'), pickle)),
     );
@@ -398,8 +405,10 @@ describe('loading a model', () => {
     answer.catch(() => {}); // nobody waits for it
     const second = await served.get(idle);
     const third = await served.get(next);
+    // At once: as the busy one alone takes more than there may be, the next look, some seconds later, ends what is idle by then.
+    expect([first, second, third].map(({ isEnded }) => isEnded)).toEqual([false, true, false]);
+    expect(served.list()).toHaveLength(2);
     await second.ended;
-    expect([first.isEnded, third.isEnded, served.list().length]).toEqual([false, false, 2]);
     await expect((await served.get(idle)).predict(request)).resolves.toMatchObject({ predictions: [1] });
   });
 });

@@ -50,15 +50,18 @@ const apply = (name: string, changes: object = {}) =>
     ...changes,
   });
 
-/** The platform's status once it counts so many feature views; what was seen up to a second ago is told again. */
+/**
+ * The platform's status once it counts so many feature views of a store that answers: the first look of a busy machine may be late,
+ * and what was seen up to a second ago is told again.
+ */
 const counted = (wanted: number) =>
   poll(
     async () => await (await fetch(`${api.url}/mlops/status`)).json(),
-    ({ feature_views: count }) => count === wanted,
+    ({ feature_views: count, feast_store_available: isAvailable }) => isAvailable === true && count === wanted,
   );
 
 test('the platform’s status counts the feature views that there are', async () => {
-  expect(await counted(0)).toMatchObject({ feast_store_available: true });
+  await counted(0);
   expect(await apply('one')).toMatchObject({ status: 201 });
   await counted(1);
   expect(await apply('one', { online: true })).toMatchObject({ status: 201 });

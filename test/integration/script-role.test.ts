@@ -31,7 +31,7 @@ function holder(): RoleHolder {
 async function connect(url: string, database?: string): Promise<pg.Client> {
   const address = new URL(url);
   if (database !== undefined) address.pathname = `/${database}`;
-  const client = new pg.Client({ connectionString: address.href, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: address.href, connectionTimeoutMillis: 60_000 });
   client.on('error', () => {});
   await client.connect();
   return client;
@@ -91,15 +91,19 @@ describe("a script's role", () => {
   });
 
   it('enters no other database, not with many connections, and not when its time is over', async () => {
-    const url = await roles.make(holder(), IN_AN_HOUR());
+    const elsewhere = await roles.make(holder(), IN_AN_HOUR());
     const databases = ['asgard', 'mlflow', 'postgres', 'template1'];
-    expect(await Promise.all(databases.map((name) => codeOf(connect(url, name))))).toEqual(
+    expect(await Promise.all(databases.map((name) => codeOf(connect(elsewhere, name))))).toEqual(
       databases.map(() => '42501'),
     );
-    const clients = await Promise.allSettled(Array.from({ length: 15 }, () => connect(url)));
-    const refused = clients.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []));
-    expect(refused).toEqual(Array(5).fill('53300'));
-    for (const each of clients) if (each.status === 'fulfilled') await each.value.end();
+    // One after the other, and of a role that has none that is just being refused: PostgreSQL counts those for a moment too.
+    const url = await roles.make(holder(), IN_AN_HOUR());
+    const clients: pg.Client[] = [];
+    const codes: unknown[] = [];
+    for (let count = 0; count < 15; count += 1)
+      codes.push(await codeOf(connect(url).then((client) => void clients.push(client))));
+    expect(codes).toEqual([...Array(10).fill('allowed'), ...Array(5).fill('53300')]);
+    for (const client of clients) await client.end();
     expect(await codeOf(connect(await roles.make(holder(), new Date(Date.now() - 1000))))).toBe('28P01');
   });
 
