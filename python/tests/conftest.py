@@ -38,6 +38,12 @@ def is_running(pid: int) -> bool:
     return stat[stat.rindex(b")") + 2 :].split()[0] not in (b"Z", b"X")
 
 
+def frames_in(spool: Path) -> list[dict[str, Any]]:
+    """The frames in a file that may be written to just now: what of one is not there yet does not count."""
+    data = spool.read_bytes() if spool.exists() else b""
+    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]]
+
+
 class Run:
     """A runner of one script, started as the platform starts it."""
 
@@ -50,7 +56,7 @@ class Run:
         self,
         script: str,
         *,
-        timeout: float = 30,
+        timeout: float = 60,
         grace: float = 5,
         env: dict[str, str] | None = None,
         argv: list[str] | None = None,
@@ -93,8 +99,7 @@ class Run:
         return self.all_frames()[1:]
 
     def all_frames(self) -> list[dict[str, Any]]:
-        data = self.spool.read_bytes() if self.spool.exists() else b""
-        return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]]
+        return frames_in(self.spool)
 
     def lines(self, stream: str | None = None) -> list[str]:
         return [frame["x"] for frame in self.frames() if "x" in frame and stream in (None, frame["s"])]

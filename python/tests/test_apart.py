@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import is_running, wait_for
+from conftest import frames_in, is_running, wait_for
 
 from asgard.linux import CLONE_NEWNS, MS_BIND, MS_REC, MS_SLAVE, become, mount, unshare
 
@@ -23,7 +23,7 @@ HOSTILE = (Path(__file__).parent / "hostile_script.py").read_text()
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 # Signals reach it, and it holds a secret.
-VICTIM = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(120)"]
+VICTIM = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(3600)"]
 # What a launcher forks on the way to a script, and is no session's leader, lasts longer than the script.
 SLOW_TO_END = """
 import os, time
@@ -54,7 +54,7 @@ import os, time
 open('own', 'w').write('x')
 open('/tmp/own-of-another', 'w').write('x')
 print('other', os.getpid(), flush=True)
-time.sleep(120)
+time.sleep(600)
 """
 
 
@@ -173,7 +173,7 @@ class World:
             "env": {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **env},
             "cwd": str(work),
             "spool": str(folder / "spool"),
-            "timeout_seconds": 60,
+            "timeout_seconds": 600,
             "grace_seconds": 0.5,
             "output_limit_bytes": 1_000_000,
             "process_limit": process_limit,
@@ -210,8 +210,7 @@ class ConfinedRun:
         self.pid = pid
 
     def frames(self) -> list[dict[str, Any]]:
-        spool = self.folder / "spool"
-        return [json.loads(line) for line in spool.read_text().splitlines()] if spool.exists() else []
+        return frames_in(self.folder / "spool")
 
     def lines(self) -> list[str]:
         return [frame["x"] for frame in self.frames() if "x" in frame]
@@ -357,7 +356,8 @@ while True:
 """
     run = world.run(script, launcher, MARK=mark)
     run.line("up")
-    assert len(pids_of(mark)) >= 5
+    # What is just being executed shows no variables.
+    wait_for(lambda: len(pids_of(mark)) >= 5, "all of it")
     os.kill(run.pid, signal.SIGTERM if how == "cancel" else signal.SIGKILL)
     if how == "cancel":
         record = run.exit()

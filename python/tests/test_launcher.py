@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import is_running, wait_for
+from conftest import frames_in, is_running, wait_for
 
 LAUNCHER = Path(__file__).parent.parent / "asgard" / "launcher.py"
 RUNNER = Path(__file__).parent.parent / "asgard" / "runner.py"
@@ -51,7 +51,7 @@ class Launcher:
             "env": self.environment | env,
             "cwd": str(work),
             "spool": str(work / "spool"),
-            "timeout_seconds": 30,
+            "timeout_seconds": 60,
             "grace_seconds": 1,
             "output_limit_bytes": 1_000_000,
         }
@@ -86,8 +86,7 @@ class Ended:
 
 
 def frames_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    spool = Path(spec["spool"])
-    return [json.loads(line) for line in spool.read_text().splitlines()] if spool.exists() else []
+    return frames_in(Path(spec["spool"]))
 
 
 def ended(spec: dict[str, Any]) -> Ended:
@@ -102,7 +101,7 @@ def run_cold(launcher: Launcher, script: str, **env: str) -> Ended:
         input=json.dumps(spec).encode(),
         stdout=subprocess.DEVNULL,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     return ended(spec)
 
@@ -278,7 +277,7 @@ def test_the_launcher_ends_when_its_input_does_and_leaves_no_zombie(own: Launche
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the runner to be gone")
     assert own.process.stdin is not None
     own.process.stdin.close()
-    assert own.process.wait(10) == 0
+    assert own.process.wait(60) == 0
 
 
 def test_a_launcher_with_a_foreign_thread_refuses(tmp_path: Path) -> None:

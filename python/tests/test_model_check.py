@@ -335,7 +335,7 @@ rows = pandas.DataFrame({"age": [20, 50], "spent": [1.5, 4.5]})
 print(mlflow.pyfunc.load_model(sys.argv[1]).predict(rows).tolist())
 """
     command = [sys.executable, "-c", program, str(folder)]
-    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.PIPE)
+    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=120, stdout=subprocess.PIPE)
     assert json.loads(done.stdout) == [0, 1]
     # What is served is what joblib wrote, as it was trained.
     assert load_folder(folder).inputs == inputs
@@ -361,6 +361,6 @@ def test_a_model_that_takes_more_memory_than_it_may_is_refused(tmp_path: Path) -
         cwd=Path(__file__).parents[1],
         env={"ASGARD_MODEL_CHECK": json.dumps(request)},
         check=True,
-        timeout=60,
+        timeout=120,
     )
     assert "MemoryError" in json.loads((tmp_path / "report.json").read_text())["refusal"]

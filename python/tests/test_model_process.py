@@ -40,7 +40,7 @@ class Served:
         listener.bind(f"/proc/self/fd/{folder_fd}/channel")
         os.close(folder_fd)
         listener.listen()
-        listener.settimeout(60)
+        listener.settimeout(120)
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM],
             cwd=folder,

@@ -19,7 +19,7 @@ def test_names_that_hold_it_and_those_that_are_a_few_letters_away_are_found_the_
 def test_a_long_name_is_compared_with_ten_thousand_in_little_time() -> None:
     letters = random.Random(7)
     names = ["".join(letters.choices(string.ascii_lowercase, k=250)) for _ in range(10_000)]
-    began = time.monotonic()
+    began = time.process_time()  # what others take of the machine meanwhile does not count
     assert nearest_names("gold." + "0" * 245, names) == []
     assert nearest_names(names[17][:-1] + "?", names) == [names[17]]
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10

@@ -368,7 +368,7 @@ def test_what_cannot_be_started_says_why(run: Run, argv: list[str], cwd: str | N
 def test_a_wrong_spec_starts_nothing(run: Run, spec: bytes, message: str) -> None:
     run.start_with(spec)
     assert run.process is not None and run.process.stderr is not None
-    assert run.process.wait(10) == 2
+    assert run.process.wait(60) == 2
     assert message in run.process.stderr.read().decode()
 
 
@@ -378,7 +378,7 @@ def test_starting_the_same_run_twice_starts_it_once(run: Run) -> None:
     run.clean()
     run.start("print('y')")
     assert run.process is not None
-    assert run.process.wait(10) == 2
+    assert run.process.wait(60) == 2
     assert run.spool.read_bytes() == before
 
 
