@@ -9,7 +9,7 @@ import { MLFLOW_REST } from '../support/training-scripts.ts';
 const SETTINGS = join(import.meta.dirname, '../support/schemathesis');
 /** Of each operation and phase; with the fixed seed always the same requests. */
 const MAX_EXAMPLES = 25;
-const FUZZ_LIMIT_MS = 240_000;
+const FUZZ_LIMIT_MS = 600_000;
 
 /** Saves a model as the guide does, which takes whatever columns it is given. */
 const SCRIPT = `${MLFLOW_REST}

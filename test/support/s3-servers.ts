@@ -159,7 +159,7 @@ export async function addAccount(
   ];
   const account = ['--access', access, '--secret', secret, '--role', 'user'];
   const { PATH } = inheritedEnvironment();
-  await promisify(execFile)(program, ['admin', ...as, 'create-user', ...account], { env: { PATH }, timeout: 10_000 });
+  await promisify(execFile)(program, ['admin', ...as, 'create-user', ...account], { env: { PATH }, timeout: 60_000 });
 }
 
 async function start(

@@ -12,6 +12,8 @@ import { type PythonEnvironment, PythonEnvironments } from '../../src/python/env
 import { type ModelProcesses, modelProcessesIn } from '../support/model-processes.ts';
 
 const TRAIN = join(import.meta.dirname, '..', 'support', 'compiled', 'train.py');
+/** Each is compiled and proven by a process of its own, which imports all of these libraries first. */
+const LIMIT_MS = 300_000;
 
 interface Expected {
   readonly inputs: Record<string, unknown[]>;
@@ -69,7 +71,7 @@ const SEEN: Record<string, object> = {
   'typed-forest': { example: 3, training: 300 },
 };
 
-describe('a model that is compiled says what the original says', { timeout: 120_000 }, () => {
+describe('a model that is compiled says what the original says', { timeout: LIMIT_MS }, () => {
   const trees = [
     'categories',
     'many-splits',
@@ -114,7 +116,7 @@ describe('a model that is compiled says what the original says', { timeout: 120_
   });
 });
 
-test('100,000 rows are answered as the original answers them', { timeout: 120_000 }, async () => {
+test('100,000 rows are answered as the original answers them', { timeout: LIMIT_MS }, async () => {
   const result = await compile('forest');
   if (result.refusal !== null) throw new Error(result.refusal);
   await using model = await CompiledModel.load(result.file, result.description);
@@ -133,11 +135,11 @@ test.each([
   ['function', /function of Python/],
   ['stacked', /not known what the trees of its inner GradientBoostingClassifier are given/],
   ['turned', /no rows could be made that come to a split of its trees/],
-])('%s stays in Python, and it is said why', { timeout: 60_000 }, async (name, why) => {
+])('%s stays in Python, and it is said why', { timeout: LIMIT_MS }, async (name, why) => {
   expect((await compile(name)).refusal).toMatch(why);
 });
 
-test('a model with more splits than there is time to prove stays in Python', { timeout: 60_000 }, async () => {
+test('a model with more splits than there is time to prove stays in Python', { timeout: LIMIT_MS }, async () => {
   const { refusal } = await compile('many-splits', 0);
   expect(refusal).toMatch(/^rows beside 2000 of the \d{5} splits of its trees were compared within 0 s$/);
 });

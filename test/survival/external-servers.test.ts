@@ -40,4 +40,4 @@ test("with DATABASE_URL and MLFLOW_TRACKING_URI the platform starts no server, a
   expect(await platform.end('SIGTERM')).toMatchObject({ code: 0 });
   expect(folder.processes()).toEqual([]);
   expect((await fetch(`${mlflow.url}/health`)).status).toBe(200);
-}, 120_000);
+}, 240_000);

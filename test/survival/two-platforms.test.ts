@@ -37,7 +37,7 @@ async function startBalancer(ports: number[]): Promise<AsyncDisposable & { reado
   return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
-describe.sequential('platforms on one database, each with a data folder of its own', { timeout: 240_000 }, () => {
+describe.sequential('platforms on one database, each with a data folder of its own', { timeout: 300_000 }, () => {
   const stack = new AsyncDisposableStack();
   const platforms: TestPlatform[] = [];
   /** The MLflow ports of those that answer. */
@@ -80,8 +80,8 @@ describe.sequential('platforms on one database, each with a data folder of its o
     };
     // Both find an empty database.
     await Promise.all([start(1), start(1)]);
-  }, 180_000);
-  afterAll(() => stack.disposeAsync(), 60_000);
+  });
+  afterAll(() => stack.disposeAsync());
 
   const claimsOf = ({ log }: TestPlatform) =>
     log.filter((line) => line.includes('"job.claimed"')).map((line) => JSON.parse(line).jobId as string);
@@ -130,7 +130,6 @@ with mlflow.start_run():
           return owner === undefined ? [] : [{ id, owner }];
         }),
       (found) => found.length === 2,
-      30_000,
     );
     const [killed, paused] = running.map(({ owner }) => owner) as [TestPlatform, TestPlatform];
     expect(killed).not.toBe(paused);
@@ -162,7 +161,6 @@ with mlflow.start_run():
     await poll(
       () => owner.log.filter((line) => line.includes(id) && /job\.(released|ended)/.test(line)),
       (lines) => lines.length > 0,
-      30_000,
     );
     expect(await eventsOf(owner.client, id)).toEqual(before);
     expect(await owner.client.job(id)).toMatchObject({ status: 'COMPLETED' });
