@@ -36,6 +36,7 @@ export async function startPlatform(
       if (url !== undefined && mlflowUrl !== undefined) addresses.resolve({ url, mlflowUrl });
     },
   });
+  addresses.promise.catch(() => {}); // it is awaited below, which of a start that was called off is after its end
   void child.exited.then(() => addresses.reject(new Error(`the platform ended while starting:\n${child.tail}`)));
   const end = async () => void (await child.terminate({ graceMs: 15_000 }));
   signal?.addEventListener('abort', end);
