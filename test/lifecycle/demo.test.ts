@@ -3,11 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../src/config.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { DataFolder } from '../support/data-folder.ts';
+import { poll } from '../support/poll.ts';
 import { isPortFree } from '../support/processes.ts';
 
 const DEMO = join(PROJECT_ROOT, 'src', 'cli', 'demo.ts');
 /** The first demo on a machine makes the base environment. */
 const DEMO_LIMIT_MS = 280_000;
+/** A job gets 12 s to be cancelled, and the platform 15 s to end. */
+const ENDED_WITHIN_MS = 30_000;
 
 /** What a demo prints that held, in this order, with whatever between. */
 const KEY_LINES = [
@@ -80,7 +83,10 @@ describe.sequential('the demo', { timeout: DEMO_LIMIT_MS + 10_000 }, () => {
     await Promise.race([isWaiting, demo.exited]);
     expect(missing(lines.join('\n'))).toEqual([]);
     const url = /GraphiQL {4}(\S+)\/graphql/.exec(lines.join('\n'))?.[1] ?? '';
-    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    await poll(
+      async () => (await fetch(`${url}/readyz`)).status,
+      (status) => status === 200,
+    );
     expect((await fetch(`${url}/mlops/status`)).status).toBe(401);
     process.kill(demo.pid, 'SIGINT');
     expect(await demo.exited).toEqual({ code: 0, signal: null });
@@ -102,7 +108,7 @@ describe.sequential('the demo', { timeout: DEMO_LIMIT_MS + 10_000 }, () => {
     process.kill(demo.pid, 'SIGINT');
     const { code } = await demo.exited;
     expect(code).not.toBe(0);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(ENDED_WITHIN_MS);
     expect(demo.tail).not.toContain('    at ');
     expect(folder.processes()).toEqual([]);
   });
