@@ -5,14 +5,15 @@ import { AsgardClient } from '../src/client/client.ts';
 import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
 import { messageOf } from '../src/platform/errors.ts';
 import { poll } from '../test/support/poll.ts';
-import { processesOf } from '../test/support/processes.ts';
+import { killIfThere, processesOf } from '../test/support/processes.ts';
+import { startSteadyPostgres } from '../test/support/steady-postgres.ts';
 import { FollowedJob } from './support/followed-job.ts';
 import type { Proof, Proven } from './support/proof.ts';
 import type { Stress } from './support/stress.ts';
 
 const SUBMIT_EVERY_MS = 250;
 /** How long it may take until lines flow again. */
-const RECOVERY_LIMIT_MS = 60_000;
+const RECOVERY_LIMIT_MS = 120_000;
 const JOB_LIMIT_MS = 240_000;
 
 /** Prints until it is told to end, whatever happens to the platform. */
@@ -168,7 +169,7 @@ class Database implements AsyncDisposable {
 
   static async start(parent: string): Promise<Database> {
     const [folder, logFile] = [join(parent, 'postgres'), join(parent, 'postgres.log')];
-    return new Database(folder, logFile, await EmbeddedPostgres.start({ folder, logFile }));
+    return new Database(folder, logFile, await startSteadyPostgres({ folder, logFile }));
   }
 
   private constructor(folder: string, logFile: string, server: EmbeddedPostgres) {
@@ -184,11 +185,11 @@ class Database implements AsyncDisposable {
   /** Its processes run no more, and its connections stay. */
   freeze(): void {
     // Their working directory is the cluster.
-    for (const { pid } of processesOf(this.#folder)) process.kill(pid, 'SIGSTOP');
+    for (const { pid } of processesOf(this.#folder)) killIfThere(pid, 'SIGSTOP');
   }
 
   thaw(): void {
-    for (const { pid } of processesOf(this.#folder)) process.kill(pid, 'SIGCONT');
+    for (const { pid } of processesOf(this.#folder)) killIfThere(pid, 'SIGCONT');
   }
 
   stop(): Promise<void> {
