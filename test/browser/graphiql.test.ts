@@ -2,9 +2,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { JobsForTests } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
-import { startChromium } from './chromium.ts';
+import { PAGE_LIMIT_MS, startChromium } from './chromium.ts';
 
-const LIMIT_MS = 60_000;
 const platform = inject('platform');
 const jobs = new JobsForTests();
 
@@ -16,6 +15,7 @@ const problems: string[] = [];
 beforeAll(async () => {
   browser = await startChromium();
   page = await browser.newPage();
+  page.setDefaultTimeout(PAGE_LIMIT_MS);
   page.on('request', (request) => requested.push(request.url()));
   page.on('requestfailed', (request) => {
     const problem = request.failure()?.errorText;
@@ -33,12 +33,12 @@ afterAll(async () => {
   await jobs[Symbol.asyncDispose]();
 });
 
-test('GraphiQL shows the schema', { timeout: LIMIT_MS }, async () => {
+test('GraphiQL shows the schema', async () => {
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
   await page.getByRole('link', { name: 'Subscription' }).waitFor();
 });
 
-test('GraphiQL runs the subscription of its example', { timeout: LIMIT_MS }, async () => {
+test('GraphiQL runs the subscription of its example', async () => {
   await page.getByRole('button', { name: 'Execute query' }).click();
   await page.getByRole('menuitem', { name: 'Follow' }).click();
   const result = page.getByRole('region', { name: 'Result Window' });
@@ -47,7 +47,7 @@ test('GraphiQL runs the subscription of its example', { timeout: LIMIT_MS }, asy
     await jobs.client.cancel(await jobs.submit('pass\n')).catch(() => undefined);
     return await result.textContent();
   };
-  await poll(look, (text) => text?.includes('"jobStatusChanges"') === true, LIMIT_MS);
+  await poll(look, (text) => text?.includes('"jobStatusChanges"') === true);
   await page.getByRole('button', { name: 'Stop query' }).click();
   await page.getByRole('button', { name: 'Execute query' }).waitFor();
 });

@@ -7,7 +7,7 @@ import type { Browser, BrowserContext, Page, Response } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Gate, JobsForTests } from '../support/jobs-for-tests.ts';
 import { uniqueName } from '../support/unique-name.ts';
-import { startChromium } from './chromium.ts';
+import { PAGE_LIMIT_MS, startChromium } from './chromium.ts';
 
 const platform = inject('platform');
 const jobs = new JobsForTests();
@@ -84,6 +84,7 @@ async function startJob(): Promise<void> {
 /** A page of some address, with the attempts. */
 async function pageOf(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage();
+  page.setDefaultTimeout(PAGE_LIMIT_MS);
   await page.goto(url);
   await page.evaluate(source);
   return page;
