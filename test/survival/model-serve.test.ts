@@ -5,6 +5,7 @@ import { toolchainPython } from '../../src/python/environments.ts';
 import { DataFolder, TOOLCHAIN } from '../support/data-folder.ts';
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { poll } from '../support/poll.ts';
+import { killIfThere } from '../support/processes.ts';
 import { quietPort } from '../support/quiet-port.ts';
 import { pickleScript } from '../support/training-scripts.ts';
 
@@ -48,7 +49,7 @@ test("the guide's pickle is served by `mlflow models serve`", { timeout: 300_000
     const answered = await poll(ask, (answer) => answer !== null, 120_000);
     expect(answered?.predictions).toEqual([expect.closeTo(9), expect.closeTo(4)]);
   } finally {
-    if (server.pid !== undefined) process.kill(-server.pid, 'SIGKILL');
+    if (server.pid !== undefined) killIfThere(-server.pid);
     await ended;
   }
 });
