@@ -23,6 +23,11 @@ afterAll(async () => {
   expect(processesOf(features.folder)).toEqual([]);
 });
 
+/** A busy machine is late. */
+const LOOK_LIMIT_MS = 60_000;
+/** For a request that two bridges have to start for, on the same two cores. */
+const START = { timeoutMs: 90_000 };
+
 const status = z.object({ namespaces: z.int(), feature_views: z.int() });
 const check = (options = {}, bridge = features.bridge) => bridge.request('catalog.check', {}, z.null(), options);
 
@@ -40,7 +45,7 @@ async function heldCatalog(): Promise<{ release: () => Promise<unknown>; waiting
 async function untilWaiting({ pool }: FeaturesDatabase, wanted: number): Promise<void> {
   const sql = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
   const count = async () => (await pool.query(sql)).rowCount;
-  await poll(count, (found) => found === wanted, 30_000);
+  await poll(count, (found) => found === wanted);
 }
 
 test('the first request starts the bridge, which makes the tables of catalog and registry in their schemas', async () => {
@@ -61,7 +66,7 @@ test('a schema that another connection makes at the same moment is there', async
   await using database = new FeaturesDatabase(fresh.url);
   const holder = await fresh.sql();
   await holder.query('BEGIN; CREATE SCHEMA feast_registry');
-  const looked = database.look(AbortSignal.timeout(10_000));
+  const looked = database.look(AbortSignal.timeout(LOOK_LIMIT_MS));
   looked.catch(() => {}); // told below
   await untilWaiting(database, 1);
   await holder.query('COMMIT');
@@ -71,13 +76,13 @@ test('a schema that another connection makes at the same moment is there', async
 test('two bridges that start on a fresh database at the same moment both make its tables', async () => {
   await using fresh = await features.databases.create();
   await using database = new FeaturesDatabase(fresh.url);
-  await database.look(AbortSignal.timeout(10_000));
+  await database.look(AbortSignal.timeout(LOOK_LIMIT_MS));
   // Until this is rolled back both find no table, and wait to make it.
   const holder = await fresh.sql();
   await holder.query('BEGIN; CREATE TABLE iceberg_catalog.iceberg_tables ()');
   const settings = { ...features.settings, databaseUrl: fresh.url };
   const bridges = [features.otherBridge({ settings }), features.otherBridge({ settings })];
-  const asked = Promise.all(bridges.map((bridge) => bridge.request('store.status', {}, status)));
+  const asked = Promise.all(bridges.map((bridge) => bridge.request('store.status', {}, status, START)));
   asked.catch(() => {}); // told below
   await untilWaiting(database, 2);
   await holder.query('ROLLBACK');
@@ -201,7 +206,6 @@ test('a bridge whose platform was killed ends too, whatever it is at', async () 
   const line = await poll(
     () => /pid (\d+)/.exec(platform.tail)?.[1],
     (pid) => pid !== undefined,
-    30_000,
   );
   const pid = Number(line);
   expect(identityOfProcess(pid)).not.toBeNull();

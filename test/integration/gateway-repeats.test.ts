@@ -119,7 +119,7 @@ describe.each([
   ['after MLflow did it', 'answer', false],
   ['before MLflow had it, and the gateway was killed', 'request', true],
   ['after MLflow did it, and the gateway was killed', 'answer', true],
-] as const)('a call that was lost %s, repeated', { timeout: 60_000 }, (_name, loss, isReplaced) => {
+] as const)('a call that was lost %s, repeated', (_name, loss, isReplaced) => {
   test('makes one run, with the answer that it would have got, and its numbers as they were given', async () => {
     const name = unique();
     const body = `{"experiment_id":"0","start_time":1700000000000000001,"run_name":"${name}","tags":[{"key":"a","value":"b"}]}`;
@@ -217,7 +217,7 @@ describe.each([
   });
 });
 
-describe('equal calls', { timeout: 60_000 }, () => {
+describe('equal calls', () => {
   test('that a script makes on purpose are all done, one after the other and at once', async () => {
     const name = unique();
     await ask('registered-models/create', { name });

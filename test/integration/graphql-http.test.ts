@@ -173,7 +173,7 @@ describe('the server', () => {
     });
     half.on('error', () => {}).flushHeaders();
     await once(half, 'continue');
-    expect(api.open.events).toBe(1);
+    await until(() => api.open.events === 1);
 
     await api.restart();
     expect((await closed)[0]).toBe(1001);

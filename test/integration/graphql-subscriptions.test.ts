@@ -139,7 +139,14 @@ describe.each(['graphql-ws', 'SSE by POST', 'SSE by GET'] as const)('a subscript
 });
 
 describe('jobStatusChanges', () => {
+  /** Resolves once whoever subscribes now is told of nothing that was before, and is the only one. */
+  async function atRest(): Promise<void> {
+    await until(() => api.open.changes === 0);
+    await api.listening();
+  }
+
   it('tells of every job, with the job as it is by then', async () => {
+    await atRest();
     await using client = createClientOf(api);
     const found: unknown[] = [];
     const CHANGES = 'subscription { jobStatusChanges { jobId status reason job { id status error } } }';
@@ -161,6 +168,7 @@ describe('jobStatusChanges', () => {
   it('reads the jobs of a payload in one query', async () => {
     const ids = [jobId];
     for (let count = 0; count < 4; count += 1) ids.push((await api.services.jobs.submit(SUBMISSION)).id);
+    await atRest();
     await using client = createClientOf(api);
     const payloads: { jobId: string; job: object }[][] = [];
     const CHANGES = 'subscription { jobStatusChanges { jobId job { id status scriptName tags { key } } } }';

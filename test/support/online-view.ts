@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import { z } from 'zod';
 import type { FeastBridge } from '../../src/feast/bridge.ts';
 import type { Columns, FeastSdk, Row } from './feast-sdk.ts';
@@ -173,6 +174,14 @@ export function row(customer: number | null, hoursAgo: number, total: number | n
     scores: total === null ? null : [total, 2],
     ...changes,
   };
+}
+
+/** Matches the age in seconds of a `row` of so many hours ago that was made after `since`, by `Date.now()`. */
+export function ageOf(hoursAgo: number, since: number): unknown {
+  // Feast's times are whole seconds, so a value is up to one older than its row.
+  const isAge = (seconds: number) =>
+    seconds >= hoursAgo * 3600 - 1 && seconds <= hoursAgo * 3600 + (Date.now() - since) / 1000 + 1;
+  return expect.toSatisfy(isAge);
 }
 
 /** Makes a table `gold.<name>` with these rows, and an online view of it. @returns the name of both */
