@@ -1,6 +1,7 @@
 import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import type { JobFeatureRead } from '../../src/database/generated/client.ts';
-import { MAX_READS_SHOWN, type ReadVersion, readsOfVersions, snapshotsOf } from '../../src/jobs/feature-read-log.ts';
+import { MAX_READS_SHOWN, readsOfVersions, snapshotsOf } from '../../src/jobs/feature-read-log.ts';
+import type { MadeVersion } from '../../src/jobs/version-maker.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
 import { loadReadsByRun } from '../loaders.ts';
@@ -74,7 +75,7 @@ builder.objectField(Run, 'featureReads', (t) =>
   }),
 );
 
-const readsOfVersion = dataloaderGetter<ReadVersion, JobFeatureRead[], string>(
+const readsOfVersion = dataloaderGetter<MadeVersion, JobFeatureRead[], string>(
   { cacheKeyFn: ({ name, version }) => JSON.stringify([name, version]) },
   (versions, context) => readsOfVersions((context as Context).database, versions), // the getter does not know our context
   undefined,

@@ -1,5 +1,5 @@
-import type { PrismaClient } from '../database/generated/client.ts';
-import type { ModelVersion } from '../mlflow/wire.ts';
+import type { Environment, PrismaClient } from '../database/generated/client.ts';
+import { type MadeVersion, makerOf } from '../jobs/version-maker.ts';
 import { AsgardError, messageOf } from '../platform/errors.ts';
 import type { PythonEnvironment, PythonEnvironments } from '../python/environments.ts';
 
@@ -10,7 +10,7 @@ import type { PythonEnvironment, PythonEnvironments } from '../python/environmen
 export async function environmentOfVersion(
   database: PrismaClient,
   environments: Pick<PythonEnvironments, 'prepare' | 'prepareLocked'>,
-  version: Pick<ModelVersion, 'name' | 'version' | 'runId'>,
+  version: MadeVersion,
   signal: AbortSignal,
 ): Promise<PythonEnvironment> {
   const trained = await trainedIn(database, version);
@@ -25,14 +25,12 @@ export async function environmentOfVersion(
   }
 }
 
-/** By the run first: what is known of a name and number may be of a model that was deleted. */
-async function trainedIn(
-  database: PrismaClient,
-  { name, version, runId }: Pick<ModelVersion, 'name' | 'version' | 'runId'>,
-) {
-  const select = { job: { select: { environment: true } } };
-  const run = runId === null ? null : await database.jobRun.findUnique({ where: { runId }, select });
-  if (run !== null) return run.job.environment;
-  const made = await database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select });
-  return made?.job.environment ?? null;
+async function trainedIn(database: PrismaClient, version: MadeVersion): Promise<Environment | null> {
+  const maker = await makerOf(database, version);
+  if (maker === null) return null;
+  const job = await database.trainingJob.findUnique({
+    where: { id: maker.jobId },
+    select: { environment: true },
+  });
+  return job?.environment ?? null;
 }

@@ -1,4 +1,5 @@
 import type { PrismaClient } from '../database/generated/client.ts';
+import { makerOf } from '../jobs/version-maker.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
 
 const MAX_KEPT = 10_000;
@@ -20,16 +21,18 @@ export class VersionOrigins {
     this.#database = database;
   }
 
-  /** By the run first: what is known of a name and number may be of a model that was deleted. */
-  async of({ name, version, runId, createdAt }: ModelVersion): Promise<VersionOrigin> {
-    const key = `${name}/${version}/${createdAt.getTime()}`;
+  async of(version: ModelVersion): Promise<VersionOrigin> {
+    const key = `${version.name}/${version.version}/${version.createdAt.getTime()}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept;
-    const select = { job: { select: { id: true, environmentHash: true } } };
-    const made =
-      (runId === null ? null : await this.#database.jobRun.findUnique({ where: { runId }, select })) ??
-      (await this.#database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select }));
-    const origin = { runId, jobId: made?.job.id ?? null, environmentHash: made?.job.environmentHash ?? null };
+    const maker = await makerOf(this.#database, version);
+    const select = { environmentHash: true };
+    const job = maker && (await this.#database.trainingJob.findUnique({ where: { id: maker.jobId }, select }));
+    const origin = {
+      runId: version.runId,
+      jobId: maker?.jobId ?? null,
+      environmentHash: job?.environmentHash ?? null,
+    };
     if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
     this.#kept.set(key, origin);
     return origin;

@@ -1,7 +1,7 @@
 import { type JobFeatureRead, Prisma, type PrismaClient } from '../database/generated/client.ts';
 import type { DatasetInput, MlflowClient } from '../mlflow/client.ts';
-import type { ModelVersion } from '../mlflow/wire.ts';
 import { modelVersionKey } from '../models/version-key.ts';
+import type { MadeVersion } from './version-maker.ts';
 
 /** The most reads of a job that are shown. */
 export const MAX_READS_SHOWN = 1000;
@@ -39,15 +39,12 @@ export async function readsOfRuns(
   return found;
 }
 
-/** A model version, as far as its reads of features are found by it. */
-export type ReadVersion = Pick<ModelVersion, 'name' | 'version' | 'runId'>;
-
 /** What the runs of the model versions read of the feature store; where that is nothing, the attempts that made them. */
 export async function readsOfVersions(
   database: PrismaClient,
-  versions: readonly ReadVersion[],
+  versions: readonly MadeVersion[],
 ): Promise<JobFeatureRead[][]> {
-  const keyOf = ({ name, version }: Pick<ReadVersion, 'name' | 'version'>) => modelVersionKey(name, version);
+  const keyOf = ({ name, version }: Pick<MadeVersion, 'name' | 'version'>) => modelVersionKey(name, version);
   const byRun = await readsOfRuns(
     database,
     versions.flatMap(({ runId }) => runId ?? []),

@@ -5,6 +5,7 @@ import { servableVersion } from '../models/servable-versions.ts';
 import type { ModelService } from '../models/service.ts';
 import { isStorableText } from '../platform/text.ts';
 import { readsOfVersions } from './feature-read-log.ts';
+import { makerOf } from './version-maker.ts';
 
 /** What a job was made of, as far as a version's origin goes. */
 const JOB = {
@@ -52,17 +53,13 @@ export class LineageService {
   async ofVersion(name: string, number: string): Promise<Lineage> {
     const { database, models } = this.#options;
     const version = await models.getVersion(name, number);
-    const { name: modelName, version: versionNumber, runId } = version;
-    const [link, run, [reads = []], record] = await Promise.all([
-      database.jobModelVersion.findUnique({
-        where: { name_version: { name: modelName, version: versionNumber } },
-        select: { jobId: true },
-      }),
-      this.run(runId),
+    const [maker, run, [reads = []], record] = await Promise.all([
+      makerOf(database, version),
+      this.run(version.runId),
       readsOfVersions(database, [version]),
       servableVersion(database, version),
     ]);
-    const [job = null] = link === null ? [] : await jobOrigins(database, [link.jobId]);
+    const [job = null] = maker === null ? [] : await jobOrigins(database, [maker.jobId]);
     return { version, run, job, reads, record };
   }
 

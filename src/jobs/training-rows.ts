@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { TransactionClient } from '../database/generated/internal/prismaNamespace.ts';
-import type { ReadVersion } from './feature-read-log.ts';
+import { type MadeVersion, makerOf } from './version-maker.ts';
 
 /** As many as `python/asgard_feast/retrieval/training_rows.py` makes. */
 const MAX_BYTES = 256 * 1024;
@@ -54,18 +54,11 @@ export async function keepTrainingRows(
  * Rows of the training sets that a version may come of: those that its attempt's script got, first those of the version's own run.
  * @returns Parquet files, or whatever the script sent as such: only for a process that is set apart
  */
-export async function trainingRowsOf(
-  database: PrismaClient,
-  { name, version, runId }: ReadVersion,
-): Promise<Uint8Array[]> {
-  const select = { attemptId: true };
-  const made =
-    (runId === null ? null : await database.jobRun.findUnique({ where: { runId }, select })) ??
-    (await database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select }));
-  if (made?.attemptId == null) return [];
-  const { attemptId } = made;
+export async function trainingRowsOf(database: PrismaClient, version: MadeVersion): Promise<Uint8Array[]> {
+  const { attemptId = null } = (await makerOf(database, version)) ?? {};
+  if (attemptId === null) return [];
   const rows = await database.$queryRaw<{ content: Uint8Array }[]>`
     SELECT content FROM job_training_rows WHERE attempt_id = ${attemptId}
-    ORDER BY CASE WHEN run_id = ${runId} THEN 0 WHEN run_id IS NULL THEN 1 ELSE 2 END, number`;
+    ORDER BY CASE WHEN run_id = ${version.runId} THEN 0 WHEN run_id IS NULL THEN 1 ELSE 2 END, number`;
   return rows.map(({ content }) => content);
 }

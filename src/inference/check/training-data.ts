@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { PrismaClient } from '../../database/generated/client.ts';
 import { trainingRowsOf } from '../../jobs/training-rows.ts';
-import type { ModelVersion, Run } from '../../mlflow/wire.ts';
+import type { MadeVersion } from '../../jobs/version-maker.ts';
+import type { Run } from '../../mlflow/wire.ts';
 import { trainingFiles } from './training-files.ts';
 
 /** What may have a version's training rows among it, for the process that loads the model to look at. */
@@ -15,8 +16,8 @@ export interface TrainingData {
 /** @param run of the version, if it has one */
 export async function trainingData(
   database: PrismaClient,
-  version: Pick<ModelVersion, 'name' | 'version' | 'runId'>,
-  run: Pick<Run, 'id' | 'dataFiles'> | null,
+  version: MadeVersion,
+  run: Pick<Run, 'dataFiles'> | null,
 ): Promise<TrainingData> {
   const [files, rows] = await Promise.all([trainingFiles(database, version, run), trainingRowsOf(database, version)]);
   return { files, rows };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { PrismaClient, TrainingJob } from '../../database/generated/client.ts';
+import { type MadeVersion, makerOf } from '../../jobs/version-maker.ts';
 import type { MlflowClient } from '../../mlflow/client.ts';
 import { orNull } from '../../mlflow/upstream-error.ts';
 import type { ModelVersion, Run } from '../../mlflow/wire.ts';
@@ -19,14 +20,17 @@ type Job = Pick<TrainingJob, 'script' | 'environmentVars'>;
  */
 export async function trainingFiles(
   database: PrismaClient,
-  { name, version }: Pick<ModelVersion, 'name' | 'version'>,
-  run: Pick<Run, 'id' | 'dataFiles'> | null,
+  version: MadeVersion,
+  run: Pick<Run, 'dataFiles'> | null,
 ): Promise<string[]> {
-  const select = { job: { select: { script: true, environmentVars: true } } };
-  const made =
-    (run === null ? null : await database.jobRun.findUnique({ where: { runId: run.id }, select })) ??
-    (await database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select }));
-  return tablesAmong([...(run?.dataFiles ?? []), ...(made === null ? [] : namedBy(made.job))]);
+  const maker = await makerOf(database, version);
+  const job =
+    maker &&
+    (await database.trainingJob.findUnique({
+      where: { id: maker.jobId },
+      select: { script: true, environmentVars: true },
+    }));
+  return tablesAmong([...(run?.dataFiles ?? []), ...(job === null ? [] : namedBy(job))]);
 }
 
 /** The run of a version; null when it has none, or that is gone. */
