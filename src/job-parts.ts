@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import type { Isolation } from './executors/isolation.ts';
@@ -30,9 +30,10 @@ export async function buildJobWork(options: JobOptions): Promise<JobWork> {
   const { home, toolchain } = config;
   const jobsFolder = join(home, 'jobs');
   const launchersFolder = join(home, 'launchers');
+  const dataFolder = join(home, 'data');
+  await mkdir(dataFolder, { recursive: true });
   // What launchers of a killed Asgard left there.
   await rm(launchersFolder, { recursive: true, force: true });
-  const warehouse = warehouseFolder(features.settings);
   const settings: SupervisorSettings = {
     databaseUrl,
     mlflowUrl,
@@ -40,8 +41,8 @@ export async function buildJobWork(options: JobOptions): Promise<JobWork> {
     jobsFolder,
     isolation,
     hiddenFolder: home,
-    // Where a user puts files that jobs shall read, and the files of tables.
-    readableFolders: [join(home, 'data'), ...(warehouse === undefined ? [] : [warehouse])],
+    dataFolder,
+    warehouseFolder: warehouseFolder(features.settings),
     launchersFolder,
     launchers: config.launchers,
     environmentsFolder: config.environments,

@@ -17,8 +17,10 @@ export interface SupervisorSettings {
   readonly isolation: Isolation['level'];
   /** What scripts do not see then: the data folder. */
   readonly hiddenFolder: string;
-  /** What they see of it all the same, and only read. */
-  readonly readableFolders: readonly string[];
+  /** What they see of it all the same, and only read: where users put files for them. */
+  readonly dataFolder: string;
+  /** And the files of tables, if they lie on this machine. */
+  readonly warehouseFolder?: string | undefined;
   readonly launchersFolder: string;
   /** Warm Python processes that may be held: all threads together, and each as it is told. */
   readonly launchers: number;

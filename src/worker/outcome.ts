@@ -9,6 +9,7 @@ import { hasCode, isRetryable, messageOf } from '../platform/errors.ts';
 import { retry } from '../platform/retry.ts';
 import type { ExitRecord } from '../python/frames.ts';
 import { howEnded } from '../python/how-ended.ts';
+import { failureHint } from './failure-hint.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 import { uncaughtIn } from './uncaught.ts';
 
@@ -115,7 +116,7 @@ async function versionMadeBefore(
 
 /** After another exit than 0. An artifact that could not be saved is nearly always why, else an exception that nothing caught. */
 export async function concludeFailure(
-  { database }: SupervisorContext,
+  { database, dataFolder }: SupervisorContext,
   claim: Claim,
   exit: Pick<ExitRecord, 'code' | 'signal'>,
 ): Promise<JobEnd> {
@@ -126,7 +127,9 @@ export async function concludeFailure(
   }
   const last = await readEventsBefore(database, claim.jobId, AFTER_ALL, LAST_EVENTS);
   const uncaught = uncaughtIn(last, exit.code);
-  return { status: 'FAILED', error: uncaught === null ? how : `${how}: ${uncaught}` };
+  if (uncaught === null) return { status: 'FAILED', error: how };
+  const hint = failureHint(uncaught, dataFolder);
+  return { status: 'FAILED', error: `${how}: ${uncaught}`, ...(hint !== null && { lastLines: [hint] }) };
 }
 
 /** The gateway discarded what the script sent, as there are no credentials for the bucket. */

@@ -28,6 +28,8 @@ export interface SupervisorContext {
   /** Absent: scripts have none. */
   readonly features?: FeatureStoreOfScripts | undefined;
   readonly gatewayUrl: string;
+  /** Where users put files that scripts shall read. */
+  readonly dataFolder: string;
   /** Whether scripts are to send some rows of their training sets. */
   readonly keepsTrainingRows: boolean;
   /** How much of what a script prints is kept. */
@@ -37,7 +39,14 @@ export interface SupervisorContext {
 
 /** Built once a thread, which holds it for as long as it lives. */
 export function createSupervisorContext(settings: SupervisorSettings): SupervisorContext {
-  const { environmentsFolder: folder, toolchain, gatewayUrl, keepsTrainingRows, outputLimitBytes } = settings;
+  const {
+    environmentsFolder: folder,
+    toolchain,
+    gatewayUrl,
+    dataFolder,
+    keepsTrainingRows,
+    outputLimitBytes,
+  } = settings;
   const { client: database } = createDatabase(settings.databaseUrl, { poolSize: 6 });
   const logger = createLogger(settings.logLevel, settings.logPretty);
   const mlflow = new MlflowClient({ baseUrl: () => settings.mlflowUrl });
@@ -60,6 +69,7 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
     bucket: settings.s3 === undefined ? undefined : new S3Bucket(settings.s3),
     features: settings.features && featureStoreOfScripts(settings.features),
     gatewayUrl,
+    dataFolder,
     keepsTrainingRows,
     outputLimitBytes,
     logger,
@@ -68,7 +78,8 @@ export function createSupervisorContext(settings: SupervisorSettings): Superviso
 
 /** Its starter and launchers end with this process, as their input does then. */
 function createExecutor(settings: SupervisorSettings): LocalExecutor {
-  const { isolation, hiddenFolder, readableFolders: readable, jobsFolder: folder, processLimit } = settings;
+  const { isolation, hiddenFolder, dataFolder, warehouseFolder, jobsFolder: folder, processLimit } = settings;
+  const readable = [dataFolder, ...(warehouseFolder === undefined ? [] : [warehouseFolder])];
   const python = toolchainPython(settings.toolchain);
   const hidden = [hiddenFolder];
   const starter = isolation === 'none' ? undefined : new Starter({ python, folder: hiddenFolder });

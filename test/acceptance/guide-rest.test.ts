@@ -143,11 +143,13 @@ describe('an upload', { timeout: END_LIMIT_MS + 20_000 }, () => {
     expect(JSON.parse(line)).toBe(odd);
   });
 
-  test('of a script that fails ends as failed, with the reason and the traceback', async () => {
-    const job = await jobWhen(await submit({ script_content: 'raise ValueError("no such thing")' }), hasEnded);
-    expect(job).toMatchObject({ status: 'failed', error: expect.any(String), run_id: null, model_version: null });
-    expect(job.error).not.toBe('');
-    expect(job.logs).toContain('ValueError: no such thing');
+  test('of a script that fails ends as failed, with the reason, the traceback and a hint', async () => {
+    const job = await jobWhen(await submit({ script_content: 'open("train.csv")' }), hasEnded);
+    expect(job).toMatchObject({ status: 'failed', run_id: null, model_version: null });
+    const reason = "FileNotFoundError: [Errno 2] No such file or directory: 'train.csv'";
+    expect(job.error).toBe(`the script ended with exit code 1: ${reason}`);
+    expect(job.logs).toContain(`\n${reason}\n`);
+    expect(job.logs).toMatch(/\nHint: .*; files for scripts belong in \/.*\/data\b/);
   });
 
   test.each([

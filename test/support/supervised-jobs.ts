@@ -133,6 +133,7 @@ export class SupervisedJobs implements AsyncDisposable {
       keepsTrainingRows: true,
       outputLimitBytes: 1024 * 1024,
       gatewayUrl: mlflow.url,
+      dataFolder: join(home, 'data'),
     };
   }
 
