@@ -210,7 +210,7 @@ class Trial implements AsyncDisposable {
       const { born } = await poll(
         () => line.look(),
         ({ isHeld }) => !isHeld,
-        5_000,
+        60_000,
       );
       expect('starts of the script', born, 1);
     } catch (error) {
