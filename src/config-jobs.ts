@@ -31,7 +31,7 @@ export const jobsVariables = {
   ASGARD_MAX_QUEUED: wholeNumber(1, 1_000_000).default(10_000),
   ASGARD_LOST_AFTER: wholeNumber(60, 10_000_000, 'seconds').default(24 * 3600),
   ASGARD_OUTPUT_LIMIT: wholeNumber(1, 1_000_000, 'MiB').default(64),
-  ASGARD_PROCESS_LIMIT: wholeNumber(16, 4_000_000).default(Math.max(1024, 128 * availableParallelism())),
+  ASGARD_PROCESS_LIMIT: wholeNumber(16, 4_000_000).default(Math.max(256, 128 * availableParallelism())),
   ASGARD_MODEL_CHECK_LIMIT: wholeNumber(1, 3600, 'seconds').default(120),
   ASGARD_ISOLATION: oneOf('auto', 'off', 'required').default('auto'),
 };

@@ -48,7 +48,7 @@ usage: npm start            (all settings are environment variables)
   ASGARD_OUTPUT_LIMIT  MiB of a script's output that are kept: of more, the
                        first half and the end                                64
   ASGARD_PROCESS_LIMIT processes and threads that a script may have at once, where
-                       it is set apart                                       1024, or 128 a core
+                       it is set apart                                       256, or 128 a core
   ASGARD_REQUEST_LIMIT MiB of a request in JSON, such as rows to predict, 4 to
                        256; a larger one is refused (413)                    16
   ASGARD_PREDICT_TIMEOUT

@@ -35,7 +35,7 @@ describe('the configuration', () => {
       maxQueued: 10_000,
       lostAfterSeconds: 86_400,
       outputLimitBytes: 64 * 1024 * 1024,
-      processLimit: Math.max(1024, 128 * availableParallelism()),
+      processLimit: Math.max(256, 128 * availableParallelism()),
       uploadLimitBytes: 1024 * 1024 * 1024,
       modelCheckSeconds: 120,
       isolation: 'auto',
