@@ -6,7 +6,6 @@ import { EmbeddedPostgres } from '../src/embedded/postgres.ts';
 import { messageOf } from '../src/platform/errors.ts';
 import { poll } from '../test/support/poll.ts';
 import { killIfThere, processesOf } from '../test/support/processes.ts';
-import { startSteadyPostgres } from '../test/support/steady-postgres.ts';
 import { FollowedJob } from './support/followed-job.ts';
 import type { Proof, Proven } from './support/proof.ts';
 import type { Stress } from './support/stress.ts';
@@ -169,7 +168,7 @@ class Database implements AsyncDisposable {
 
   static async start(parent: string): Promise<Database> {
     const [folder, logFile] = [join(parent, 'postgres'), join(parent, 'postgres.log')];
-    return new Database(folder, logFile, await startSteadyPostgres({ folder, logFile }));
+    return new Database(folder, logFile, await EmbeddedPostgres.start({ folder, logFile }));
   }
 
   private constructor(folder: string, logFile: string, server: EmbeddedPostgres) {

@@ -11,7 +11,6 @@ import { EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { chooseAccount } from '../../src/embedded/unprivileged.ts';
 import { ChildProcess } from '../../src/platform/process.ts';
 import { identityOfProcess } from '../../src/platform/process-identity.ts';
-import { startSteadyPostgres } from '../support/steady-postgres.ts';
 
 let home: string;
 beforeEach(async () => {
@@ -119,7 +118,7 @@ test('a folder with something else in it is left alone', async () => {
 test('another port is taken when a stranger listens on the one of the last start', async () => {
   let port = 0;
   {
-    await using first = await startSteadyPostgres(options());
+    await using first = await EmbeddedPostgres.start(options());
     port = first.port;
   }
   const stranger = createServer((socket) => socket.destroy());
@@ -171,7 +170,7 @@ test('a server that was killed itself is recovered', async () => {
 
 test('a lock file that names a stranger is not believed, and the stranger lives', async () => {
   {
-    await using _first = await startSteadyPostgres(options());
+    await using _first = await EmbeddedPostgres.start(options());
   }
   await using stranger = await ChildProcess.start({
     argv: [process.execPath, '-e', 'setInterval(() => {}, 1000)'],

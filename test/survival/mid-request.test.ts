@@ -8,7 +8,6 @@ import { DataFolder, type TestPlatform, TOOLCHAIN } from '../support/data-folder
 import { eventsOf, submit } from '../support/job-scripts.ts';
 import { type LossyUpstream, type PassingCall, type Stage, startLossyUpstream } from '../support/lossy-upstream.ts';
 import { type MlflowForTests, startMlflow } from '../support/mlflow-for-tests.ts';
-import { startSteadyPostgres } from '../support/steady-postgres.ts';
 
 const STEPS = 60;
 const NESTED = [10, 30, 50];
@@ -111,7 +110,7 @@ test('PostgreSQL restarted and MLflow silent for a while, under a job that logs'
   await using stack = new AsyncDisposableStack();
   const outside = join(folder.parent, 'outside');
   const options = { folder: join(outside, 'postgres'), logFile: join(outside, 'postgres.log') };
-  const postgres = stack.use(await startSteadyPostgres(options));
+  const postgres = stack.use(await EmbeddedPostgres.start(options));
   const { port } = postgres;
   const mlflow = stack.use(
     await ManagedMlflow.start({
