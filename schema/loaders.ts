@@ -2,6 +2,7 @@ import { dataloaderGetter } from '@pothos/plugin-dataloader';
 import type { JobFeatureRead, ServableVersion } from '../src/database/generated/client.ts';
 import type { FeatureView } from '../src/features/feature-view.ts';
 import { readsOfRuns } from '../src/jobs/feature-read-log.ts';
+import { type MadeVersion, makersOf } from '../src/jobs/version-maker.ts';
 import type { Experiment, ModelVersion, RegisteredModel, Run } from '../src/mlflow/wire.ts';
 import { type ServableKey, servableVersions } from '../src/models/servable-versions.ts';
 import { modelVersionKey, parseModelVersionKey } from '../src/models/version-key.ts';
@@ -76,14 +77,13 @@ export async function loadJobsByRun(
   return runIds.map((runId) => jobs.get(runId) ?? null);
 }
 
-/** The jobs that the model versions, by `modelVersionKey`, came out of; null where none did. */
-export async function loadJobsByModelVersion(keys: readonly string[], { database }: Context) {
-  const rows = await database.jobModelVersion.findMany({
-    where: { OR: keys.map(parseModelVersionKey) },
-    select: { name: true, version: true, jobId: true },
-  });
-  const jobs = new Map(rows.map(({ name, version, jobId }) => [modelVersionKey(name, version), { id: jobId }]));
-  return keys.map((key): JobReference | null => jobs.get(key) ?? null);
+/** The jobs that the model versions came out of; null where none did. */
+export async function loadJobsByModelVersion(
+  versions: readonly MadeVersion[],
+  { database }: Context,
+): Promise<(JobReference | null)[]> {
+  const makers = await makersOf(database, versions);
+  return makers.map((maker) => maker && { id: maker.jobId });
 }
 
 /** A loader of what is known of model versions as ones to serve; null of those that were not tried yet. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Prisma } from '../../src/database/generated/client.ts';
+import type { MadeVersion } from '../../src/jobs/version-maker.ts';
 import { modelVersionKey } from '../../src/models/version-key.ts';
 import { builder } from '../builder.ts';
 import { forwardArgs, pageSize } from '../connection.ts';
@@ -88,7 +89,8 @@ builder.objectField(ModelVersion, 'job', (t) =>
     type: TrainingJob,
     nullable: true,
     description: 'The job that it came out of; null when none made it.',
-    load: (keys: string[], context) => loadJobsByModelVersion(keys, context),
-    resolve: ({ name, version }) => modelVersionKey(name, version),
+    load: (versions: MadeVersion[], context) => loadJobsByModelVersion(versions, context),
+    loaderOptions: { cacheKeyFn: ({ name, version }) => modelVersionKey(name, version) },
+    resolve: ({ name, version, runId }) => ({ name, version, runId }),
   }),
 );

@@ -1,5 +1,6 @@
 import type { PrismaClient } from '../database/generated/client.ts';
 import type { ModelVersion } from '../mlflow/wire.ts';
+import { modelVersionKey } from '../models/version-key.ts';
 
 /** A model version, as far as what made it is found by it. */
 export type MadeVersion = Pick<ModelVersion, 'name' | 'version' | 'runId'>;
@@ -14,11 +15,30 @@ export interface VersionMaker {
 /**
  * Null for a version that no job made. By the run first: what is known of a name and number may be of a model that was deleted.
  */
-export async function makerOf(
+export async function makersOf(
   database: PrismaClient,
-  { name, version, runId }: MadeVersion,
-): Promise<VersionMaker | null> {
-  const select = { jobId: true, attemptId: true } as const;
-  const byRun = runId === null ? null : await database.jobRun.findUnique({ where: { runId }, select });
-  return byRun ?? database.jobModelVersion.findUnique({ where: { name_version: { name, version } }, select });
+  versions: readonly MadeVersion[],
+): Promise<(VersionMaker | null)[]> {
+  const made = { jobId: true, attemptId: true } as const;
+  const runIds = versions.flatMap(({ runId }) => runId ?? []);
+  const runs = await database.jobRun.findMany({
+    where: { runId: { in: runIds } },
+    select: { runId: true, ...made },
+  });
+  const byRun = new Map(runs.map((run) => [run.runId, run]));
+  const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
+  const rows = await database.jobModelVersion.findMany({
+    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
+    select: { name: true, version: true, ...made },
+  });
+  const byKey = new Map(rows.map((row) => [modelVersionKey(row.name, row.version), row]));
+  return versions.map(({ name, version, runId }) => {
+    return (runId === null ? undefined : byRun.get(runId)) ?? byKey.get(modelVersionKey(name, version)) ?? null;
+  });
+}
+
+/** `makersOf` a single one. */
+export async function makerOf(database: PrismaClient, version: MadeVersion): Promise<VersionMaker | null> {
+  const [maker = null] = await makersOf(database, [version]);
+  return maker;
 }

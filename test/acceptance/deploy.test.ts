@@ -5,7 +5,7 @@ import { poll } from '../support/poll.ts';
 import { MLFLOW_REST } from '../support/training-scripts.ts';
 import { uniqueName } from '../support/unique-name.ts';
 
-const { url } = inject('platform');
+const { url, mlflowUrl } = inject('platform');
 const jobs = new JobsForTests();
 afterAll(() => jobs[Symbol.asyncDispose]());
 
@@ -139,6 +139,18 @@ describe('a deployment', { timeout: JOB_LIMIT_MS }, () => {
         environment: { packages: expect.any(Array) },
       },
     });
+    // So does a version that somebody made of its run later, by MLflow's own API.
+    const later = uniqueName('later');
+    const { run } = await registry.lineage(name, '2');
+    for (const [path, body] of [
+      ['registered-models/create', { name: later }],
+      ['model-versions/create', { name: later, run_id: run?.id, source: `runs:/${run?.id}/model` }],
+    ] as const) {
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+      expect((await fetch(`${mlflowUrl}/api/2.0/mlflow/${path}`, init)).status).toBe(200);
+    }
+    expect(await registry.lineage(later, '1')).toMatchObject({ job: { id: second.id } });
+    await registry.deleteModel(later);
     const versions = ['1', '2'].map((version) => ({ name, version }));
     const comparison = await registry.compareVersions(versions);
     expect(comparison.differences[0]).toMatchObject({ script: { addedLines: 1, removedLines: 0 }, packages: [] });
