@@ -147,7 +147,7 @@ export class Gate implements AsyncDisposable {
     return `
 import os, socket, sys, time
 def _say(line):
-    with socket.create_connection(("127.0.0.1", ${this.#port}), timeout=${JOB_LIMIT_MS / 1000}) as gate:
+    with socket.create_connection(("127.0.0.1", ${this.#port}), timeout=100) as gate:
         gate.sendall(line.encode() + b"\\n")
         return gate.recv(1)
 def wait(name="open"):
