@@ -124,7 +124,7 @@ describe.sequential('a platform', { timeout: 300_000 }, () => {
       expect((await eventsOf(client, id)).at(-1)).toMatchObject({ status: 'FAILED' });
       const lines = (await client.logText(id)).split('\n');
       const found = lines.find((line) => line.includes('{"tried"')) ?? '{}';
-      expect(JSON.parse(found.slice(found.indexOf('{')))).toMatchObject({ tried: 38, done: [] });
+      expect(JSON.parse(found.slice(found.indexOf('{'))), lines.join('\n')).toMatchObject({ tried: 38, done: [] });
       return lines.some((line) => line.endsWith('True'));
     };
     // A warm process would have read this one already: with it each is started cold.
