@@ -37,10 +37,10 @@ export const onlineFeatures: Claim = {
         return { url, next };
       });
     const { signal } = bench;
-    // What serves for days is measured: Node.js compiles for its first thousands of requests, beside what is asked.
-    // That go to one server before the other's turn. So many that the first ones, which find the processors' caches filled by others, are few.
+    // That go to one server before the other's turn: so many that the first ones, which find the processors' caches filled by others, are few.
     const requests = bench.size(100, 2500);
     const [blocks, warmUp] = [bench.size(1, 4), bench.size(1, 2)];
+    // What serves for days is measured: Node.js compiles for its first thousands of requests, beside what is asked.
     for (const count of ENTITIES) {
       bench.say(`warming up with ${count} entities`);
       await latencies(subjectsOf(count), { blocks: 0, warmUp, requests, signal });

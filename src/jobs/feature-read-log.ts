@@ -1,7 +1,7 @@
 import { type JobFeatureRead, Prisma, type PrismaClient } from '../database/generated/client.ts';
 import type { DatasetInput, MlflowClient } from '../mlflow/client.ts';
 import { modelVersionKey } from '../models/version-key.ts';
-import type { MadeVersion } from './version-maker.ts';
+import { type MadeVersion, registrationsOf } from './version-maker.ts';
 
 /** The most reads of a job that are shown. */
 export const MAX_READS_SHOWN = 1000;
@@ -44,25 +44,22 @@ export async function readsOfVersions(
   database: PrismaClient,
   versions: readonly MadeVersion[],
 ): Promise<JobFeatureRead[][]> {
-  const keyOf = ({ name, version }: Pick<MadeVersion, 'name' | 'version'>) => modelVersionKey(name, version);
   const byRun = await readsOfRuns(
     database,
     versions.flatMap(({ runId }) => runId ?? []),
   );
   const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
-  const rows = await database.jobModelVersion.findMany({
-    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
-    select: { name: true, version: true, attemptId: true },
-  });
+  const registrations = await registrationsOf(database, rest);
   const reads = await database.jobFeatureRead.findMany({
-    where: { attemptId: { in: rows.flatMap(({ attemptId }) => attemptId ?? []) } },
+    where: { attemptId: { in: [...registrations.values()].flatMap(({ attemptId }) => attemptId ?? []) } },
     orderBy: { id: 'asc' },
   });
   const byAttempt = Map.groupBy(reads, ({ attemptId }) => attemptId);
-  const attemptOf = new Map(rows.map((row) => [keyOf(row), row.attemptId]));
   return versions.map((version) => {
     const ofRun = version.runId === null ? undefined : byRun.get(version.runId);
-    return ofRun ?? byAttempt.get(attemptOf.get(keyOf(version)) ?? 0n) ?? [];
+    return (
+      ofRun ?? byAttempt.get(registrations.get(modelVersionKey(version.name, version.version))?.attemptId ?? 0n) ?? []
+    );
   });
 }
 

@@ -19,22 +19,32 @@ export async function makersOf(
   database: PrismaClient,
   versions: readonly MadeVersion[],
 ): Promise<(VersionMaker | null)[]> {
-  const made = { jobId: true, attemptId: true } as const;
   const runIds = versions.flatMap(({ runId }) => runId ?? []);
   const runs = await database.jobRun.findMany({
     where: { runId: { in: runIds } },
-    select: { runId: true, ...made },
+    select: { runId: true, jobId: true, attemptId: true },
   });
   const byRun = new Map(runs.map((run) => [run.runId, run]));
-  const rest = versions.filter(({ runId }) => runId === null || !byRun.has(runId));
-  const rows = await database.jobModelVersion.findMany({
-    where: { OR: rest.map(({ name, version }) => ({ name, version })) },
-    select: { name: true, version: true, ...made },
-  });
-  const byKey = new Map(rows.map((row) => [modelVersionKey(row.name, row.version), row]));
+  const byKey = await registrationsOf(
+    database,
+    versions.filter(({ runId }) => runId === null || !byRun.has(runId)),
+  );
   return versions.map(({ name, version, runId }) => {
     return (runId === null ? undefined : byRun.get(runId)) ?? byKey.get(modelVersionKey(name, version)) ?? null;
   });
+}
+
+/** Who registered the versions, by `modelVersionKey`; those that no job registered are left out. */
+export async function registrationsOf(
+  database: PrismaClient,
+  versions: readonly MadeVersion[],
+): Promise<Map<string, VersionMaker>> {
+  if (versions.length === 0) return new Map();
+  const rows = await database.jobModelVersion.findMany({
+    where: { OR: versions.map(({ name, version }) => ({ name, version })) },
+    select: { name: true, version: true, jobId: true, attemptId: true },
+  });
+  return new Map(rows.map((row) => [modelVersionKey(row.name, row.version), row]));
 }
 
 /** `makersOf` a single one. */

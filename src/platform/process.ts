@@ -161,10 +161,11 @@ export async function freePort(): Promise<number> {
   throw new AsgardError('UNAVAILABLE', `no port from ${FIRST_PORT} to ${LAST_PORT} of 127.0.0.1 is free`);
 }
 
-function isPortFree(port: number): Promise<boolean> {
+/** Whether nothing listens on a port of 127.0.0.1. */
+export function isPortFree(port: string | number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const server = createServer();
   server.once('error', () => resolve(false));
-  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  server.listen(Number(port), '127.0.0.1', () => server.close(() => resolve(true)));
   return promise;
 }

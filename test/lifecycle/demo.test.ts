@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../src/config.ts';
-import { ChildProcess } from '../../src/platform/process.ts';
+import { ChildProcess, isPortFree } from '../../src/platform/process.ts';
 import { DataFolder } from '../support/data-folder.ts';
 import { poll } from '../support/poll.ts';
-import { isPortFree } from '../support/processes.ts';
 
 const DEMO = join(PROJECT_ROOT, 'src', 'cli', 'demo.ts');
 /** The first demo on a machine makes the base environment. */

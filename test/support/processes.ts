@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
 
 export interface FoundProcess {
   readonly pid: number;
@@ -46,13 +45,4 @@ export function killIfThere(pid: number, signal: NodeJS.Signals = 'SIGKILL'): vo
   } catch {
     // It has ended.
   }
-}
-
-/** Whether nothing listens on a port of 127.0.0.1. */
-export function isPortFree(port: string | number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(Number(port), '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }

@@ -4,12 +4,11 @@ import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AsgardClient, type JobEvent } from '../../src/client/client.ts';
 import { PROJECT_ROOT } from '../../src/config.ts';
-import { ChildProcess } from '../../src/platform/process.ts';
+import { ChildProcess, isPortFree } from '../../src/platform/process.ts';
 import { DataFolder, MAIN, type TestPlatform } from '../support/data-folder.ts';
 import { eventsOf, MODEL_SCRIPT, STUBBORN_SCRIPT, submit } from '../support/job-scripts.ts';
 import { EndedJob, Gate } from '../support/jobs-for-tests.ts';
 import { poll } from '../support/poll.ts';
-import { isPortFree } from '../support/processes.ts';
 
 const LIMIT_SECONDS = 10;
 const REASON = 'the platform was shut down';
